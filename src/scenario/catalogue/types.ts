@@ -1,0 +1,95 @@
+// The shapes of catalogue rows: every call, constant, kernel, atomic step and state query as data. Completion, hover, lowering, the model and
+// the reference page all read the same rows.
+
+export type Subsystem = "memory" | "kvm" | "tdx" | "physical";
+
+/** Where a call may stand: `host` (vmm, host threads), `guest` (under a vCPU), `any`. */
+export type Context = "host" | "guest" | "any";
+
+export type ParamType =
+  | "fd" // a file descriptor handle or an integer such as -1
+  | "vm" | "vcpu" | "kvm" // target of an ioctl; `kvm` may be left out
+  | "mapping" // a mapping handle (load, store, munmap take it as an address)
+  | "address" // a host address: NULL, an integer, or a mapping handle + offset
+  | "frame" | "actor"
+  | "int" // any integer
+  | "flags" // integer made of the constants of `group`
+  | "gpa" | "byte"
+  | "string" // a name (`memfd_create`)
+  | "data" // buffer and length: a string, or a byte `*` a count
+  | "count"; // the count alone (`read`)
+
+export interface Param {
+  readonly name: string;
+  readonly type: ParamType;
+  readonly optional?: boolean;
+  /** Constant group offered by completion and used to print flags (`MFD_`, `F_SEAL_`). */
+  readonly group?: string;
+}
+
+export type Returns = "fd" | "vm" | "vcpu" | "mapping" | "frame" | "zero" | "count" | "byte" | "offset" | "seals" | "text" | "nothing";
+
+/** One error of a call, rows in the kernel's order of checking. */
+export interface ErrorRow {
+  readonly errno: string;
+  readonly when: string;
+  /** Profiles it exists in; absent = all that know the call. */
+  readonly profiles?: readonly string[];
+  /** True where the source is a conclusion from code and not a statement or a run. */
+  readonly derived?: boolean;
+}
+
+export interface CallSpec {
+  /** Unique key: the name, or `guest.load` / `host.load` where one name has two meanings. */
+  readonly id: string;
+  /** The word in the text. */
+  readonly name: string;
+  readonly subsystem: Subsystem;
+  readonly context: Context;
+  readonly params: readonly Param[];
+  readonly returns: Returns;
+  /** The C prototype, one line. */
+  readonly prototype: string;
+  /** One paragraph of help. */
+  readonly help: string;
+  readonly errors: readonly ErrorRow[];
+  /** Operations of model/profile that it runs (names of step lists). */
+  readonly operations: readonly string[];
+  /** Base profiles that know it. */
+  readonly profiles: readonly string[];
+  /** Kernel function and release, mail, or leaf. */
+  readonly source: string;
+}
+
+export interface Constant {
+  readonly name: string;
+  readonly value: bigint;
+  readonly group: string;
+  readonly help: string;
+  /** Base profiles that have it; absent = all. */
+  readonly profiles?: readonly string[];
+}
+
+export interface ProfileRow {
+  readonly name: string;
+  readonly title: string;
+  /** Date or release, and message id or tag. */
+  readonly source: string;
+  readonly modelled: boolean;
+}
+
+/** An atomic step that a kernel variant may name. */
+export interface StepRow {
+  readonly name: string;
+  readonly help: string;
+  readonly source: string;
+}
+
+/** A state expression: `allocated(fd, off)`. */
+export interface QueryRow {
+  readonly name: string;
+  readonly params: readonly Param[];
+  readonly returns: "int" | "frame" | "state";
+  readonly help: string;
+  readonly modelled: boolean;
+}

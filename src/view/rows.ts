@@ -1,0 +1,98 @@
+// The rows that people look at: machine state as a table of guest pages across all owners, and a trace as a list of such tables.
+// The panel, the CLI and the goldens take exactly these; the panel gets them as JSON.
+
+/** Columns of a page row, in the order in which memory is reached: slot → attribute → file → frame → mappings. */
+export const PAGE_COLUMNS = [
+  { id: "slot", title: "slot", help: "kvm_memory_slot that covers the gfn" },
+  { id: "attribute", title: "kind", help: "private or shared, as this kernel decides it" },
+  { id: "file", title: "file offset", help: "offset in the bound file, and whether its page cache holds a page there" },
+  { id: "frame", title: "frame", help: "the frame in the file and who else holds a reference" },
+  { id: "host", title: "host PTE", help: "frame that the host page tables map" },
+  { id: "ept", title: "EPT", help: "frame that the second-level page table maps" },
+  { id: "tlb", title: "TLB", help: "frame that each vCPU's TLB holds" },
+  { id: "content", title: "content", help: "bytes of the frame at the offsets that the scenario names" },
+] as const;
+
+export type ColumnId = (typeof PAGE_COLUMNS)[number]["id"];
+
+export interface Cell {
+  /** Short text; empty where there is nothing. */
+  readonly text: string;
+  /** A longer sentence for the tooltip and the screen reader. */
+  readonly detail?: string;
+  /** The invariant that this cell breaks at this step. */
+  readonly broken?: string;
+}
+
+export interface PageRow {
+  /** Stable over the steps of a trace. */
+  readonly key: string;
+  /** `0x1000` or `0x2000–0x3fff`. */
+  readonly label: string;
+  /** The VM or file that the address belongs to. */
+  readonly space: string;
+  readonly cells: Readonly<Record<ColumnId, Cell>>;
+}
+
+/** A line of facts below the table: a lock, a sequence counter, seals, the size of a file, where a thread stands. */
+export interface FactRow {
+  readonly key: string;
+  readonly group: "file" | "vm" | "lock" | "thread" | "frame";
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface MachineView {
+  readonly pages: readonly PageRow[];
+  readonly facts: readonly FactRow[];
+}
+
+export interface TraceStep {
+  /** Index into `TraceView.actors`; -1 for the state before the first step. */
+  readonly actor: number;
+  /** The call as text, without its result: `fallocate(ram, …)`. */
+  readonly call: string;
+  /** Number of the call, the same for all its steps. */
+  readonly callId: number;
+  readonly step: string;
+  readonly effect: string;
+  readonly result?: string;
+  /** Where the call stands: index into `TraceView.files`, line from 1. */
+  readonly file: number;
+  readonly line: number;
+  readonly machine: MachineView;
+  /** `rowKey/columnId` of each cell, `key` of each fact, that this step changed. */
+  readonly changed: readonly string[];
+  /** Indexes into `TraceView.violations` that this step causes. */
+  readonly violations: readonly number[];
+  /** True while the scenario's `parallel` block runs. */
+  readonly parallel: boolean;
+}
+
+export interface TraceViolation {
+  readonly invariant: string;
+  readonly statement: string;
+  readonly message: string;
+  readonly step: number;
+  readonly line: number;
+  readonly expected: boolean;
+}
+
+export interface TraceView {
+  readonly version: 1;
+  readonly scenario: string;
+  readonly kernel: string;
+  readonly verdict: "pass" | "fail" | "incomplete";
+  /** One sentence: states explored, complete or not. */
+  readonly summary: string;
+  /** The schedule as pasteable text. */
+  readonly schedule: string;
+  readonly files: readonly string[];
+  readonly actors: readonly { readonly name: string; readonly kind: "vmm" | "host" | "vcpu" }[];
+  readonly columns: readonly { readonly id: ColumnId; readonly title: string; readonly help: string }[];
+  /** `steps[0]` is the state before anything ran. */
+  readonly steps: readonly TraceStep[];
+  readonly violations: readonly TraceViolation[];
+  /** Other stories of the same run that the panel can switch to; `schedule` selects one. */
+  readonly stories: readonly { readonly title: string; readonly schedule: string }[];
+}
