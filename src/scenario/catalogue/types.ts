@@ -8,13 +8,17 @@ export type Context = "host" | "guest" | "any";
 
 export type ParamType =
   | "fd" // a file descriptor handle or an integer such as -1
-  | "vm" | "vcpu" | "kvm" // target of an ioctl; `kvm` may be left out
+  | "vm"
+  | "vcpu"
+  | "kvm" // target of an ioctl; `kvm` may be left out
   | "mapping" // a mapping handle (load, store, munmap take it as an address)
   | "address" // a host address: NULL, an integer, or a mapping handle + offset
-  | "frame" | "actor"
+  | "frame"
+  | "actor"
   | "int" // any integer
   | "flags" // integer made of the constants of `group`
-  | "gpa" | "byte"
+  | "gpa"
+  | "byte"
   | "string" // a name (`memfd_create`)
   | "data" // buffer and length: a string, or a byte `*` a count
   | "count"; // the count alone (`read`)

@@ -1,0 +1,42 @@
+// `--format json`, version 1: one object, nothing else. Fields may be added to it, never changed.
+
+import { callResults } from "../view/results.ts";
+import { type CheckedScenario, type Outcome, verdict } from "./outcome.ts";
+
+export function jsonReport(outcome: Outcome): string {
+  const findings = outcome.findings.map(({ file, line, column, endLine, endColumn, severity, code, message }) => ({
+    file,
+    line,
+    column,
+    endLine,
+    endColumn,
+    severity,
+    code,
+    message,
+  }));
+  return `${JSON.stringify({ version: 1, verdict: verdict(outcome), scenarios: outcome.scenarios.map(scenario), findings }, undefined, 2)}\n`;
+}
+
+function scenario({ loaded, run }: CheckedScenario): unknown {
+  const { program, report } = run;
+  const placeOf = loaded.siteOf(program);
+  const lineOf = (call: number): number => placeOf(program.calls[call].site).line;
+  const { file, line } = placeOf(program.site);
+  const { states, transitions, complete, milliseconds, limit } = report.exploration;
+  return {
+    file,
+    name: report.scenario,
+    kernel: report.kernel,
+    line,
+    verdict: report.verdict,
+    calls: callResults(program, report, placeOf),
+    violations: report.violations.map((violation) => ({
+      invariant: violation.invariant,
+      line: lineOf(violation.call),
+      expected: violation.expected,
+      message: violation.message,
+      story: violation.story.steps.map((step) => ({ actor: program.actors[step.actor].name, line: lineOf(step.call), step: step.step, effect: step.effect })),
+    })),
+    exploration: limit === undefined ? { states, transitions, complete, milliseconds } : { states, transitions, complete, milliseconds, limit },
+  };
+}

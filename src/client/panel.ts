@@ -1,0 +1,212 @@
+// The page-table panel: one webview beside the editor. It follows the text (a new answer replaces the old story) and shares one cursor with the editor.
+
+import * as vscode from "vscode";
+import { type StatusParams, TRACE, type TraceParams, type TraceResult } from "../server/protocol.ts";
+import type { FromPanel, PanelState, ToPanel } from "../view/messages.ts";
+import type { TraceView } from "../view/rows.ts";
+import type { Client } from "./extension.ts";
+import { StepMark } from "./step-mark.ts";
+import { panelHtml } from "./webview-html.ts";
+
+/** What the panel shows or waits for. */
+interface Subject {
+  uri: string;
+  scenario?: string;
+  kernel?: string;
+  schedule?: string;
+  position?: TraceParams["position"];
+}
+
+const FOLLOW_MILLISECONDS = 60;
+
+export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vscode.Disposable {
+  static readonly viewType = "memfd.pageTables";
+  readonly #root: vscode.Uri;
+  readonly #client: Client;
+  readonly #mark = new StepMark();
+  readonly #subscriptions: vscode.Disposable[];
+  #panel: vscode.WebviewPanel | undefined;
+  #subject: Subject | undefined;
+  #trace: TraceView | undefined;
+  #cursor: number | undefined;
+  /** Text of the last refusal, while there is no story. */
+  #notice: string | undefined;
+  #request: vscode.CancellationTokenSource | undefined;
+  #follow: ReturnType<typeof setTimeout> | undefined;
+  /** Verdict and version that the story on show belongs to. */
+  #shown = "";
+
+  constructor(extensionUri: vscode.Uri, client: Client) {
+    this.#root = extensionUri;
+    this.#client = client;
+    this.#subscriptions = [
+      vscode.window.onDidChangeTextEditorSelection((event) => this.#selectionChanged(event)),
+      vscode.window.onDidChangeVisibleTextEditors(() => this.#mark.refresh()),
+    ];
+  }
+
+  /** Opens the panel, or brings it to the front, with this scenario. */
+  async show(selector: TraceParams): Promise<void> {
+    if (this.#panel === undefined) {
+      const options = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
+      this.#adopt(vscode.window.createWebviewPanel(PagePanel.viewType, "Page Tables", options));
+    } else {
+      this.#panel.reveal(undefined, true);
+    }
+    this.#subject = { ...selector };
+    this.#cursor = undefined;
+    await this.#load(false);
+  }
+
+  /** After a restart of the window: the same scenario, the same step, if the file still says so. */
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: PanelState | undefined): Promise<void> {
+    this.#panel?.dispose();
+    this.#adopt(panel);
+    if (typeof state?.uri !== "string" || typeof state.scenario !== "string") return this.#refuse("Open a scenario and choose “Show page tables” above it.");
+    this.#subject = { uri: state.uri, scenario: state.scenario, kernel: state.kernel, schedule: state.schedule };
+    this.#cursor = state.cursor;
+    await this.#load(false);
+  }
+
+  /** The server's answers changed: the story on show may be another one now. */
+  statusChanged(status: StatusParams): void {
+    const { scenario, kernel, uri } = this.#subject ?? {};
+    if (this.#panel === undefined || uri !== status.uri || scenario === undefined || status.running) return;
+    const verdict = status.scenarios.find((one) => one.scenario === scenario && (kernel ?? one.kernel) === one.kernel);
+    const now = `${status.version} ${verdict?.state} ${verdict?.states}`;
+    if (now === this.#shown) return;
+    this.#shown = now;
+    clearTimeout(this.#follow);
+    this.#follow = setTimeout(() => void this.#load(true), FOLLOW_MILLISECONDS);
+  }
+
+  dispose(): void {
+    for (const subscription of this.#subscriptions) subscription.dispose();
+    this.#panel?.dispose();
+    this.#mark.dispose();
+  }
+
+  #adopt(panel: vscode.WebviewPanel): void {
+    this.#panel = panel;
+    const out = vscode.Uri.joinPath(this.#root, "out");
+    const media = vscode.Uri.joinPath(this.#root, "media");
+    panel.webview.options = { enableScripts: true, localResourceRoots: [out, media] };
+    panel.iconPath = { light: vscode.Uri.joinPath(media, "file-light.svg"), dark: vscode.Uri.joinPath(media, "file-dark.svg") };
+    panel.webview.onDidReceiveMessage((message: FromPanel) => this.#received(message));
+    panel.onDidDispose(() => {
+      if (this.#panel !== panel) return;
+      this.#panel = undefined;
+      this.#subject = undefined;
+      this.#trace = undefined;
+      this.#request?.cancel();
+      clearTimeout(this.#follow);
+      this.#mark.clear();
+    });
+    panel.webview.html = panelHtml(panel.webview, out);
+  }
+
+  /** `following`: the text changed under the panel, so the story is kept as long as it still fits, and a refusal leaves the old one on show. */
+  async #load(following: boolean): Promise<void> {
+    const subject = this.#subject;
+    if (subject === undefined) return;
+    this.#request?.cancel();
+    const request = new vscode.CancellationTokenSource();
+    this.#request = request;
+    try {
+      // The server knows open documents only; after a restart the file may have no editor yet.
+      await vscode.workspace.openTextDocument(vscode.Uri.parse(subject.uri, true));
+      let result = await this.#client.sendRequest<TraceResult>(TRACE, subject, request.token);
+      if (request.token.isCancellationRequested) return;
+      if (result.trace === undefined && subject.schedule !== undefined) {
+        // A story of the older text need not fit the newer one.
+        result = await this.#client.sendRequest<TraceResult>(TRACE, { ...subject, schedule: undefined }, request.token);
+        if (request.token.isCancellationRequested) return;
+        subject.schedule = undefined;
+      }
+      if (result.trace === undefined) this.#refuse(result.refusal ?? "There is nothing to show.", following);
+      else this.#tell(subject, result.trace);
+    } catch (error) {
+      if (!request.token.isCancellationRequested) this.#refuse(error instanceof Error ? error.message : String(error), following);
+    }
+  }
+
+  #tell(subject: Subject, trace: TraceView): void {
+    this.#notice = undefined;
+    this.#trace = trace;
+    subject.scenario = trace.scenario;
+    subject.kernel = trace.kernel;
+    if (this.#panel !== undefined) this.#panel.title = `Page Tables: ${trace.scenario}`;
+    this.#post({ type: "trace", trace, cursor: this.#cursor, state: this.#state(subject, trace) });
+  }
+
+  #state(subject: Subject, trace: TraceView): PanelState {
+    return { uri: subject.uri, scenario: trace.scenario, kernel: trace.kernel, schedule: subject.schedule, cursor: this.#cursor ?? 0 };
+  }
+
+  #refuse(text: string, keep = false): void {
+    this.#notice = text;
+    if (!keep) {
+      this.#trace = undefined;
+      this.#mark.clear();
+    }
+    this.#post({ type: "notice", text, keep });
+  }
+
+  #post(message: ToPanel): void {
+    void this.#panel?.webview.postMessage(message);
+  }
+
+  #received(message: FromPanel): void {
+    switch (message.type) {
+      case "ready":
+        // A webview that was hidden starts from nothing.
+        if (this.#trace !== undefined && this.#subject !== undefined) this.#tell(this.#subject, this.#trace);
+        else if (this.#notice !== undefined) this.#post({ type: "notice", text: this.#notice });
+        break;
+      case "story":
+        if (this.#subject === undefined || typeof message.schedule !== "string") break;
+        this.#subject.schedule = message.schedule;
+        this.#cursor = undefined;
+        void this.#load(false);
+        break;
+      case "cursor":
+        this.#stepTo(message.step);
+        break;
+      case "reveal":
+        this.#stepTo(message.step);
+        void this.#reveal(message.file, message.line);
+        break;
+    }
+  }
+
+  #stepTo(step: number): void {
+    const found = this.#trace?.steps[step];
+    if (found === undefined) return;
+    this.#cursor = step;
+    const file = this.#trace?.files[found.file];
+    if (file === undefined || found.line < 1 || found.actor < 0) this.#mark.clear();
+    else this.#mark.set(file, found.line - 1, `${found.step}: ${found.effect}`);
+  }
+
+  async #reveal(file: string, line: number): Promise<void> {
+    if (this.#trace?.files.includes(file) !== true || !Number.isInteger(line) || line < 1) return;
+    const uri = vscode.Uri.parse(file, true);
+    const open = vscode.window.visibleTextEditors.find((editor) => editor.document.uri.toString() === uri.toString());
+    const at = new vscode.Range(line - 1, 0, line - 1, 0);
+    const document = await vscode.workspace.openTextDocument(uri);
+    const start = Math.min(line - 1, document.lineCount - 1);
+    const column = document.lineAt(start).firstNonWhitespaceCharacterIndex;
+    const selection = new vscode.Range(start, column, start, column);
+    const viewColumn = open?.viewColumn ?? vscode.ViewColumn.One;
+    const editor = await vscode.window.showTextDocument(document, { viewColumn, selection, preserveFocus: false });
+    editor.revealRange(at, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+  }
+
+  #selectionChanged(event: vscode.TextEditorSelectionChangeEvent): void {
+    // Only what a person does in the editor moves the panel; our own reveals and edits by others do not.
+    if (event.kind !== vscode.TextEditorSelectionChangeKind.Keyboard && event.kind !== vscode.TextEditorSelectionChangeKind.Mouse) return;
+    const file = event.textEditor.document.uri.toString();
+    if (this.#panel?.visible !== true || this.#trace?.files.includes(file) !== true) return;
+    this.#post({ type: "select", file, line: event.selections[0].active.line + 1 });
+  }
+}

@@ -1,0 +1,42 @@
+// Watches the time and the wish to stop while a search runs. It asks at least every 1,024 states, and more often where states are slow,
+// so that a stop is seen within milliseconds.
+
+import type { Budget } from "./system.ts";
+
+const MOST_STATES = 1024;
+/** Between two polls: fewer states from here on when they took longer than `SLOW` milliseconds, more when they took less than `FAST`. */
+const SLOW = 4;
+const FAST = 1;
+
+export class Gauge {
+  limit: "time" | "cancelled" | undefined = undefined;
+  /** Number of states from which on `poll` has to be asked. */
+  nextPoll = 0;
+  private readonly budget: Budget;
+  private readonly started: number;
+  private last: number;
+  private interval = 1;
+
+  constructor(budget: Budget) {
+    this.budget = budget;
+    this.started = budget.now();
+    this.last = this.started;
+  }
+
+  /** True when the search has to stop; `limit` says why. */
+  poll(done: number): boolean {
+    const now = this.budget.now();
+    const took = now - this.last;
+    this.last = now;
+    if (took > SLOW) this.interval = Math.max(1, Math.floor((this.interval * SLOW) / took));
+    else if (took < FAST) this.interval = Math.min(MOST_STATES, this.interval * 2);
+    this.nextPoll = done + this.interval;
+    if (this.budget.cancelled?.() === true) this.limit = "cancelled";
+    else if (now - this.started > this.budget.maxMilliseconds) this.limit = "time";
+    return this.limit !== undefined;
+  }
+
+  elapsed(): number {
+    return this.budget.now() - this.started;
+  }
+}

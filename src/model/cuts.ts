@@ -1,0 +1,112 @@
+// Every boundary that the text of a scenario mentions: page boundaries of files, guest-physical spaces and mappings, and byte offsets inside a page.
+
+import { asU64, isPageAligned, pageDown, pageUp } from "../base/units.ts";
+import type { Call, Operand, Program } from "../scenario/program.ts";
+import { BYTES, type Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
+import { fileOfOperand, type Objects, objectOfOperand } from "./objects.ts";
+
+/** The bit of a guest-physical address that asks for a shared access (`SHARED`). */
+export const SHARED_BIT = 1n << 51n;
+/** Ranges above this are not cut page by page, so their pages cannot be told apart. */
+const PAGES_APART = 64;
+
+export function addCuts(cuts: Cuts, program: Program, objects: Objects, extra: readonly { space: string; at: number }[]): void {
+  cuts.cut(BYTES, 0);
+  cuts.cut(BYTES, 4096);
+  for (const mapping of objects.mappings) {
+    cuts.link(mapSpace(mapping.index), 0, fileSpace(mapping.file), mapping.filePage, mapping.pages);
+  }
+  for (const slot of objects.slots) {
+    cuts.cut(vmSpace(slot.vm), slot.gfn);
+    cuts.cut(vmSpace(slot.vm), slot.gfn + slot.pages);
+    if (slot.file !== undefined) cuts.link(vmSpace(slot.vm), slot.gfn, fileSpace(slot.file), slot.filePage, slot.pages);
+    if (slot.mapping !== undefined) cuts.link(vmSpace(slot.vm), slot.gfn, mapSpace(slot.mapping), slot.mappingPage, slot.pages);
+  }
+  for (const call of program.calls) addCallCuts(cuts, program, objects, call);
+  for (const cut of extra) cuts.cut(cut.space, cut.at);
+}
+
+function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call): void {
+  const int = (index: number): bigint => valueOf(call.operands[index]);
+  const file = (): string | undefined => named(fileSpace, fileOfOperand(program, objects, call.operands[0]));
+  const vm = (): string | undefined => named(vmSpace, objectOfOperand(program, objects.vmOf, call.operands[0]));
+  switch (call.spec) {
+    case "ftruncate":
+      return cutRange(cuts, file(), int(1), int(1));
+    case "fallocate":
+      return cutRange(cuts, file(), int(2), int(2) + int(3));
+    case "pread":
+    case "pwrite": {
+      const length = call.operands[1]?.kind === "data" ? call.operands[1].length : int(1);
+      cutRange(cuts, file(), int(2), int(2) + length);
+      cutPages(cuts, file(), int(2), int(2) + length);
+      return cutRuns(cuts, call.operands[1], int(2));
+    }
+    case "read":
+    case "write": {
+      const length = call.operands[1]?.kind === "data" ? call.operands[1].length : int(1);
+      cutRange(cuts, file(), 0n, length);
+      cutPages(cuts, file(), 0n, length);
+      return cutRuns(cuts, call.operands[1], 0n);
+    }
+    case "munmap": {
+      const target = call.operands[0];
+      const from = target?.kind === "handle" ? target.offset : 0n;
+      return cutRange(cuts, named(mapSpace, objectOfOperand(program, objects.mappingOf, target)), from, pageUp(from + int(1)));
+    }
+    case "host.load":
+    case "host.store": {
+      const target = call.operands[0];
+      const at = int(1) + (target?.kind === "handle" ? target.offset : 0n);
+      return cutByte(cuts, named(mapSpace, objectOfOperand(program, objects.mappingOf, target)), at);
+    }
+    case "guest.load":
+    case "guest.store": {
+      const handle = program.actors[call.actor].handle;
+      const vcpu = objects.vcpus.find((candidate) => candidate.handle === handle);
+      if (vcpu) cutByte(cuts, vmSpace(vcpu.vm), asU64(int(0)) & ~SHARED_BIT);
+      return;
+    }
+    case "KVM_MEMORY_ENCRYPT_REG_REGION":
+    case "KVM_MEMORY_ENCRYPT_UNREG_REGION":
+      return cutRange(cuts, vm(), asU64(int(1)), asU64(int(1)) + asU64(int(2)));
+  }
+}
+
+const valueOf = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
+const named = (space: (index: number) => string, index: number | undefined): string | undefined => (index === undefined ? undefined : space(index));
+const page = (bytes: bigint): number => Number(bytes >> 12n);
+
+/** Page boundaries around a byte range, and its ends inside their pages. */
+function cutRange(cuts: Cuts, space: string | undefined, from: bigint, to: bigint): void {
+  if (space === undefined || from < 0n || to < from || to >= 1n << 63n) return;
+  for (const at of [from, to]) {
+    cuts.cut(space, page(pageDown(at)));
+    cuts.cut(space, page(pageUp(at)));
+    if (!isPageAligned(at)) cuts.cut(BYTES, Number(at & 4095n));
+  }
+}
+
+/** Bytes that are read or written one by one need pages of their own. */
+function cutPages(cuts: Cuts, space: string | undefined, from: bigint, to: bigint): void {
+  if (space === undefined || from < 0n || to <= from || to - from > BigInt(PAGES_APART) * 4096n) return;
+  for (let at = page(from); at < page(pageUp(to)); at++) cuts.page(space, at);
+}
+
+function cutRuns(cuts: Cuts, data: Operand | undefined, offset: bigint): void {
+  if (data?.kind !== "data" || offset < 0n) return;
+  let at = offset;
+  for (const run of data.runs) {
+    cuts.cut(BYTES, Number(at & 4095n));
+    at += run.count;
+  }
+  if (!isPageAligned(at)) cuts.cut(BYTES, Number(at & 4095n));
+}
+
+function cutByte(cuts: Cuts, space: string | undefined, at: bigint): void {
+  if (space === undefined || at < 0n) return;
+  cuts.page(space, page(at));
+  const byte = Number(at & 4095n);
+  cuts.cut(BYTES, byte);
+  cuts.cut(BYTES, byte + 1);
+}

@@ -1,0 +1,71 @@
+// Numbers for values that do not fit a packed field: 64-bit sizes and positions, and results. Equal values get equal numbers, so states compare by word.
+
+import type { Result } from "../scenario/program.ts";
+
+/** Interned 64-bit integers; 0 is always number 0. */
+export class Values {
+  readonly #numbers = new Map<bigint, number>([[0n, 0]]);
+  readonly #values: bigint[] = [0n];
+
+  number(value: bigint): number {
+    let number = this.#numbers.get(value);
+    if (number === undefined) {
+      number = this.#values.length;
+      this.#values.push(value);
+      this.#numbers.set(value, number);
+    }
+    return number;
+  }
+
+  value(number: number): bigint {
+    return this.#values[number];
+  }
+}
+
+/** Interned results of calls. */
+export class Results {
+  readonly #numbers = new Map<string, number>();
+  readonly #results: Result[] = [];
+
+  number(result: Result): number {
+    const key = resultKey(result);
+    let number = this.#numbers.get(key);
+    if (number === undefined) {
+      number = this.#results.length;
+      this.#results.push(result);
+      this.#numbers.set(key, number);
+    }
+    return number;
+  }
+
+  result(number: number): Result {
+    return this.#results[number];
+  }
+
+  get count(): number {
+    return this.#results.length;
+  }
+}
+
+export function resultKey(result: Result): string {
+  switch (result.kind) {
+    case "value":
+      return `v${result.value}${result.data ? `:${result.data.join()}` : ""}`;
+    case "exit":
+      return `x${result.exit}:${result.fields.map((field) => `${field.name}=${field.value}`).join()}`;
+    case "handle":
+      return `h${result.handle}`;
+    case "text":
+      return `t${result.text}`;
+    case "errno":
+      return `e${result.errno}`;
+    case "status":
+      return `s${result.status}/${result.operand ?? ""}`;
+    case "signal":
+      return `g${result.signal}`;
+    case "exception":
+      return `c${result.exception}`;
+    default:
+      return result.kind;
+  }
+}

@@ -1,0 +1,269 @@
+// KVM_SET_USER_MEMORY_REGION (virt/kvm/kvm_main.c __kvm_set_memory_region, 5.16 to 6.0; v4 10/12; v8 8/8): arguments first, then under slots_lock the slot
+// that is there, then overlap, then the file.
+
+import { asU64, isPageAligned } from "../../base/units.ts";
+import type { Errno } from "../../base/errno.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
+import { dropPage, isReferenced } from "../memory/file.ts";
+import type { Machine } from "../machine.ts";
+import { intOf, KVM_MEM_PRIVATE, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
+import { bound, plan, ZERO } from "../plan.ts";
+import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { isPrivateSlot } from "./fault.ts";
+import { moveSequence, zap } from "./notifier.ts";
+import { KINDS, type SlotState, type VmState } from "./state.ts";
+
+const KVM_MEM_LOG_DIRTY_PAGES = 1;
+const KVM_MEM_READONLY = 2;
+/** KVM_USER_MEM_SLOTS of x86; above 16 bits stands the address space. */
+const KVM_USER_MEM_SLOTS = 32764n;
+const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
+const NAME = "KVM_SET_USER_MEMORY_REGION";
+const USER_ADDRESS_MAX = 1n << 47n;
+
+interface SlotCall {
+  readonly vm: number;
+  readonly id: number;
+  /** Undefined for a delete. */
+  readonly config: SlotConfig | undefined;
+  readonly fileHandle: number | undefined;
+}
+
+const data = (context: Context): SlotCall => context.plan.data as SlotCall;
+const vmOf = (context: Context): VmState => context.machine.vms[data(context).vm];
+
+export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
+  const target = call.operands[0];
+  const vm = objectOfOperand(machine.program, machine.objects.vmOf, target);
+  const config = machine.objects.slots[machine.objects.slotOf.get(id) ?? -1];
+  const slotId = Number(asU64(intOf(call, id, 1)) & 0xffffffffn);
+  if (config && config.file !== undefined) checkFile(machine, id, config);
+  const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call);
+  const fileHandle = config && isPrivateSlot(config) ? machine.handleOf(call.operands[6]) : undefined;
+  return plan(id, call, {
+    operations: ["create", "delete", "move", "flags"].map((kind) => `${NAME}.${kind}`), success: ZERO, reads: ["handle", "slot"],
+    data: { vm: vm ?? 0, id: slotId, config, fileHandle } satisfies SlotCall,
+    decode(context) {
+      if (vm === undefined || !bound(machine, context.state, target)) return "EBADF";
+      if (refused) return refused;
+      const address = call.operands[5];
+      // A name of a failed mmap is a negative number, which no user address is.
+      return config && address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
+    },
+    select: (context) => {
+      const due = classify(context);
+      return `${NAME}.${due.kind === "refused" || due.kind === "nothing" ? "flags" : due.kind}`;
+    },
+  });
+}
+
+/** Bindings that no source settles. */
+function checkFile(machine: Machine, id: CallId, config: SlotConfig): void {
+  const file = machine.objects.files[config.file as number];
+  const inaccessible = (file.flags & 8n) !== 0n;
+  if (machine.features.marker === "shim" && !inaccessible) throw new NotModelled(id, "v8 reinterprets the private data of an ordinary file (type confusion, kernel.md B.5): not modelled");
+  if (machine.features.double_binding !== "EEXIST") return;
+  const other = machine.objects.slots.find((slot) => slot !== config && slot.file === config.file && slot.filePage < config.filePage + config.pages && config.filePage < slot.filePage + slot.pages);
+  if (other && other.id !== config.id) throw new NotModelled(id, "v4's test for two slots over one file range is broken in a way that no source spells out (kernel.md B.1, 6): not modelled");
+}
+
+function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | undefined {
+  const int = (index: number): bigint => (call.operands[index]?.kind === "handle" ? 0n : asU64(intOf(call, id, index)));
+  const [slot, flags, gpa, size, address, offset] = [int(1), int(2), int(3), int(4), int(5), int(7)];
+  const known = BigInt(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY | KVM_MEM_PRIVATE);
+  const isPrivate = (flags & BigInt(KVM_MEM_PRIVATE)) !== 0n;
+  if (flags & ~known) return "EINVAL";
+  if (isPrivate && flags & ~BigInt(KVM_MEM_PRIVATE)) throw new NotModelled(id, "KVM_MEM_PRIVATE together with another flag is not modelled");
+  if (!isPageAligned(size) || !isPageAligned(gpa)) return "EINVAL";
+  const target = call.operands[5];
+  if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || (address + size > USER_ADDRESS_MAX && machine.features.marker === "shim")) return "EINVAL";
+  if (isPrivate && !isPageAligned(offset)) {
+    if (machine.features.marker === "seal") throw new NotModelled(id, "what v4 does with an unaligned private_offset is not modelled");
+    return "EINVAL";
+  }
+  if (isPrivate && asU64(offset + size) < offset) return "EINVAL";
+  if (slot >> 16n) throw new NotModelled(id, "a second address space (SMM) is not modelled");
+  if (slot >= KVM_USER_MEM_SLOTS || asU64(gpa + size) < gpa) return "EINVAL";
+  return size >> 12n > KVM_MEM_MAX_NR_PAGES ? "EINVAL" : undefined;
+}
+
+type Due = { readonly kind: "create" | "delete" | "move" | "flags" | "nothing" } | { readonly kind: "refused"; readonly errno: Errno };
+
+/** What the call comes down to, given the slot that is there. */
+function classify(context: Context): Due {
+  const { machine, state } = context;
+  const { config } = data(context);
+  const slot = slotOf(context);
+  const old = slot && machine.objects.slots[slot.config.get(state) - 1];
+  if (!config) return old ? { kind: "delete" } : { kind: "refused", errno: "EINVAL" };
+  if (!old) return { kind: "create" };
+  if (isPrivateSlot(old) || isPrivateSlot(config)) return { kind: "refused", errno: "EINVAL" };
+  const sameAddress = old.mapping === config.mapping && old.mappingPage === config.mappingPage && old.userspaceAddress === config.userspaceAddress;
+  if (!sameAddress || old.pages !== config.pages || (old.flags ^ config.flags) & KVM_MEM_READONLY) return { kind: "refused", errno: "EINVAL" };
+  if (old.gfn !== config.gfn) return { kind: "move" };
+  return { kind: old.flags === config.flags ? "nothing" : "flags" };
+}
+
+function slotOf(context: Context): SlotState | undefined {
+  return vmOf(context).slots.find((slot) => slot.id === data(context).id);
+}
+
+/** Every slot call has its own slot id among the configs; a delete of an id that nobody creates is refused before this. */
+function slot(context: Context): SlotState {
+  return slotOf(context) as SlotState;
+}
+
+/** slots_lock; what the call comes down to is looked at again, for another thread may have changed the slots. */
+const lockSlots: StepCode = {
+  reads: ["slot"], writes: ["slot"],
+  run(context) {
+    const { machine, state, thread } = context;
+    const { slotsLock } = vmOf(context);
+    if (slotsLock.get(state) !== 0) return BLOCKED;
+    const due = classify(context);
+    if (due.kind === "refused") return context.fail(due.errno);
+    if (due.kind === "nothing") return context.done(ZERO);
+    context.operation = machine.operation(`${NAME}.${due.kind}`);
+    slotsLock.set(state, thread.index + 1);
+    context.say("slots_lock taken");
+    return NEXT;
+  },
+};
+
+const unlockSlots: StepCode = {
+  reads: ["slot"], writes: ["slot"],
+  run(context) {
+    vmOf(context).slotsLock.set(context.state, 0);
+    context.say("slots_lock released");
+    return NEXT;
+  },
+};
+
+function failUnlocked(context: Context, errno: Errno): number {
+  vmOf(context).slotsLock.set(context.state, 0);
+  return context.fail(errno);
+}
+
+const checkOverlap: StepCode = {
+  reads: ["slot"], writes: ["slot"],
+  run(context) {
+    const { machine, state } = context;
+    const { config, id } = data(context);
+    const overlaps = vmOf(context).slots.some((other) => {
+      const there = machine.objects.slots[other.config.get(state) - 1];
+      return other.id !== id && there && config && there.gfn < config.gfn + config.pages && config.gfn < there.gfn + there.pages;
+    });
+    if (overlaps) return failUnlocked(context, "EEXIST");
+    context.say("no other slot covers these gfns");
+    return NEXT;
+  },
+};
+
+/** Takes the private file into the slot and puts the slot on the file's notifier list. */
+const bind: StepCode = {
+  reads: ["handle", "slot"], writes: ["slot"],
+  run(context) {
+    const { machine, state } = context;
+    const { config, fileHandle } = data(context);
+    if (!config || !isPrivateSlot(config)) {
+      context.say("an ordinary slot: nothing to bind");
+      return NEXT;
+    }
+    const open = fileHandle !== undefined && config.file !== undefined && bound(machine, state, { kind: "handle", handle: fileHandle, offset: 0n });
+    if (!open) return failUnlocked(context, "EINVAL");
+    slot(context).bound.set(state, config.index + 1);
+    context.say("the slot holds the private file and is on its notifier list");
+    return NEXT;
+  },
+};
+
+const commitSlot: StepCode = {
+  reads: ["slot"], writes: ["slot"],
+  run(context) {
+    const { state } = context;
+    const { config, id } = data(context);
+    slot(context).config.set(state, config ? config.index + 1 : 0);
+    slot(context).invalid.set(state, 0);
+    context.say(config ? `faults see slot ${id} from here on` : `faults no longer see slot ${id}`);
+    return NEXT;
+  },
+};
+
+const markInvalid: StepCode = {
+  reads: ["slot"], writes: ["slot"],
+  run(context) {
+    slot(context).invalid.set(context.state, 1);
+    context.say("the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
+    return NEXT;
+  },
+};
+
+/** Notes which faults are under way, then is enabled when each of them has ended once. */
+const synchronizeSrcu: StepCode = {
+  reads: ["fault", "slot", "thread"], writes: ["slot", "thread"],
+  run(context) {
+    const { machine, state } = context;
+    const vm = vmOf(context);
+    if (context.cursor === 1) {
+      if (vm.readers.get(state) !== 0) return BLOCKED;
+      context.thread.cursor.set(state, 0);
+      context.say("every fault that may have seen the old slots has ended");
+      return NEXT;
+    }
+    let readers = 0;
+    for (const thread of machine.threads) {
+      const handle = machine.program.actors[thread.index].handle;
+      const vcpu = machine.objects.vcpus.find((candidate) => candidate.handle === handle);
+      if (vcpu?.vm === vm.object.index && thread.inFault.get(state) === 1) readers |= 1 << vcpu.index;
+    }
+    if (readers === 0) {
+      context.say("no fault is under way");
+      return NEXT;
+    }
+    vm.readers.set(state, readers);
+    context.thread.cursor.set(state, 1);
+    context.say("waits for the faults under way");
+    return AGAIN;
+  },
+};
+
+/** kvm_arch_flush_shadow_memslot: every root of the VM becomes obsolete, so every mapping of it goes and faults in flight start over. */
+const zapSlot: StepCode = {
+  reads: ["ept", "fault", "thread"], writes: ["ept", "tlb", "fault"],
+  run(context) {
+    const vm = vmOf(context);
+    zap(context, vm, { from: 0, to: Number.MAX_SAFE_INTEGER }, KINDS.map((_, kind) => kind));
+    moveSequence(context, vm);
+    return NEXT;
+  },
+};
+
+const unbind: StepCode = {
+  reads: ["slot", "handle", "pte", "page", "content", "ept", "tlb"], writes: ["slot", "page", "content"],
+  run(context) {
+    const { machine, state } = context;
+    const old = machine.objects.slots[slot(context).bound.get(state) - 1];
+    slot(context).bound.set(state, 0);
+    if (old?.file === undefined) {
+      context.say("an ordinary slot: nothing to unbind");
+      return NEXT;
+    }
+    context.say("the slot leaves the notifier list and drops the private file");
+    const file = machine.files[old.file];
+    if (!isReferenced(machine, state, file)) file.frames.forEach((_, cell) => void dropPage(context, file, cell));
+    return NEXT;
+  },
+};
+
+const freeSlot: StepCode = {
+  reads: [], writes: [],
+  run(context) {
+    context.say("the slot is freed");
+    return NEXT;
+  },
+};
+
+export const slotSteps = {
+  lock_slots: lockSlots, unlock_slots: unlockSlots, check_overlap: checkOverlap, bind, commit_slot: commitSlot, mark_invalid: markInvalid, synchronize_srcu: synchronizeSrcu,
+  zap_slot: zapSlot, unbind, free_slot: freeSlot,
+};

@@ -1,0 +1,86 @@
+// What several file operations share: references of a file, dropping and finding pages, the size, and refusals of an inaccessible file.
+
+import { formatAddress } from "../../base/units.ts";
+import type { HandleId } from "../../scenario/program.ts";
+import type { Machine } from "../machine.ts";
+import { BOUND } from "../runner.ts";
+import type { Context } from "../step.ts";
+import { allocateFrame, allocateWide, clear, frameName, release } from "./frames.ts";
+import { type FileState, SEAL } from "./state.ts";
+
+export const sizeOf = (machine: Machine, state: Int32Array, file: FileState): bigint => machine.values.value(file.size.get(state));
+
+export function setSize(machine: Machine, state: Int32Array, file: FileState, size: bigint): void {
+  file.size.set(state, machine.values.number(size));
+}
+
+/** User space is refused: v4 by the seal, when it is set; v8 because the shim inode has no such operation. */
+export const isInaccessible = (state: Int32Array, file: FileState): boolean => file.shim.get(state) === 1 || (file.seals.get(state) & SEAL.INACCESSIBLE) !== 0;
+
+/** Descriptors of a file, by handle. */
+export function descriptorsOf(machine: Machine, file: number): HandleId[] {
+  return machine.program.handles.flatMap((handle, index) => (handle.kind === "fd" && machine.objects.fileOf.get(handle.call) === file ? [index] : []));
+}
+
+/** Descriptors, mappings and memory slots keep a file alive. */
+export function isReferenced(machine: Machine, state: Int32Array, file: FileState): boolean {
+  const index = file.object.index;
+  if (descriptorsOf(machine, index).some((handle) => machine.handles[handle].get(state) === BOUND)) return true;
+  if (machine.mappings.some((mapping) => mapping.object.file === index && mapping.mapped.some((field) => field.get(state) === 1))) return true;
+  return machine.vms.some((vm) => vm.slots.some((slot) => slot.bound.get(state) > 0 && machine.objects.slots[slot.bound.get(state) - 1].file === index));
+}
+
+export const offsetOf = (file: FileState, cell: number): string => formatAddress(BigInt(file.cells.start(cell)) << 12n);
+
+export function pagesOf(file: FileState, cell: number): string {
+  const count = file.cells.end(cell) - file.cells.start(cell);
+  return count === 1 ? `page ${offsetOf(file, cell)}` : `${count} pages at ${offsetOf(file, cell)}`;
+}
+
+/** Takes a cell out of the page cache; without other holders its frame is free at once. */
+export function dropPage(context: Context, file: FileState, cell: number): void {
+  const { state } = context;
+  const frame = file.frames[cell].get(state);
+  if (frame === 0) {
+    context.say(`the file holds nothing at ${offsetOf(file, cell)}`);
+    return;
+  }
+  file.frames[cell].set(state, 0);
+  file.uptodate[cell].set(state, 0);
+  context.say(`${pagesOf(file, cell)} leaves the file${file.cells.single(cell) ? `, which held ${frameName(frame)} there` : ""}`);
+  if (file.cells.single(cell)) release(context, frame);
+}
+
+/** Puts a page into the page cache, not uptodate: its bytes are as found until somebody clears or writes it. */
+export function addPage(context: Context, file: FileState, cell: number): number {
+  const { state } = context;
+  if (!file.cells.single(cell)) {
+    allocateWide(context, file.object.index, cell);
+    context.say(`${pagesOf(file, cell)} get frames`);
+    return 0;
+  }
+  const frame = allocateFrame(context);
+  file.frames[cell].set(state, frame);
+  file.uptodate[cell].set(state, 0);
+  context.say(`${frameName(frame)} enters the file at ${offsetOf(file, cell)}`);
+  return frame;
+}
+
+/** shmem clears a page at its first use after allocation. */
+export function makeUptodate(context: Context, file: FileState, cell: number): void {
+  const { machine, state } = context;
+  const frame = file.frames[cell].get(state);
+  if (file.uptodate[cell].get(state) === 1 || !file.cells.single(cell) || frame === 0) return;
+  clear(machine, state, frame);
+  file.uptodate[cell].set(state, 1);
+}
+
+/** Zeroes byte ranges [from, to) of a page that is there. */
+export function zeroPart(context: Context, file: FileState, cell: number, from: number, to: number): void {
+  const { machine, state } = context;
+  const frame = file.cells.single(cell) ? file.frames[cell].get(state) : 0;
+  if (frame === 0) return;
+  makeUptodate(context, file, cell);
+  for (const range of machine.bytes.range(from, to)) machine.frames[frame].content[range].set(state, 0);
+  context.say(`bytes ${from} to ${to - 1} of ${pagesOf(file, cell)} are zeroed`);
+}

@@ -1,0 +1,195 @@
+// read, pread, write, pwrite (mm/shmem.c shmem_file_read_iter, shmem_write_begin, shmem_write_end; mm/filemap.c generic_perform_write).
+
+import { S64_MAX } from "../../base/units.ts";
+import type { Call, CallId, Operand } from "../../scenario/program.ts";
+import { BYTES, type Cells, CutNeeded } from "../cells.ts";
+import type { Machine } from "../machine.ts";
+import { intOf, NotModelled } from "../objects.ts";
+import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
+import { AGAIN, BLOCKED, type Context, DONE, NEXT, type Plan, type StepCode } from "../step.ts";
+import { addPage, isInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
+import { readRange, writeRange } from "./frames.ts";
+import { failUnlocked, unlock } from "./resize.ts";
+import { type FileState, SEAL } from "./state.ts";
+
+/** A transfer may cover this many pages; of data, this many bytes are kept in a result. */
+const MAX_PAGES = 64n;
+const MAX_DATA = 64n;
+
+interface Transfer {
+  readonly length: bigint;
+  /** Undefined: at the file offset, which moves. */
+  readonly offset: bigint | undefined;
+  readonly data: (Operand & { kind: "data" }) | undefined;
+}
+
+const transfer = (context: Context): Transfer => context.plan.data as Transfer;
+const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];
+
+/** read(fd, count), pread(fd, count, offset), write(fd, data), pwrite(fd, data, offset). */
+export function planTransfer(machine: Machine, id: CallId, call: Call): Plan {
+  const positioned = call.spec === "pread" || call.spec === "pwrite";
+  const source = call.operands[1];
+  const data = source?.kind === "data" ? source : undefined;
+  const length = data ? data.length : intOf(call, id, 1);
+  const offset = positioned ? intOf(call, id, 2) : undefined;
+  const file = fileOperand(machine, id, call.operands[0]);
+  if (length > MAX_PAGES << 12n) throw new NotModelled(id, `${call.spec} of more than ${MAX_PAGES} pages is not modelled`);
+  return plan(id, call, {
+    operations: [call.spec], success: ZERO, file: file ?? -1, reads: ["handle", "file"], data: { length, offset, data } satisfies Transfer,
+    cells: Array.from({ length: Number((length + 4095n) >> 12n) + 1 }, (_, index) => index),
+    decode(context) {
+      if (offset !== undefined && offset < 0n) return "EINVAL";
+      const closed = descriptor(machine, context, call.operands[0]);
+      if (closed) return closed;
+      const state = machine.files[file as number];
+      if (state.shim.get(context.state) === 1) return positioned ? "ESPIPE" : "EINVAL";
+      if (length < 0n) return "EINVAL";
+      return length === 0n ? ZERO : undefined;
+    },
+  });
+}
+
+const start = (context: Context): bigint => transfer(context).offset ?? context.machine.values.value(fileOf(context).position.get(context.state));
+
+/** The bytes of this step's page: [from, to) in the file, at most to the end of its page. */
+function chunk(context: Context): { from: bigint; to: bigint } {
+  const begin = start(context);
+  const firstPage = begin >> 12n;
+  const from = context.cursor === 0 ? begin : (firstPage + BigInt(context.cursor)) << 12n;
+  const pageEnd = ((from >> 12n) + 1n) << 12n;
+  const end = begin + transfer(context).length;
+  return { from, to: end < pageEnd ? end : pageEnd };
+}
+
+/** The cell of one page, cut out when it is not one yet. */
+export function singleCell(cells: Cells, page: number): number {
+  const cell = cells.at(page);
+  if (cell >= 0 && cells.single(cell)) return cell;
+  throw new CutNeeded(cells.space, cell >= 0 && cells.start(cell) === page ? page + 1 : cells.bounds.includes(page) ? page + 1 : page);
+}
+
+const checkedAnswer = (context: Context): { value: bigint; data: number[] } => {
+  const number = context.thread.answer.get(context.state);
+  const result = number > 0 ? context.machine.results.result(number - 1) : undefined;
+  return result?.kind === "value" ? { value: result.value, data: [...(result.data ?? [])] } : { value: 0n, data: [] };
+};
+
+function finish(context: Context, answer: { value: bigint; data: number[] }): number {
+  const { machine, state } = context;
+  if (transfer(context).offset === undefined) fileOf(context).position.set(state, machine.values.number(start(context) + answer.value));
+  return context.done({ kind: "value", value: answer.value, ...(answer.data.length > 0 ? { data: answer.data } : {}) });
+}
+
+/** One page of a read, up to i_size; a hole gives zeroes and allocates nothing. */
+const readPage: StepCode = {
+  reads: ["file", "page", "content"], writes: ["file", "page", "content"], events: true,
+  run(context) {
+    const { machine, state } = context;
+    const file = fileOf(context);
+    const answer = checkedAnswer(context);
+    const { from, to } = chunk(context);
+    const size = sizeOf(machine, state, file);
+    const end = to < size ? to : size;
+    if (from >= end) return finish(context, answer);
+    if (isInaccessible(state, file)) return answer.value > 0n ? finish(context, answer) : context.fail("EPERM");
+    const cell = singleCell(file.cells, Number(from >> 12n));
+    const frame = file.frames[cell].get(state);
+    if (frame !== 0) {
+      makeUptodate(context, file, cell);
+      machine.emit("host-access", frame);
+    }
+    const bytes = pageBytes(context, frame, from, end);
+    context.say(frame === 0 ? "a hole: zeroes, and no page is allocated" : `reads ${end - from} bytes of frame ${frame}`);
+    const next = { value: answer.value + (end - from), data: transfer(context).length <= MAX_DATA ? [...answer.data, ...bytes] : [] };
+    if (next.value >= transfer(context).length || end < to) return finish(context, next);
+    context.remember({ kind: "value", ...next });
+    context.thread.cursor.set(state, context.cursor + 1);
+    return AGAIN;
+  },
+};
+
+/** Bytes [from, to) of one page. */
+function pageBytes(context: Context, frame: number, from: bigint, to: bigint): number[] {
+  const { bytes } = context.machine;
+  const first = Number(from & 4095n);
+  const last = first + Number(to - from);
+  const data: number[] = [];
+  for (const range of bytes.range(first, last)) {
+    const byte = frame === 0 ? 0 : readRange(context, frame, range);
+    if (transfer(context).length <= MAX_DATA) for (let at = bytes.start(range); at < bytes.end(range); at++) data.push(byte);
+  }
+  return data;
+}
+
+/** shmem_write_begin: the seals are looked at chunk by chunk, so a write can be cut short. */
+const checkSealChunk: StepCode = {
+  reads: ["file"], writes: ["file"],
+  run(context) {
+    const { machine, state } = context;
+    const file = fileOf(context);
+    const { to } = chunk(context);
+    const answer = checkedAnswer(context);
+    if (context.cursor === 0 && start(context) >= S64_MAX) return failUnlocked(context, "EFBIG");
+    const seals = file.seals.get(state);
+    const refused = isInaccessible(state, file) || seals & (SEAL.WRITE | SEAL.FUTURE_WRITE) || (seals & SEAL.GROW && to > sizeOf(machine, state, file));
+    if (!refused) {
+      context.say("no seal forbids this chunk");
+      return NEXT;
+    }
+    if (answer.value === 0n) return failUnlocked(context, "EPERM");
+    unlock(context);
+    return finish(context, answer);
+  },
+};
+
+const writeChunk: StepCode = {
+  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"], writes: ["file", "page", "content"], events: true,
+  run(context) {
+    const { machine, state } = context;
+    const file = fileOf(context);
+    const { from, to } = chunk(context);
+    const cell = singleCell(file.cells, Number(from >> 12n));
+    if (file.folios[cell].get(state) !== 0) return BLOCKED;
+    const frame = file.frames[cell].get(state) || addPage(context, file, cell);
+    makeUptodate(context, file, cell);
+    machine.emit("host-access", frame);
+    storeBytes(context, frame, from, to);
+    if (to > sizeOf(machine, state, file)) setSize(machine, state, file, to);
+    context.say(`writes ${to - from} bytes into frame ${frame}`);
+    const answer = { value: checkedAnswer(context).value + (to - from), data: [] };
+    if (answer.value < transfer(context).length) return context.remember({ kind: "value", ...answer });
+    context.remember({ kind: "value", value: answer.value });
+    if (transfer(context).offset === undefined) file.position.set(state, machine.values.number(start(context) + answer.value));
+    return context.operation.labels.has("unlock_inode") ? context.jump("unlock_inode") : finishAs(context, answer);
+  },
+};
+
+function finishAs(context: Context, answer: { value: bigint; data: number[] }): number {
+  context.done({ kind: "value", value: answer.value });
+  return DONE;
+}
+
+function storeBytes(context: Context, frame: number, from: bigint, to: bigint): void {
+  const { machine } = context;
+  const base = start(context);
+  const page = from & ~4095n;
+  for (const range of machine.bytes.range(Number(from & 4095n), Number(from & 4095n) + Number(to - from))) {
+    const first = page + BigInt(machine.bytes.start(range)) - base;
+    const run = runAt(context, first);
+    const rest = BigInt(machine.bytes.end(range) - machine.bytes.start(range));
+    if (run.left < rest) throw new CutNeeded(BYTES, machine.bytes.start(range) + Number(run.left));
+    writeRange(context, frame, range, run.byte);
+  }
+}
+
+function runAt(context: Context, at: bigint): { byte: number; left: bigint } {
+  let begin = 0n;
+  for (const run of transfer(context).data?.runs ?? []) {
+    if (at < begin + run.count) return { byte: run.byte, left: begin + run.count - at };
+    begin += run.count;
+  }
+  return { byte: 0, left: 4096n };
+}
+
+export const ioSteps = { read_page: readPage, check_seal_chunk: checkSealChunk, write_chunk: writeChunk };

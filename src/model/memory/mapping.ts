@@ -1,0 +1,261 @@
+// mmap, munmap, and what host threads do through a mapping (mm/mmap.c do_mmap; mm/shmem.c shmem_mmap, shmem_fault; mm/memory.c).
+
+import { isPageAligned, pageUp, asU64 } from "../../base/units.ts";
+import type { Errno } from "../../base/errno.ts";
+import type { Call, CallId, Result } from "../../scenario/program.ts";
+import { singleCell } from "./io.ts";
+import { invalidateHva } from "../kvm/notifier.ts";
+import type { Machine } from "../machine.ts";
+import { intOf, MAP_ANONYMOUS, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
+import { bound, descriptor, fileOperand, plan, ZERO } from "../plan.ts";
+import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { addPage, dropPage, isInaccessible, isReferenced, makeUptodate, offsetOf, sizeOf } from "./file.ts";
+import { allocateFrame, readRange, release, writeRange } from "./frames.ts";
+import { type FileState, fileCellOf, type MappingState, SEAL } from "./state.ts";
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+/** MAP_FIXED, MAP_POPULATE, MAP_HUGETLB and the like change what mmap does; MAP_NORESERVE and MAP_STACK do not. */
+const MAP_PLAIN = MAP_TYPE | MAP_ANONYMOUS | 0x4000n | 0x20000n;
+const TASK_SIZE = 1n << 47n;
+
+export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
+  const [length, prot, flags, offset] = [asU64(intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3), asU64(intOf(call, id, 5))];
+  const anonymous = (flags & MAP_ANONYMOUS) !== 0n;
+  if (flags & ~MAP_PLAIN) throw new NotModelled(id, "of the flags of mmap only MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS and MAP_NORESERVE are modelled");
+  const file = anonymous ? undefined : fileOperand(machine, id, call.operands[4]);
+  const index = machine.objects.mappingOf.get(id);
+  return plan(id, call, {
+    operations: ["mmap"], success: { kind: "handle", handle: "mapping" }, file: file ?? -1, data: index, reads: ["handle", "file"],
+    decode(context) {
+      if (!isPageAligned(offset)) return "EINVAL";
+      if (!anonymous) {
+        const closed = descriptor(machine, context, call.operands[4]);
+        if (closed) return closed;
+      }
+      return mmapRefuses(context, file === undefined ? undefined : machine.files[file], length, prot, flags, offset);
+    },
+  });
+}
+
+/** do_mmap and mmap_region before 6.7, in their order. */
+function mmapRefuses(context: Context, file: FileState | undefined, length: bigint, prot: bigint, flags: bigint, offset: bigint): Errno | undefined {
+  if (length === 0n) return "EINVAL";
+  if (pageUp(length) > TASK_SIZE) return "ENOMEM";
+  if (asU64(offset + pageUp(length)) < offset) return "EOVERFLOW";
+  const type = flags & MAP_TYPE;
+  if (type !== 1n && type !== 2n && !(type === 3n && file)) return "EINVAL";
+  if (!file) return undefined;
+  const { state } = context;
+  if (file.shim.get(state) === 1) return "ENODEV";
+  const seals = file.seals.get(state);
+  if (type === 2n) return isInaccessible(state, file) ? "EPERM" : undefined;
+  if (file.denied.get(state) === 1 || isInaccessible(state, file)) return "EPERM";
+  return prot & BigInt(PROT_WRITE) && seals & (SEAL.WRITE | SEAL.FUTURE_WRITE) ? "EPERM" : undefined;
+}
+
+const mappingOf = (context: Context): MappingState => context.machine.mappings[context.plan.data as number];
+
+const mapVma: StepCode = {
+  reads: ["file"], writes: ["pte"],
+  run(context) {
+    const { machine, state } = context;
+    const mapping = mappingOf(context);
+    for (const field of mapping.mapped) field.set(state, 1);
+    const seals = machine.files[mapping.object.file].seals.get(state);
+    mapping.mayWrite.set(state, mapping.object.shared && seals & SEAL.FUTURE_WRITE && !(mapping.object.prot & PROT_WRITE) ? 0 : 1);
+    context.say("a VMA; pages come at the first access");
+    return NEXT;
+  },
+};
+
+export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
+  const target = call.operands[0];
+  const length = asU64(intOf(call, id, 1));
+  const index = objectOfOperand(machine.program, machine.objects.mappingOf, target);
+  if (target?.kind === "handle" && index === undefined) throw new NotModelled(id, "munmap of a name that no mmap of a known file binds is not modelled");
+  const from = target?.kind === "handle" ? target.offset : 0n;
+  const cells = index === undefined || !isPageAligned(from) || length === 0n || length > TASK_SIZE ? [] : mappedCells(machine.mappings[index], from, length);
+  return plan(id, call, {
+    operations: ["munmap"], success: ZERO, cells, data: index, reads: ["handle"],
+    decode(context) {
+      if (!isPageAligned(from) || length === 0n || length > TASK_SIZE || !bound(machine, context.state, target)) return "EINVAL";
+      return undefined;
+    },
+  });
+}
+
+function mappedCells(mapping: MappingState, from: bigint, length: bigint): number[] {
+  const first = Number(from >> 12n);
+  const last = Math.min(Number(pageUp(from + length) >> 12n), mapping.object.pages);
+  return first < last ? mapping.cells.range(first, last) : [];
+}
+
+/** mmap_lock keeps faults and GUP out while the notifier, the PTEs and the VMA go, so that nobody sees a state between. */
+const unmapVma: StepCode = {
+  reads: ["pte", "slot", "ept", "tlb", "page", "content", "handle"], writes: ["pte", "ept", "tlb", "fault", "page", "content"],
+  run(context) {
+    const { machine, state } = context;
+    const mapping = mappingOf(context);
+    const file = machine.files[mapping.object.file];
+    for (const cell of context.plan.cells) {
+      if (mapping.mapped[cell].get(state) === 0) continue;
+      invalidateHva(context, mapping, cell);
+      mapping.mapped[cell].set(state, 0);
+      mapping.ptes[cell]?.set(state, 0);
+      const copy = mapping.copies[cell]?.get(state) ?? 0;
+      mapping.copies[cell]?.set(state, 0);
+      release(context, copy);
+    }
+    context.say("the VMA and its PTEs are gone");
+    if (!isReferenced(machine, state, file)) file.frames.forEach((_, cell) => void dropPage(context, file, cell));
+    return NEXT;
+  },
+};
+
+interface HostAccess {
+  readonly mapping: number;
+  readonly page: number;
+  readonly byte: number;
+  /** Undefined for a load. */
+  readonly value: number | undefined;
+}
+
+const access = (context: Context): HostAccess => context.plan.data as HostAccess;
+
+/** load(map, off), store(map, off, value). */
+export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
+  const target = call.operands[0];
+  const index = objectOfOperand(machine.program, machine.objects.mappingOf, target);
+  if (index === undefined) throw new NotModelled(id, "a host access through anything but a mapping of this scenario is not modelled");
+  const at = intOf(call, id, 1) + (target?.kind === "handle" ? target.offset : 0n);
+  const store = call.spec === "host.store";
+  const mapping = machine.mappings[index];
+  const page = Number(at >> 12n);
+  const data: HostAccess = { mapping: index, page, byte: Number(at & 4095n), value: store ? Number(intOf(call, id, 2) & 0xffn) : undefined };
+  const fault: Result = { kind: "signal", signal: "SIGSEGV" };
+  return plan(id, call, {
+    operations: [call.spec], success: ZERO, data, file: mapping.object.file, reads: ["handle", "pte"],
+    decode(context) {
+      if (!bound(machine, context.state, target) || at < 0n || page >= mapping.object.pages) return fault;
+      if (mapping.mapped[singleCell(mapping.cells, page)].get(context.state) === 0) return fault;
+      return mapping.object.prot & (store ? PROT_WRITE : PROT_READ) || (!store && mapping.object.prot & PROT_WRITE) ? undefined : fault;
+    },
+  });
+}
+
+/** Translate and touch are one step. */
+const accessHost: StepCode = {
+  reads: ["pte", "page", "content"], writes: ["content"], events: true,
+  run(context) {
+    const { machine, state } = context;
+    const { mapping: index, page, byte, value } = access(context);
+    const mapping = machine.mappings[index];
+    const cell = singleCell(mapping.cells, page);
+    if (mapping.mapped[cell].get(state) === 0) return context.done({ kind: "signal", signal: "SIGSEGV" });
+    const frame = mapping.ptes[cell]?.get(state) ?? 0;
+    const copied = frame !== 0 && mapping.copies[cell]?.get(state) === frame;
+    if (frame === 0 || (value !== undefined && !mapping.object.shared && !copied)) {
+      context.say(frame === 0 ? "no PTE: page fault" : "the PTE is read-only: copy on write");
+      return NEXT;
+    }
+    machine.emit("host-access", frame);
+    const range = machine.bytes.range(byte, byte + 1)[0];
+    if (value === undefined) return context.done(byteResult(readRange(context, frame, range), context, `loads from frame ${frame}`));
+    writeRange(context, frame, range, value);
+    context.say(`stores 0x${value.toString(16)} into frame ${frame}`);
+    return context.done(ZERO);
+  },
+};
+
+export function byteResult(byte: number, context: Context, text: string): Result {
+  context.say(byte < 0 ? `${text} what lay there before` : `${text}: 0x${byte.toString(16)}`);
+  return byte < 0 ? { kind: "found" } : { kind: "value", value: BigInt(byte) };
+}
+
+/** shmem_fault: a fault into a range that is being punched waits. */
+const waitHole: StepCode = {
+  reads: ["file", "thread"], writes: [],
+  run(context) {
+    const { machine } = context;
+    const { mapping: index, page } = access(context);
+    const mapping = machine.mappings[index];
+    const file = machine.files[mapping.object.file];
+    return holeCovers(context, file, file.cells.at(page + mapping.object.filePage)) ? BLOCKED : NEXT;
+  },
+};
+
+/** The page fault, under the folio lock: page of the file (allocated and cleared when it is not there), then the PTE. */
+const lookupHost: StepCode = {
+  reads: ["file", "page", "content", "pte", "ept", "tlb", "driver", "thread"], writes: ["page", "content", "pte"], events: true,
+  run(context) {
+    const { machine, state } = context;
+    const { mapping: index, page, value } = access(context);
+    const mapping = machine.mappings[index];
+    const file = machine.files[mapping.object.file];
+    const cell = singleCell(mapping.cells, page);
+    const fileCell = fileCellOf(file, mapping, cell);
+    if (mapping.mapped[cell].get(state) === 0) return NEXT;
+    const beyond = file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file);
+    if (beyond) return context.done({ kind: "signal", signal: "SIGBUS" });
+    if (file.folios[fileCell].get(state) !== 0) return BLOCKED;
+    if (file.frames[fileCell].get(state) === 0) {
+      addPage(context, file, fileCell);
+      makeUptodate(context, file, fileCell);
+      if (value !== undefined && !mapping.object.shared) return NEXT;
+    }
+    makeUptodate(context, file, fileCell);
+    const frame = file.frames[fileCell].get(state);
+    installPte(context, mapping, cell, value !== undefined && !mapping.object.shared ? copyOf(context, mapping, cell, frame) : frame);
+    context.say(`the host page table maps frame ${mapping.ptes[cell]?.get(state)} (${offsetOf(file, fileCell)})`);
+    return NEXT;
+  },
+};
+
+function installPte(context: Context, mapping: MappingState, cell: number, frame: number): void {
+  mapping.ptes[cell]?.set(context.state, frame);
+  context.machine.emit("host-pte", frame);
+}
+
+/** Copy on write of a private mapping. */
+function copyOf(context: Context, mapping: MappingState, cell: number, frame: number): number {
+  const { machine, state } = context;
+  const copy = allocateFrame(context);
+  machine.frames[copy].content.forEach((field, range) => field.set(state, machine.frames[frame].content[range].get(state)));
+  machine.frames[copy].tainted.set(state, machine.frames[frame].tainted.get(state));
+  mapping.copies[cell]?.set(state, copy);
+  return copy;
+}
+
+/** What GUP finds at a host address: the frame of the PTE, faulting it in when needed; undefined where nothing is mapped. */
+export function getUserPage(context: Context, mapping: MappingState, page: number): number | "blocked" | "again" | undefined {
+  const { machine, state } = context;
+  if (page < 0 || page >= mapping.object.pages) return undefined;
+  const cell = singleCell(mapping.cells, page);
+  if (mapping.mapped[cell].get(state) === 0) return undefined;
+  const present = mapping.ptes[cell]?.get(state) ?? 0;
+  const writable = mapping.object.shared || mapping.copies[cell]?.get(state) === present;
+  if (present !== 0 && writable) return present;
+  const file = machine.files[mapping.object.file];
+  const fileCell = fileCellOf(file, mapping, cell);
+  if (file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file)) return undefined;
+  if (file.folios[fileCell].get(state) !== 0 || holeCovers(context, file, fileCell)) return "blocked";
+  if (file.frames[fileCell].get(state) === 0) {
+    addPage(context, file, fileCell);
+    makeUptodate(context, file, fileCell);
+    if (!mapping.object.shared) return "again";
+  }
+  makeUptodate(context, file, fileCell);
+  installPte(context, mapping, cell, mapping.object.shared ? file.frames[fileCell].get(state) : copyOf(context, mapping, cell, file.frames[fileCell].get(state)));
+  return mapping.ptes[cell]?.get(state);
+}
+
+function holeCovers(context: Context, file: FileState, cell: number): boolean {
+  const { machine, state } = context;
+  const punching = file.hole.get(state);
+  const call = punching === 0 ? undefined : machine.instruction(state, punching - 1)?.call;
+  return call !== undefined && (machine.plans[call]?.cells.includes(cell) ?? false);
+}
+
+export const mappingSteps = { map_vma: mapVma, unmap_vma: unmapVma, access_host: accessHost, wait_hole: waitHole };
+export const lookupHostPage = lookupHost;

@@ -1,0 +1,325 @@
+// ftruncate and fallocate: size, allocation and holes (fs/open.c vfs_fallocate; mm/shmem.c shmem_setattr, shmem_fallocate, shmem_undo_range; v4 01/12;
+// v8 1/8). What KVM is told on the way stands in kvm/notifier.ts.
+
+import { isPageAligned, pageDown, pageUp, S64_MAX } from "../../base/units.ts";
+import type { Errno } from "../../base/errno.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
+import { invalidateHva } from "../kvm/notifier.ts";
+import type { Machine } from "../machine.ts";
+import { intOf } from "../objects.ts";
+import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
+import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { addPage, dropPage, isInaccessible, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
+import { type FileState, type MappingState, SEAL } from "./state.ts";
+
+const KEEP_SIZE = 1n;
+export const PUNCH_HOLE = 2n;
+const COLLAPSE_RANGE = 8n;
+const ZERO_RANGE = 0x10n;
+const INSERT_RANGE = 0x20n;
+const UNSHARE_RANGE = 0x40n;
+const SUPPORTED = KEEP_SIZE | PUNCH_HOLE | COLLAPSE_RANGE | ZERO_RANGE | INSERT_RANGE | UNSHARE_RANGE;
+
+/** What ftruncate and fallocate work on; `parts` are pages of which only some bytes go. */
+export interface Resize {
+  readonly call: "ftruncate" | "fallocate";
+  readonly mode: bigint;
+  readonly offset: bigint;
+  readonly length: bigint;
+  readonly end: bigint;
+  readonly parts: ReadonlyMap<number, { readonly from: number; readonly to: number }>;
+}
+
+const resize = (context: Context): Resize => context.plan.data as Resize;
+const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];
+const me = (context: Context): number => context.thread.index + 1;
+
+export function planTruncate(machine: Machine, id: CallId, call: Call): Plan {
+  const length = intOf(call, id, 1);
+  const file = fileOperand(machine, id, call.operands[0]);
+  const state = file === undefined ? undefined : machine.files[file];
+  const cells = state && length >= 0n ? cellsFrom(state, length) : [];
+  const parts = new Map<number, { from: number; to: number }>();
+  if (state && length > 0n && !isPageAligned(length) && cells.length > 0) parts.set(cells[0], { from: Number(length & 4095n), to: 4096 });
+  return plan(id, call, {
+    operations: ["ftruncate", "ftruncate.plain"], success: ZERO, file: file ?? -1, cells, reads: ["handle", "file"],
+    data: { call: "ftruncate", mode: 0n, offset: length, length: 0n, end: length, parts } satisfies Resize,
+    decode: (context) => (length < 0n ? "EINVAL" : descriptor(machine, context, call.operands[0])),
+    select: (context) => (isInaccessible(context.state, machine.files[file as number]) ? "ftruncate" : "ftruncate.plain"),
+  });
+}
+
+/** All cells from the page that holds `length` on. */
+function cellsFrom(file: FileState, length: bigint): number[] {
+  const page = Number(pageDown(length) >> 12n);
+  return file.frames.map((_, cell) => cell).filter((cell) => file.cells.end(cell) > page);
+}
+
+export function planFallocate(machine: Machine, id: CallId, call: Call): Plan {
+  const [mode, offset, length] = [BigInt.asUintN(32, intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3)];
+  const file = fileOperand(machine, id, call.operands[0]);
+  const punch = (mode & PUNCH_HOLE) !== 0n;
+  const refused = vfsRefuses(mode, offset, length);
+  const data: Resize = { call: "fallocate", mode, offset, length, end: offset + length, parts: new Map() };
+  const cells = refused || file === undefined ? [] : rangeCells(machine.files[file], data, punch);
+  const name = punch ? "fallocate.punch_hole" : "fallocate.allocate";
+  return plan(id, call, {
+    operations: [name, `${name}.plain`], success: ZERO, file: file ?? -1, cells, data, reads: ["handle", "file"],
+    decode(context) {
+      const closed = descriptor(machine, context, call.operands[0]);
+      if (closed || refused) return closed ?? refused;
+      const inner = mode & ~(KEEP_SIZE | PUNCH_HOLE);
+      return inner && machine.files[file as number].shim.get(context.state) === 0 ? "EOPNOTSUPP" : undefined;
+    },
+    select: (context) => (isPrivateFile(context, machine.files[file as number]) ? name : `${name}.plain`),
+  });
+}
+
+/** The private file of this kernel: marked, or (v4, whose seal is never set) made with MFD_INACCESSIBLE. */
+function isPrivateFile(context: Context, file: FileState): boolean {
+  return isInaccessible(context.state, file) || (file.object.flags & 8n) !== 0n;
+}
+
+/** The checks of vfs_fallocate, in its order (fs/open.c, 5.16 to 6.0). */
+function vfsRefuses(mode: bigint, offset: bigint, length: bigint): Errno | undefined {
+  if (offset < 0n || length <= 0n) return "EINVAL";
+  if (mode & ~SUPPORTED) return "EOPNOTSUPP";
+  if ((mode & (PUNCH_HOLE | ZERO_RANGE)) === (PUNCH_HOLE | ZERO_RANGE)) return "EOPNOTSUPP";
+  if (mode & PUNCH_HOLE && !(mode & KEEP_SIZE)) return "EOPNOTSUPP";
+  if (mode & COLLAPSE_RANGE && mode & ~COLLAPSE_RANGE) return "EINVAL";
+  if (mode & INSERT_RANGE && mode & ~INSERT_RANGE) return "EINVAL";
+  if (mode & UNSHARE_RANGE && mode & ~(UNSHARE_RANGE | KEEP_SIZE)) return "EINVAL";
+  return offset + length > S64_MAX ? "EFBIG" : undefined;
+}
+
+/** Pages of the range; a hole only zeroes the pages that it covers in part. */
+function rangeCells(file: FileState, data: Resize, punch: boolean): number[] {
+  const cells = file.cells.range(Number(pageDown(data.offset) >> 12n), Number(pageUp(data.end) >> 12n));
+  if (!punch) return cells;
+  for (const cell of cells) {
+    const start = BigInt(file.cells.start(cell)) << 12n;
+    const end = BigInt(file.cells.end(cell)) << 12n;
+    const from = data.offset > start ? data.offset - start : 0n;
+    const to = data.end < end ? data.end - start : end - start;
+    if (from > 0n || to < end - start) (data.parts as Map<number, { from: number; to: number }>).set(cell, { from: Number(from), to: Number(to) });
+  }
+  return cells;
+}
+
+/** inode_lock. */
+const lockInode: StepCode = {
+  reads: ["file"], writes: ["file"],
+  run(context) {
+    const { lock } = fileOf(context);
+    if (lock.get(context.state) !== 0) return BLOCKED;
+    lock.set(context.state, me(context));
+    context.say("inode_lock taken");
+    return NEXT;
+  },
+};
+
+const unlockInode: StepCode = {
+  reads: ["file"], writes: ["file"],
+  run(context) {
+    unlock(context);
+    context.say("inode_lock released");
+    return NEXT;
+  },
+};
+
+export function unlock(context: Context): void {
+  const { lock } = fileOf(context);
+  if (lock.get(context.state) === me(context)) lock.set(context.state, 0);
+}
+
+/** Fails a call that holds the inode lock. */
+export function failUnlocked(context: Context, errno: Errno): number {
+  unlock(context);
+  return context.fail(errno);
+}
+
+const checkAlignment: StepCode = {
+  reads: ["file"], writes: ["file"],
+  run(context) {
+    const { offset, length } = resize(context);
+    if (isInaccessible(context.state, fileOf(context)) && !(isPageAligned(offset) && isPageAligned(length))) return failUnlocked(context, "EINVAL");
+    context.say(isInaccessible(context.state, fileOf(context)) ? "offset and len are page aligned" : "an ordinary file needs no alignment");
+    return NEXT;
+  },
+};
+
+/** A private file gets its size once (v4 01/12 shmem_setattr, v8 1/8 inaccessible_setattr). */
+const checkSizeOnce: StepCode = {
+  reads: ["file"], writes: [],
+  run(context) {
+    const { machine, state } = context;
+    if (sizeOf(machine, state, fileOf(context)) !== 0n) return context.fail("EPERM");
+    if (!isPageAligned(resize(context).end)) return context.fail("EINVAL");
+    context.say("the size is still 0 and the new one is page aligned");
+    return NEXT;
+  },
+};
+
+const checkSeals: StepCode = {
+  reads: ["file"], writes: ["file"],
+  run(context) {
+    const { machine, state } = context;
+    const { call, mode, end } = resize(context);
+    const file = fileOf(context);
+    const seals = file.seals.get(state);
+    const size = sizeOf(machine, state, file);
+    const refused =
+      call === "ftruncate"
+        ? (end < size && seals & SEAL.SHRINK) || (end > size && seals & SEAL.GROW)
+        : mode & PUNCH_HOLE
+          ? seals & (SEAL.WRITE | SEAL.FUTURE_WRITE)
+          : end > size && seals & SEAL.GROW;
+    if (refused) return failUnlocked(context, "EPERM");
+    context.say("no seal forbids it");
+    return NEXT;
+  },
+};
+
+const setSizeStep: StepCode = {
+  reads: ["file"], writes: ["file"],
+  run(context) {
+    const { machine, state } = context;
+    const { call, mode, end } = resize(context);
+    const file = fileOf(context);
+    const before = sizeOf(machine, state, file);
+    if (call === "fallocate") {
+      if (mode & KEEP_SIZE || end <= before) {
+        context.say("i_size stays");
+        return NEXT;
+      }
+    }
+    setSize(machine, state, file, end);
+    context.say(`i_size becomes ${end}`);
+    return call === "ftruncate" && end >= before && context.operation.labels.has("unlock_inode") ? context.jump("unlock_inode") : NEXT;
+  },
+};
+
+/** unmap_mapping_range: host PTEs of the range go, and secondary MMUs that reach it through a host address are told first (mmu notifier). */
+const unmapUser: StepCode = {
+  reads: ["pte", "slot", "ept", "page"], writes: ["pte", "ept", "tlb", "fault", "page", "content"],
+  run(context) {
+    const { machine } = context;
+    if (context.plan.cells.length === 0) return NEXT;
+    const file = fileOf(context);
+    for (const mapping of machine.mappings) {
+      if (mapping.object.file === file.object.index) unmapCell(context, file, mapping, context.cell);
+    }
+    return context.each();
+  },
+};
+
+/** Only whole pages lose their PTEs; pages of a hole that are covered in part stay mapped. */
+function unmapCell(context: Context, file: FileState, mapping: MappingState, fileCell: number): void {
+  const { state } = context;
+  if (resize(context).parts.has(fileCell)) return;
+  const cell = mapping.cells.at(file.cells.start(fileCell) - mapping.object.filePage);
+  if (cell < 0 || mapping.mapped[cell].get(state) === 0) return;
+  invalidateHva(context, mapping, cell);
+  if ((mapping.ptes[cell]?.get(state) ?? 0) > 0 && (mapping.copies[cell]?.get(state) ?? 0) === 0) {
+    mapping.ptes[cell]?.set(state, 0);
+    context.say(`the host page table no longer maps ${pagesOf(file, fileCell)}`);
+  }
+}
+
+/** Drops the pages one after the other. Where the operation holds no inode lock itself (v8), the tmpfs below takes its own for the whole loop. */
+const truncate: StepCode = {
+  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"], writes: ["file", "page", "content"],
+  run(context) {
+    const { state, plan: { cells } } = context;
+    const file = fileOf(context);
+    if (cells.length === 0) return NEXT;
+    if (!enterInnerLock(context)) return BLOCKED;
+    const part = resize(context).parts.get(context.cell);
+    const folio = file.folios[context.cell].get(state);
+    if (folio !== 0 && folio !== me(context)) return BLOCKED;
+    if (part) zeroPart(context, file, context.cell, part.from, part.to);
+    else dropPage(context, file, context.cell);
+    return leaveInnerLock(context, context.each());
+  },
+};
+
+const hasOuterLock = (context: Context): boolean => context.operation.labels.has("lock_inode");
+
+function enterInnerLock(context: Context): boolean {
+  const { lock } = fileOf(context);
+  if (hasOuterLock(context)) return true;
+  const owner = lock.get(context.state);
+  if (owner !== 0 && owner !== me(context)) return false;
+  lock.set(context.state, me(context));
+  return true;
+}
+
+function leaveInnerLock(context: Context, code: number): number {
+  if (!hasOuterLock(context) && code !== AGAIN) unlock(context);
+  return code;
+}
+
+/** Allocates what is missing. v8 hands every mode to the tmpfs, which may still refuse it; KVM is told all the same. */
+const allocate: StepCode = {
+  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"], writes: ["file", "page", "content"],
+  run(context) {
+    const { machine, state } = context;
+    const { mode, end } = resize(context);
+    const file = fileOf(context);
+    if (mode & ~(KEEP_SIZE | PUNCH_HOLE)) {
+      context.say("the tmpfs below refuses this mode: EOPNOTSUPP");
+      return context.remember({ kind: "errno", errno: "EOPNOTSUPP" });
+    }
+    if (!enterInnerLock(context)) return BLOCKED;
+    if (file.frames[context.cell].get(state) === 0) addPage(context, file, context.cell);
+    else context.say(`${pagesOf(file, context.cell)} is there already`);
+    const code = context.each();
+    if (code !== AGAIN && !context.operation.labels.has("set_size") && !(mode & KEEP_SIZE) && end > sizeOf(machine, state, file)) setSize(machine, state, file, end);
+    return leaveInnerLock(context, code);
+  },
+};
+
+/** shmem keeps faults out of the range while the hole is made (shmem_falloc, the fix for CVE-2014-4171). */
+const announceHole: StepCode = {
+  reads: [], writes: ["file"],
+  run(context) {
+    fileOf(context).hole.set(context.state, me(context));
+    context.say("faults into the range wait from here on");
+    return NEXT;
+  },
+};
+
+const retractHole: StepCode = {
+  reads: [], writes: ["file"],
+  run(context) {
+    fileOf(context).hole.set(context.state, 0);
+    context.say("faults into the range go on");
+    return NEXT;
+  },
+};
+
+const lockFolio: StepCode = {
+  reads: ["page"], writes: ["page"],
+  run(context) {
+    const folio = fileOf(context).folios[context.cell];
+    if (folio.get(context.state) !== 0) return BLOCKED;
+    folio.set(context.state, me(context));
+    context.say(`the folio at ${pagesOf(fileOf(context), context.cell)} is locked`);
+    return NEXT;
+  },
+};
+
+const unlockFolio: StepCode = {
+  reads: ["page"], writes: ["page"],
+  run(context) {
+    const folio = fileOf(context).folios[context.cell];
+    if (folio.get(context.state) === me(context)) folio.set(context.state, 0);
+    context.say("the folio is unlocked");
+    return NEXT;
+  },
+};
+
+export const resizeSteps = {
+  lock_inode: lockInode, unlock_inode: unlockInode, check_alignment: checkAlignment, check_size_once: checkSizeOnce, check_seals: checkSeals, set_size: setSizeStep,
+  unmap_user: unmapUser, truncate, allocate, announce_hole: announceHole, retract_hole: retractHole, lock_folio: lockFolio, unlock_folio: unlockFolio,
+};

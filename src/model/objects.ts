@@ -1,0 +1,197 @@
+// The objects that a scenario can ever make, found from its calls before anything runs: each creating call makes at most one, so everything has a fixed
+// place in the state.
+
+import { asU64, pageUp } from "../base/units.ts";
+import type { Call, CallId, HandleId, Operand, Program } from "../scenario/program.ts";
+
+/** A call, or a way of calling, that the model has no source for. It ends up as a diagnostic on the call's line, never as a guess. */
+export class NotModelled extends Error {
+  override name = "NotModelled";
+  readonly call: CallId;
+  constructor(call: CallId, message: string) {
+    super(message);
+    this.call = call;
+  }
+}
+
+export interface FileObject {
+  readonly index: number;
+  /** `anon` backs a MAP_ANONYMOUS mapping: it has pages but no descriptor. */
+  readonly kind: "memfd" | "anon";
+  readonly call: CallId;
+  readonly name: string;
+  readonly flags: bigint;
+}
+
+export interface MappingObject {
+  readonly index: number;
+  readonly call: CallId;
+  readonly name: string;
+  readonly file: number;
+  /** First page of the file that it maps, and its length in pages. */
+  readonly filePage: number;
+  readonly pages: number;
+  readonly prot: number;
+  /** False for a MAP_PRIVATE mapping of a file, whose pages are copied on write. */
+  readonly shared: boolean;
+}
+
+export interface VmObject {
+  readonly index: number;
+  readonly call: CallId;
+  readonly name: string;
+}
+
+export interface VcpuObject {
+  readonly index: number;
+  readonly call: CallId;
+  readonly name: string;
+  readonly vm: number;
+  readonly handle: HandleId;
+}
+
+/** One KVM_SET_USER_MEMORY_REGION call that makes or changes a slot. */
+export interface SlotConfig {
+  readonly index: number;
+  readonly call: CallId;
+  readonly vm: number;
+  readonly id: number;
+  readonly flags: number;
+  readonly gfn: number;
+  readonly pages: number;
+  /** The host mapping behind userspace_addr and the page in it, where there is one. */
+  readonly mapping?: number;
+  readonly mappingPage: number;
+  readonly userspaceAddress: bigint;
+  /** The file behind private_fd and the first page bound. */
+  readonly file?: number;
+  readonly filePage: number;
+}
+
+export interface Objects {
+  readonly files: FileObject[];
+  readonly mappings: MappingObject[];
+  readonly vms: VmObject[];
+  readonly vcpus: VcpuObject[];
+  readonly slots: SlotConfig[];
+  /** alloc_frame() calls. */
+  readonly drivers: { readonly index: number; readonly call: CallId; readonly name: string }[];
+  /** Object index by the call that makes it; for `dup` the file of its source. */
+  readonly fileOf: Map<CallId, number>;
+  readonly mappingOf: Map<CallId, number>;
+  readonly vmOf: Map<CallId, number>;
+  readonly vcpuOf: Map<CallId, number>;
+  readonly slotOf: Map<CallId, number>;
+  readonly driverOf: Map<CallId, number>;
+}
+
+export const KVM_MEM_PRIVATE = 4;
+export const MAP_PRIVATE = 2n;
+export const MAP_TYPE = 0xfn;
+export const MAP_ANONYMOUS = 0x20n;
+
+/** The integer behind an operand; a missing optional one is 0. */
+export function intOf(call: Call, id: CallId, index: number): bigint {
+  const operand = call.operands[index];
+  if (operand === undefined || operand.kind === "absent") return 0n;
+  if (operand.kind === "int") return operand.value;
+  throw new NotModelled(id, "an argument that is computed from a result is not modelled; write the number");
+}
+
+/** The handle of an operand, or undefined for an integer. */
+export function handleOf(operand: Operand | undefined): HandleId | undefined {
+  return operand?.kind === "handle" ? operand.handle : undefined;
+}
+
+export function findObjects(program: Program): Objects {
+  const objects: Objects = {
+    files: [], mappings: [], vms: [], vcpus: [], slots: [], drivers: [],
+    fileOf: new Map(), mappingOf: new Map(), vmOf: new Map(), vcpuOf: new Map(), slotOf: new Map(), driverOf: new Map(),
+  };
+  program.calls.forEach((call, id) => {
+    if (call.known) findObject(program, objects, call, id);
+  });
+  return objects;
+}
+
+function findObject(program: Program, objects: Objects, call: Call, id: CallId): void {
+  const name = call.binds === undefined ? `#${id}` : program.handles[call.binds].name;
+  switch (call.spec) {
+    case "memfd_create":
+      objects.fileOf.set(id, objects.files.length);
+      objects.files.push({ index: objects.files.length, kind: "memfd", call: id, name, flags: intOf(call, id, 1) });
+      break;
+    case "dup": {
+      const file = fileOfOperand(program, objects, call.operands[0]);
+      if (file !== undefined) objects.fileOf.set(id, file);
+      break;
+    }
+    case "mmap":
+      findMapping(program, objects, call, id, name);
+      break;
+    case "KVM_CREATE_VM":
+      objects.vmOf.set(id, objects.vms.length);
+      objects.vms.push({ index: objects.vms.length, call: id, name });
+      break;
+    case "KVM_CREATE_VCPU": {
+      const vm = objectOfOperand(program, objects.vmOf, call.operands[0]);
+      if (vm === undefined || call.binds === undefined) break;
+      objects.vcpuOf.set(id, objects.vcpus.length);
+      objects.vcpus.push({ index: objects.vcpus.length, call: id, name, vm, handle: call.binds });
+      break;
+    }
+    case "KVM_SET_USER_MEMORY_REGION":
+      findSlot(program, objects, call, id);
+      break;
+    case "alloc_frame":
+      objects.driverOf.set(id, objects.drivers.length);
+      objects.drivers.push({ index: objects.drivers.length, call: id, name });
+      break;
+  }
+}
+
+function findMapping(program: Program, objects: Objects, call: Call, id: CallId, name: string): void {
+  const [length, prot, flags, offset] = [intOf(call, id, 1), intOf(call, id, 2), intOf(call, id, 3), intOf(call, id, 5)];
+  let file: number | undefined;
+  if (flags & MAP_ANONYMOUS) {
+    file = objects.files.length;
+    objects.files.push({ index: file, kind: "anon", call: id, name, flags: 0n });
+  } else file = fileOfOperand(program, objects, call.operands[4]);
+  if (file === undefined || length <= 0n || length > 1n << 46n) return;
+  const filePage = flags & MAP_ANONYMOUS ? 0 : Number(asU64(offset) >> 12n);
+  objects.mappingOf.set(id, objects.mappings.length);
+  objects.mappings.push({
+    index: objects.mappings.length, call: id, name, file, filePage, pages: Number(pageUp(length) >> 12n), prot: Number(prot & 7n),
+    shared: (flags & MAP_ANONYMOUS) !== 0n || (flags & MAP_TYPE) !== MAP_PRIVATE,
+  });
+}
+
+function findSlot(program: Program, objects: Objects, call: Call, id: CallId): void {
+  const vm = objectOfOperand(program, objects.vmOf, call.operands[0]);
+  const size = asU64(intOf(call, id, 4));
+  if (vm === undefined || size === 0n || size >> 12n > 0x7fffffffn) return;
+  const flags = Number(asU64(intOf(call, id, 2)) & 0xffffffffn);
+  const address = call.operands[5];
+  const mapping = objectOfOperand(program, objects.mappingOf, address);
+  const offset = address?.kind === "handle" ? address.offset : 0n;
+  const isPrivate = (flags & KVM_MEM_PRIVATE) !== 0;
+  objects.slotOf.set(id, objects.slots.length);
+  objects.slots.push({
+    index: objects.slots.length, call: id, vm, id: Number(asU64(intOf(call, id, 1)) & 0xffffffffn), flags,
+    gfn: Number(asU64(intOf(call, id, 3)) >> 12n), pages: Number(size >> 12n),
+    mapping: mapping !== undefined && offset >= 0n ? mapping : undefined, mappingPage: mapping === undefined ? 0 : Number(offset >> 12n),
+    userspaceAddress: address?.kind === "int" ? address.value : 0n,
+    file: isPrivate ? fileOfOperand(program, objects, call.operands[6]) : undefined,
+    filePage: isPrivate ? Number(asU64(intOf(call, id, 7)) >> 12n) : 0,
+  });
+}
+
+/** The object that the call behind a bound name makes. */
+export function objectOfOperand(program: Program, of: ReadonlyMap<CallId, number>, operand: Operand | undefined): number | undefined {
+  const handle = handleOf(operand);
+  return handle === undefined ? undefined : of.get(program.handles[handle].call);
+}
+
+export function fileOfOperand(program: Program, objects: Objects, operand: Operand | undefined): number | undefined {
+  return objectOfOperand(program, objects.fileOf, operand);
+}

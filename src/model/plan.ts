@@ -1,0 +1,38 @@
+// Helpers for making plans: defaults, and the checks that most calls begin with.
+
+import type { Errno } from "../base/errno.ts";
+import type { Call, CallId, HandleKind, Operand, Result } from "../scenario/program.ts";
+import type { Machine } from "./machine.ts";
+import { NotModelled } from "./objects.ts";
+import { BOUND } from "./runner.ts";
+import type { Context, Plan } from "./step.ts";
+
+export const ZERO: Result = { kind: "value", value: 0n };
+
+export function plan(id: CallId, call: Call, parts: Partial<Plan> & Pick<Plan, "operations" | "success">): Plan {
+  const [first] = parts.operations;
+  return { id, call, reads: [], decode: () => undefined, select: () => first, file: -1, cells: [], data: undefined, ...parts };
+}
+
+/** EBADF for a descriptor that is not open. */
+export function descriptor(machine: Machine, context: Context, operand: Operand | undefined): Errno | undefined {
+  return operand?.kind === "handle" && machine.handles[operand.handle].get(context.state) === BOUND ? undefined : "EBADF";
+}
+
+/** True when a name is bound to what its call made. */
+export function bound(machine: Machine, state: Int32Array, operand: Operand | undefined): boolean {
+  return operand?.kind === "handle" && machine.handles[operand.handle].get(state) === BOUND;
+}
+
+/** The file behind a descriptor operand; undefined for an integer such as -1. Other kinds of objects are not modelled here. */
+export function fileOperand(machine: Machine, id: CallId, operand: Operand | undefined): number | undefined {
+  if (operand?.kind !== "handle") return undefined;
+  const handle = machine.program.handles[operand.handle];
+  const kinds: readonly HandleKind[] = ["fd", "value"];
+  if (!kinds.includes(handle.kind)) throw new NotModelled(id, `${handle.name} is no file; this call on it is not modelled`);
+  return machine.objects.fileOf.get(handle.call);
+}
+
+export function failed(errno: Errno): Result {
+  return { kind: "errno", errno };
+}

@@ -1,0 +1,60 @@
+// The kernels that the model has, and what a scenario's `kernel NAME extends PROFILE { … }` makes of them: just one more row.
+
+import type { ProfileChoice, ProfileEdit, Site } from "../../scenario/program.ts";
+import { isStepName, type StepName, steps } from "../../scenario/catalogue/index.ts";
+import { FEATURE_VALUES, type Features, type Profile, type StepList } from "./types.ts";
+import { V4 } from "./v4.ts";
+import { V8 } from "./v8.ts";
+
+export const PROFILES: readonly Profile[] = [V4, V8];
+
+export interface ProfileProblem {
+  readonly site: Site;
+  readonly message: string;
+}
+
+/** The row behind a choice, with its edits applied in order; edits that do not fit are problems at their place and left out. */
+export function resolveProfile(choice: ProfileChoice): { profile: Profile | undefined; problems: ProfileProblem[] } {
+  const base = PROFILES.find((row) => row.name === choice.base);
+  const problems: ProfileProblem[] = [];
+  if (!base) return { profile: undefined, problems };
+  let profile: Profile = { ...base, name: choice.name };
+  for (const edit of choice.edits) {
+    const edited = applyEdit(profile, edit);
+    if (typeof edited === "string") problems.push({ site: edit.site, message: edited });
+    else profile = edited;
+  }
+  return { profile, problems };
+}
+
+function applyEdit(profile: Profile, edit: ProfileEdit): Profile | string {
+  if (edit.kind === "feature") {
+    const values: readonly string[] | undefined = Object.hasOwn(FEATURE_VALUES, edit.feature) ? FEATURE_VALUES[edit.feature as keyof Features] : undefined;
+    if (!values) return `no feature ${edit.feature}; there are ${Object.keys(FEATURE_VALUES).join(", ")}`;
+    if (!values.includes(edit.value)) return `${edit.feature} is one of ${values.join(", ")}`;
+    return { ...profile, features: { ...profile.features, [edit.feature]: edit.value } };
+  }
+  const list: StepList | undefined = Object.hasOwn(profile.operations, edit.operation) ? profile.operations[edit.operation] : undefined;
+  if (!list) return `${profile.base} has no operation ${edit.operation}; it has ${Object.keys(profile.operations).join(", ")}`;
+  if (edit.kind === "without") {
+    const without = list.map((step) => (typeof step === "string" ? step : step.filter((name) => name !== edit.step))).filter((step) => step !== edit.step);
+    if (without.flat().length === list.flat().length) return `${edit.operation} has no step ${edit.step}; it has ${list.flat().join(", ")}`;
+    return { ...profile, operations: { ...profile.operations, [edit.operation]: without } };
+  }
+  const unknown = edit.steps.find((step) => !isStepName(step));
+  if (unknown !== undefined) return `no step ${unknown}; ${profile.base}'s ${edit.operation} has ${list.flat().join(", ")}${nearStep(unknown)}`;
+  return { ...profile, operations: { ...profile.operations, [edit.operation]: grouped(edit.steps as readonly StepName[]) } };
+}
+
+function nearStep(name: string): string {
+  const near = steps.find((row) => row.name.includes(name) || name.includes(row.name));
+  return near ? `; did you mean ${near.name}` : "";
+}
+
+/** A run from `lock_folio` to `unlock_folio` in a flat list is one loop over the folios; other steps that work by cells loop by themselves. */
+function grouped(names: readonly StepName[]): StepList {
+  const first = names.indexOf("lock_folio");
+  const last = names.indexOf("unlock_folio", first);
+  if (first < 0 || last < 0) return names;
+  return [...names.slice(0, first), names.slice(first, last + 1), ...grouped(names.slice(last + 1))];
+}

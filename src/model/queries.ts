@@ -1,0 +1,200 @@
+// State expressions: what `assert`, `exists`, `never` and `forall` ask of a state. 64-bit signed arithmetic; a condition is 0 or not 0.
+
+import { ERRNO } from "../base/errno.ts";
+import { asS64, asU64 } from "../base/units.ts";
+import type { BinaryOperator, CallId, Expression, Operand, Result, ResultPattern } from "../scenario/program.ts";
+import { SHARED_BIT } from "./cuts.ts";
+import { convertedKind, isPrivateSlot, slotAt } from "./kvm/fault.ts";
+import { PRIVATE, SHARED } from "./kvm/state.ts";
+import type { Machine } from "./machine.ts";
+import { referencesOf } from "./memory/frames.ts";
+import { sizeOf } from "./memory/file.ts";
+import { singleCell } from "./memory/io.ts";
+import { FOUND } from "./memory/state.ts";
+import { objectOfOperand } from "./objects.ts";
+import { BOUND, FAILED } from "./runner.ts";
+
+/** Thrown where a state has no answer that the model could give. */
+export class NoAnswer extends Error {
+  override name = "NoAnswer";
+}
+
+const truth = (value: boolean): bigint => (value ? 1n : 0n);
+
+export function evaluate(machine: Machine, state: Int32Array, expression: Expression): bigint {
+  switch (expression.kind) {
+    case "int":
+      return expression.value;
+    case "name":
+      return nameValue(machine, state, expression.handle);
+    case "unary": {
+      const value = evaluate(machine, state, expression.of);
+      return expression.operator === "!" ? truth(value === 0n) : asS64(expression.operator === "-" ? -value : ~value);
+    }
+    case "binary":
+      return binary(machine, state, expression.operator, expression.left, expression.right);
+    case "query":
+      return query(machine, state, expression.query, expression.operands);
+    case "result":
+      return resultValue(answerOf(machine, state, expression.calls));
+    case "matches": {
+      const result = answerOf(machine, state, expression.calls);
+      return truth((result !== undefined && matches(result, expression.pattern)) !== expression.negated);
+    }
+  }
+}
+
+function binary(machine: Machine, state: Int32Array, operator: BinaryOperator, left: Expression, right: Expression): bigint {
+  const a = evaluate(machine, state, left);
+  if (operator === "&&") return a === 0n ? 0n : truth(evaluate(machine, state, right) !== 0n);
+  if (operator === "||") return a !== 0n ? 1n : truth(evaluate(machine, state, right) !== 0n);
+  const b = evaluate(machine, state, right);
+  switch (operator) {
+    case "*": return asS64(a * b);
+    case "/": return divisor(b) && asS64(a / b);
+    case "%": return divisor(b) && asS64(a % b);
+    case "+": return asS64(a + b);
+    case "-": return asS64(a - b);
+    case "<<": return b >= 0n && b < 64n ? asS64(a << b) : 0n;
+    case ">>": return b >= 0n && b < 64n ? asS64(a >> b) : a < 0n ? -1n : 0n;
+    case "&": return a & b;
+    case "^": return a ^ b;
+    case "|": return a | b;
+    case "<": return truth(a < b);
+    case "<=": return truth(a <= b);
+    case ">": return truth(a > b);
+    case ">=": return truth(a >= b);
+    case "==": return truth(a === b);
+    case "!=": return truth(a !== b);
+  }
+}
+
+function divisor(value: bigint): bigint {
+  if (value === 0n) throw new NoAnswer("division by 0");
+  return value;
+}
+
+function nameValue(machine: Machine, state: Int32Array, handle: number): bigint {
+  const bound = machine.handles[handle].get(state);
+  if (bound >= FAILED) return -BigInt(bound - FAILED);
+  const result = answerOf(machine, state, [machine.program.handles[handle].call]);
+  return result?.kind === "value" ? result.value : truth(bound === BOUND);
+}
+
+/** Of a label in a `repeat`, the first call that has answered. */
+function answerOf(machine: Machine, state: Int32Array, calls: readonly CallId[]): Result | undefined {
+  for (const call of calls) {
+    const number = machine.answers.get(call)?.get(state) ?? 0;
+    if (number > 0) return machine.results.result(number - 1);
+  }
+  return undefined;
+}
+
+function resultValue(result: Result | undefined): bigint {
+  if (result?.kind === "value") return result.value;
+  if (result?.kind === "errno") return -BigInt(ERRNO[result.errno]);
+  if (result?.kind === "handle") return 1n;
+  throw new NoAnswer(result ? "the result is no integer; compare it with == or !=" : "the call has not returned");
+}
+
+/** Whether a result is what a pattern says. */
+export function matches(result: Result, pattern: ResultPattern): boolean {
+  switch (pattern.kind) {
+    case "any":
+    case "unknown":
+      return true;
+    case "ok":
+      return result.kind === "value" ? result.value >= 0n : result.kind === "handle" || result.kind === "found" || result.kind === "text";
+    case "fails":
+      return result.kind === "errno" || result.kind === "signal" || result.kind === "exception" || (result.kind === "status" && result.status !== "TDX_SUCCESS");
+    case "blocks":
+      return result.kind === "blocks";
+    case "value":
+      if (result.kind === "errno") return pattern.value === -BigInt(ERRNO[result.errno]);
+      return result.kind === "value" && result.value === pattern.value && (!pattern.data || sameBytes(pattern.data, result.data));
+    case "errno":
+      return result.kind === "errno" && result.errno === pattern.errno;
+    case "status":
+      return result.kind === "status" && result.status === pattern.status && (pattern.operand === undefined || result.operand === pattern.operand);
+    case "exit":
+      return result.kind === "exit" && result.exit === pattern.exit && pattern.fields.every((field) => result.fields.some((own) => own.name === field.name && asU64(own.value) === asU64(field.value)));
+    case "signal":
+      return result.kind === "signal" && result.signal === pattern.signal;
+    case "exception":
+      return result.kind === "exception" && result.exception === pattern.exception;
+  }
+}
+
+const sameBytes = (a: readonly number[], b: readonly number[] | undefined): boolean => a.length === b?.length && a.every((byte, index) => byte === b[index]);
+
+const int = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
+
+function query(machine: Machine, state: Int32Array, name: string, operands: readonly Operand[]): bigint {
+  if (operands[0]?.kind !== "handle") throw new NoAnswer(`${name} asks about a bound name`);
+  const handle = machine.program.handles[operands[0].handle];
+  if (handle.kind === "vm") return vmQuery(machine, state, name, machine.objects.vmOf.get(handle.call) ?? -1, int(operands[1]));
+  if (handle.kind === "vcpu") return tlbQuery(machine, state, machine.objects.vcpuOf.get(handle.call) ?? -1, int(operands[1]));
+  if (handle.kind === "frame") return frameQuery(machine, state, name, machine.objects.driverOf.get(handle.call) ?? -1);
+  const index = objectOfOperand(machine.program, machine.objects.fileOf, operands[0]);
+  if (index === undefined) throw new NoAnswer(`${handle.name} is no file of this scenario`);
+  return fileQuery(machine, state, name, index, int(operands[1]));
+}
+
+function fileQuery(machine: Machine, state: Int32Array, name: string, index: number, offset: bigint): bigint {
+  const file = machine.files[index];
+  const page = Number(asU64(offset) >> 12n);
+  if (name === "size") return sizeOf(machine, state, file);
+  if (name === "seals") return BigInt(file.seals.get(state));
+  if (name === "pages") return file.frames.reduce((sum, field, cell) => sum + (field.get(state) > 0 ? BigInt(file.cells.end(cell) - file.cells.start(cell)) : 0n), 0n);
+  const cell = file.cells.at(page);
+  if (name === "allocated") return truth(cell >= 0 && file.frames[cell].get(state) > 0);
+  if (name === "bound") {
+    return truth(machine.vms.some((vm) => vm.slots.some((slot) => {
+      const config = machine.objects.slots[slot.bound.get(state) - 1];
+      return config?.file === index && page >= config.filePage && page < config.filePage + config.pages;
+    })));
+  }
+  const frame = cell < 0 ? 0 : file.frames[singleCell(file.cells, page)].get(state);
+  if (name === "frame") return BigInt(frame);
+  if (name !== "value") throw new NoAnswer(`${name} is not modelled`);
+  if (frame === 0) return 0n;
+  if (file.uptodate[cell].get(state) === 0 && machine.features.fresh_page === "zeroed") return 0n;
+  const byte = Number(asU64(offset) & 4095n);
+  const value = machine.frames[frame].content[machine.bytes.range(byte, byte + 1)[0]].get(state);
+  return value === FOUND ? -1n : BigInt(value & 255);
+}
+
+function vmQuery(machine: Machine, state: Int32Array, name: string, index: number, gpa: bigint): bigint {
+  const vm = machine.vms[index];
+  const gfn = Number((asU64(gpa) & ~SHARED_BIT) >> 12n);
+  if (!vm) throw new NoAnswer("no such VM");
+  if (name === "slots") return BigInt(vm.slots.filter((slot) => slot.config.get(state) > 0).length);
+  const slot = slotAt(machine, state, vm, gfn);
+  if (name === "attributes") {
+    if (!slot || !isPrivateSlot(slot.config)) return 0n;
+    const cell = vm.cells.at(gfn);
+    const converted = cell < 0 ? undefined : convertedKind(machine, state, vm, cell);
+    const file = machine.files[slot.config.file ?? -1];
+    const present = file && file.frames[file.cells.at(slot.config.filePage + gfn - slot.config.gfn)]?.get(state) > 0;
+    return (converted ?? (present ? PRIVATE : SHARED)) === PRIVATE ? 8n : 0n;
+  }
+  if (name !== "ept") throw new NoAnswer(`${name} is not modelled`);
+  const cell = vm.cells.at(gfn);
+  const kind = asU64(gpa) & SHARED_BIT ? SHARED : PRIVATE;
+  const leaf = (of: number): number => (cell < 0 ? 0 : (vm.ept[of][cell]?.get(state) ?? 0));
+  return BigInt(kind === SHARED ? leaf(SHARED) : leaf(PRIVATE) || leaf(SHARED));
+}
+
+function tlbQuery(machine: Machine, state: Int32Array, index: number, gpa: bigint): bigint {
+  const vcpu = machine.vcpus[index];
+  if (!vcpu) throw new NoAnswer("no such vCPU");
+  const cell = machine.vms[vcpu.object.vm].cells.at(Number((asU64(gpa) & ~SHARED_BIT) >> 12n));
+  const entry = (kind: number): number => (cell < 0 ? 0 : (vcpu.tlb[kind][cell]?.get(state) ?? 0));
+  return BigInt(asU64(gpa) & SHARED_BIT ? entry(SHARED) : entry(PRIVATE) || entry(SHARED));
+}
+
+function frameQuery(machine: Machine, state: Int32Array, name: string, index: number): bigint {
+  const frame = machine.drivers[index]?.get(state) ?? 0;
+  if (name === "refcount") return BigInt(referencesOf(machine, state, frame));
+  throw new NoAnswer(`${name} is not modelled`);
+}

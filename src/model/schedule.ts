@@ -1,0 +1,99 @@
+// From a Program's statements to segments: stretches of one-after-the-other statements, and `parallel` blocks whose threads interleave. Also the marks
+// that `order A before B` needs.
+
+import type { ActorId, CallId, Expression, Point, Program, Site, Statement } from "../scenario/program.ts";
+
+export interface Instruction {
+  readonly actor: ActorId;
+  readonly call?: CallId;
+  readonly assertion?: { readonly site: Site; readonly condition: Expression };
+  /** First and last instruction of an `atomic` block. */
+  atomicEnter: boolean;
+  atomicLeave: boolean;
+}
+
+export interface Segment {
+  readonly parallel: boolean;
+  /** In the order of the text, when it is not parallel. */
+  readonly sequence: readonly Instruction[];
+  /** By actor, when it is. */
+  readonly threads: readonly (readonly Instruction[])[];
+}
+
+/** `order`: bit `mark` is set once `call` has passed `step` (or has returned); the calls of `after` wait for all marks of the order. */
+export interface Mark {
+  readonly mark: number;
+  readonly call: CallId;
+  readonly step: string | undefined;
+}
+
+export interface Wait {
+  readonly call: CallId;
+  readonly step: string | undefined;
+  readonly marks: readonly number[];
+}
+
+export interface Orders {
+  readonly marks: readonly Mark[];
+  readonly waits: readonly Wait[];
+}
+
+export function segmentsOf(program: Program): Segment[] {
+  const segments: Segment[] = [];
+  let sequence: Instruction[] = [];
+  const flush = (): void => {
+    if (sequence.length > 0) segments.push({ parallel: false, sequence, threads: [] });
+    sequence = [];
+  };
+  for (const statement of program.body) {
+    if (statement.kind !== "parallel") {
+      sequence.push(...instructions(program, [statement], 0));
+      continue;
+    }
+    flush();
+    const threads: Instruction[][] = program.actors.map(() => []);
+    for (const thread of statement.threads) threads[thread.actor].push(...instructions(program, thread.body, thread.actor));
+    if (threads.some((thread) => thread.length > 0)) segments.push({ parallel: true, sequence: [], threads });
+  }
+  flush();
+  return segments;
+}
+
+function instructions(program: Program, body: readonly Statement[], actor: ActorId): Instruction[] {
+  return body.flatMap((statement): Instruction[] => {
+    switch (statement.kind) {
+      case "call":
+        return [{ actor: program.calls[statement.call].actor, call: statement.call, atomicEnter: false, atomicLeave: false }];
+      case "assert":
+        return [{ actor: statement.actor, assertion: { site: statement.site, condition: statement.condition }, atomicEnter: false, atomicLeave: false }];
+      case "atomic": {
+        const inside = instructions(program, statement.body, actor);
+        if (inside.length > 0) {
+          inside[0].atomicEnter = true;
+          inside[inside.length - 1].atomicLeave = true;
+        }
+        return inside;
+      }
+      case "parallel":
+        return statement.threads.flatMap((thread) => instructions(program, thread.body, thread.actor));
+    }
+  });
+}
+
+export function ordersOf(program: Program): Orders {
+  const marks: Mark[] = [];
+  const waits: Wait[] = [];
+  for (const statement of program.body) {
+    if (statement.kind !== "parallel") continue;
+    for (const order of statement.orders) {
+      const own = order.before.calls.map((call) => ({ mark: marks.length + order.before.calls.indexOf(call), call, step: order.before.step }));
+      marks.push(...own);
+      waits.push(...waitsFor(order.after, own));
+    }
+  }
+  return { marks, waits };
+}
+
+function waitsFor(after: Point, marks: readonly Mark[]): Wait[] {
+  return after.calls.map((call) => ({ call, step: after.step, marks: marks.map((mark) => mark.mark) }));
+}

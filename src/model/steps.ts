@@ -1,0 +1,38 @@
+// The code behind every modelled step name of the catalogue.
+
+import type { StepName } from "../scenario/catalogue/index.ts";
+import { conversionSteps } from "./kvm/conversion.ts";
+import { faultSteps, lookupGuestPage } from "./kvm/fault.ts";
+import { notifierSteps } from "./kvm/notifier.ts";
+import { slotSteps } from "./kvm/slots.ts";
+import { createSteps } from "./memory/create.ts";
+import { ioSteps } from "./memory/io.ts";
+import { lookupHostPage, mappingSteps } from "./memory/mapping.ts";
+import { resizeSteps } from "./memory/resize.ts";
+import { sealSteps } from "./memory/seals.ts";
+import { physicalSteps } from "./physical.ts";
+import { NEXT, type StepCode } from "./step.ts";
+
+/** The checks themselves are the call's `decode`, which runs with this step and touches nothing. */
+const checkArgs: StepCode = {
+  reads: [], writes: [],
+  run(context) {
+    context.say("the arguments are in order");
+    return NEXT;
+  },
+};
+
+/** A look-up by the host's page fault, or by the guest's (v4). */
+const lookupPage: StepCode = {
+  reads: [...new Set([...lookupHostPage.reads, ...lookupGuestPage.reads])], writes: [...new Set([...lookupHostPage.writes, ...lookupGuestPage.writes])], events: true,
+  run: (context) => (context.operation.name === "fault" ? lookupGuestPage : lookupHostPage).run(context),
+};
+
+const modelled: Partial<Record<StepName, StepCode>> = {
+  check_args: checkArgs, lookup_page: lookupPage, ...createSteps, ...resizeSteps, ...ioSteps, ...sealSteps, ...mappingSteps, ...notifierSteps, ...faultSteps, ...slotSteps,
+  ...conversionSteps, ...physicalSteps,
+};
+
+export const isModelled = (name: StepName): boolean => modelled[name] !== undefined;
+
+export const STEPS = modelled as Record<StepName, StepCode>;

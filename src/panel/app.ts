@@ -1,0 +1,264 @@
+// The panel itself: holds the trace, the one cursor and what is unfolded; takes messages, keys and clicks, and tells the extension.
+
+import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { Blame } from "../view/diff.ts";
+import type { FromPanel, PanelState } from "../view/messages.ts";
+import type { TraceView } from "../view/rows.ts";
+import { type Host, readMessage } from "./host.ts";
+import { firstCursor, type OutlineRow, outline, rowOfStep, stepAtLine } from "./outline.ts";
+import "./pages.ts";
+import { type Move, moveOfKey, Player, target } from "./player.ts";
+import { facts, header, notice, stepCard, transport } from "./sections.ts";
+import type { Timeline } from "./timeline.ts";
+import { announcement } from "./words.ts";
+
+/** Screen readers get the step where the cursor rests, not every step of a held-down key. */
+const ANNOUNCE_AFTER_MILLISECONDS = 150;
+
+export class Panel extends LitElement {
+  static override properties = {
+    trace: { state: true },
+    cursor: { state: true },
+    open: { state: true },
+    cause: { state: true },
+    said: { state: true },
+    noticeText: { state: true },
+    refused: { state: true },
+  };
+
+  declare trace: TraceView | undefined;
+  declare cursor: number;
+  declare open: ReadonlySet<number>;
+  declare cause: number;
+  declare said: string;
+  declare noticeText: string;
+  declare refused: string;
+  host: Host | undefined;
+  #rows: readonly OutlineRow[] = [];
+  #blame = new Blame([]);
+  #state: PanelState | undefined;
+  #saying: ReturnType<typeof setTimeout> | undefined;
+  #player = new Player(
+    () => this.#beat(),
+    () => this.requestUpdate(),
+  );
+
+  constructor() {
+    super();
+    this.trace = undefined;
+    this.cursor = 0;
+    this.open = new Set();
+    this.cause = -1;
+    this.said = "";
+    this.noticeText = "";
+    this.refused = "";
+  }
+
+  protected override createRenderRoot(): HTMLElement {
+    return this;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    window.addEventListener("message", this.#message);
+    window.addEventListener("keydown", this.#key);
+    this.#state = this.host?.load();
+    this.#post({ type: "ready", ...(this.#state === undefined ? {} : { state: this.#state }) });
+  }
+
+  override disconnectedCallback(): void {
+    window.removeEventListener("message", this.#message);
+    window.removeEventListener("keydown", this.#key);
+    this.#player.stop();
+    clearTimeout(this.#saying);
+    super.disconnectedCallback();
+  }
+
+  #post(message: FromPanel): void {
+    this.host?.post(message);
+  }
+
+  #message = (event: MessageEvent): void => {
+    const message = readMessage(event.data);
+    if (message === undefined) return;
+    switch (message.type) {
+      case "trace":
+        this.#show(message.trace, message.cursor, message.state);
+        break;
+      case "select": {
+        const step = this.trace === undefined ? undefined : stepAtLine(this.trace, message.file, message.line, this.cursor);
+        if (step !== undefined) this.#go(step);
+        break;
+      }
+      case "notice":
+        this.noticeText = message.text;
+        this.refused = "";
+        if (message.keep !== true) this.#forget();
+        break;
+      case "refused":
+        this.refused = message.reason;
+        this.#forget();
+        break;
+    }
+  };
+
+  #forget(): void {
+    this.#player.stop();
+    this.trace = undefined;
+    this.#rows = [];
+    this.#blame = new Blame([]);
+  }
+
+  #show(trace: TraceView, cursor: number | undefined, state: PanelState | undefined): void {
+    const old = this.trace;
+    const same = old !== undefined && old.scenario === trace.scenario && old.kernel === trace.kernel && old.schedule === trace.schedule;
+    this.#player.stop();
+    this.noticeText = "";
+    this.refused = "";
+    this.trace = trace;
+    this.#blame = new Blame(trace.steps);
+    if (!same) this.open = new Set();
+    this.cause = -1;
+    const wanted = cursor ?? (same ? this.cursor : firstCursor(trace));
+    this.cursor = Math.min(Math.max(0, Math.trunc(wanted)), Math.max(0, trace.steps.length - 1));
+    this.#state = state ?? this.#state;
+    this.#save();
+    this.#say();
+    if (cursor !== this.cursor) this.#post({ type: "cursor", step: this.cursor });
+  }
+
+  #save(): void {
+    if (this.#state !== undefined) this.host?.save({ ...this.#state, cursor: this.cursor });
+  }
+
+  #say(): void {
+    clearTimeout(this.#saying);
+    this.#saying = setTimeout(() => {
+      this.said = this.trace === undefined ? "" : announcement(this.trace, this.cursor);
+    }, ANNOUNCE_AFTER_MILLISECONDS);
+  }
+
+  #go(step: number): void {
+    if (this.trace === undefined || step === this.cursor || this.trace.steps[step] === undefined) return;
+    this.cursor = step;
+    this.cause = -1;
+    this.#save();
+    this.#say();
+    this.#post({ type: "cursor", step });
+  }
+
+  #move(move: Move): void {
+    if (this.trace === undefined) return;
+    this.#player.stop();
+    this.#go(target(this.trace, this.#rows, this.cursor, move));
+  }
+
+  #beat(): boolean {
+    if (this.trace === undefined) return false;
+    const last = this.trace.steps.length - 1;
+    this.#go(Math.min(last, this.cursor + 1));
+    return this.cursor < last && this.trace.steps[this.cursor].violations.length === 0;
+  }
+
+  #play(): void {
+    if (this.trace === undefined) return;
+    if (!this.#player.playing && this.cursor === this.trace.steps.length - 1) this.#go(0);
+    this.#player.toggle();
+  }
+
+  #reveal(at: number): void {
+    const step = this.trace?.steps[at];
+    if (this.trace === undefined || step === undefined || step.actor < 0) return;
+    this.#go(at);
+    this.#post({ type: "reveal", step: at, file: this.trace.files[step.file] ?? "", line: step.line });
+  }
+
+  #fold(first: number, unfold = !this.open.has(first)): void {
+    const open = new Set(this.open);
+    if (unfold) open.add(first);
+    else open.delete(first);
+    this.open = open;
+  }
+
+  #key = (event: KeyboardEvent): void => {
+    if (this.trace === undefined || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = event.target instanceof Element ? event.target : undefined;
+    if (at?.closest("select") != null) return;
+    const slider = at?.matches("input[type=range]") === true;
+    const button = at?.closest("button, summary") != null;
+    const timeline = at?.closest("memfd-timeline") != null;
+    if (this.#handle(event, slider, button, timeline)) event.preventDefault();
+  };
+
+  #handle(event: KeyboardEvent, slider: boolean, button: boolean, timeline: boolean): boolean {
+    const move =
+      timeline && (event.key === "ArrowUp" || event.key === "ArrowDown") ? (event.key === "ArrowUp" ? "up" : "down") : moveOfKey(event.key, event.shiftKey);
+    if (move !== undefined) {
+      this.#move(move);
+      if (timeline) this.querySelector<Timeline>("memfd-timeline")?.updateComplete.then(() => this.querySelector<Timeline>("memfd-timeline")?.focusCursor());
+      return true;
+    }
+    const key = event.key.toLowerCase();
+    if (key === "p" || (event.key === " " && !button && !slider)) {
+      this.#play();
+      return true;
+    }
+    if (!timeline || button) return false;
+    if (event.key === "Enter") {
+      this.#reveal(this.cursor);
+      return true;
+    }
+    const row = this.#rows[rowOfStep(this.#rows, this.cursor)];
+    const call = row?.nested === true ? this.#rows.findLast((other) => other.kind === "call" && other.first <= row.first) : row;
+    if (call?.open === undefined || !["+", "=", "-"].includes(event.key)) return false;
+    this.#fold(call.first, event.key !== "-");
+    this.querySelector<Timeline>("memfd-timeline")?.updateComplete.then(() => this.querySelector<Timeline>("memfd-timeline")?.focusCursor());
+    return true;
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (this.trace !== undefined && (changed.has("trace") || changed.has("open"))) this.#rows = outline(this.trace, this.open);
+  }
+
+  protected override render(): TemplateResult {
+    const { trace, cursor } = this;
+    if (trace === undefined) return this.#nothing();
+    if (trace.steps.length === 0) return notice("No steps", "This story has no steps: nothing of the scenario ran.", false);
+    return html`<main class="panel">
+      ${header(trace, (schedule) => this.#post({ type: "story", schedule }))}
+      ${this.noticeText === "" ? nothing : html`<p class="banner" role="status">${this.noticeText}</p>`}
+      ${transport(trace, cursor, this.#player.playing, this.#transport)}
+      <div class="body">
+        <section class="time" aria-label="Time">
+          <memfd-timeline .trace=${trace} .rows=${this.#rows} .cursor=${cursor} .cause=${this.cause}
+            @memfd-go=${(event: CustomEvent<number>) => this.#seek(event.detail)} @memfd-reveal=${(event: CustomEvent<number>) => this.#reveal(event.detail)}
+            @memfd-fold=${(event: CustomEvent<number>) => this.#fold(event.detail)}></memfd-timeline>
+        </section>
+        <div class="state">
+          ${stepCard(trace, cursor, this.#blame, { reveal: (step) => this.#reveal(step), go: (step) => this.#seek(step) })}
+          <memfd-pages .trace=${trace} .blame=${this.#blame} .cursor=${cursor} @memfd-go=${(event: CustomEvent<number>) => this.#seek(event.detail)}
+            @memfd-cause=${(event: CustomEvent<number>) => {
+              this.cause = event.detail;
+            }}></memfd-pages>
+          ${facts(trace, cursor, this.#blame)}
+        </div>
+      </div>
+      <div class="hidden" role="status" aria-live="polite">${this.said}</div>
+    </main>`;
+  }
+
+  readonly #transport = { move: (move: Move) => this.#move(move), seek: (step: number) => this.#seek(step), play: () => this.#play() };
+
+  #seek(step: number): void {
+    this.#player.stop();
+    this.#go(step);
+  }
+
+  #nothing(): TemplateResult {
+    if (this.refused !== "") return notice("This trace cannot be shown", `${this.refused}.`, true);
+    if (this.noticeText !== "") return notice("No story to show", this.noticeText, false);
+    return notice("Waiting for a scenario", "Choose “Show page tables” over a scenario in a .memfd file.", false);
+  }
+}
+
+customElements.define("memfd-panel", Panel);

@@ -1,0 +1,198 @@
+// Constants of the kernel's UAPI headers that scenario calls take or answer, per profile where a value or its meaning changed.
+
+import { IN } from "./profiles.ts";
+import type { Constant } from "./types.ts";
+
+type Row = readonly [name: string, value: bigint, help: string, profiles?: readonly string[]];
+const group = (name: string, rows: readonly Row[]): Constant[] =>
+  rows.map(([constant, value, help, profiles]) =>
+    profiles ? { name: constant, value, group: name, help, profiles } : { name: constant, value, group: name, help },
+  );
+
+const MEMFD = [
+  ...group("MFD_", [
+    ["MFD_CLOEXEC", 0x1n, "set close-on-exec on the new descriptor"],
+    ["MFD_ALLOW_SEALING", 0x2n, "start with no seal, so that F_ADD_SEALS works"],
+    ["MFD_HUGETLB", 0x4n, "back the file by hugetlbfs"],
+    ["MFD_INACCESSIBLE", 0x8n, "user space gets no access to the content; the memory is meant for a guest", IN.v4v8],
+    ["MFD_NOEXEC_SEAL", 0x8n, "mode 0666, F_SEAL_EXEC set, sealing allowed (Linux 6.3)", IN.upstream],
+    ["MFD_EXEC", 0x10n, "mode 0777, whatever vm.memfd_noexec says below 2 (Linux 6.3)", IN.upstream],
+  ]),
+  ...group("F_", [
+    ["F_ADD_SEALS", 1033n, "fcntl command: add seals to the inode"],
+    ["F_GET_SEALS", 1034n, "fcntl command: read the seals of the inode"],
+  ]),
+  ...group("F_SEAL_", [
+    ["F_SEAL_SEAL", 0x1n, "no further seal can be added"],
+    ["F_SEAL_SHRINK", 0x2n, "the file cannot shrink"],
+    ["F_SEAL_GROW", 0x4n, "the file cannot grow"],
+    ["F_SEAL_WRITE", 0x8n, "no write, no shared writable mapping, no hole"],
+    ["F_SEAL_FUTURE_WRITE", 0x10n, "as F_SEAL_WRITE, but existing writable mappings go on working"],
+    ["F_SEAL_INACCESSIBLE", 0x20n, "user space cannot read, write or map the content; F_ADD_SEALS refuses it, only MFD_INACCESSIBLE is meant to set it", IN.v4],
+    ["F_SEAL_AUTO_ALLOCATE", 0x20n, "writes and faults do not fill holes", ["v7"]],
+    ["F_SEAL_EXEC", 0x20n, "the x bits of the mode cannot change (Linux 6.3)", IN.upstream],
+  ]),
+  ...group("FALLOC_FL_", [
+    ["FALLOC_FL_KEEP_SIZE", 0x1n, "i_size stays, also when memory is allocated behind it"],
+    ["FALLOC_FL_PUNCH_HOLE", 0x2n, "free the pages of the range; needs KEEP_SIZE"],
+    ["FALLOC_FL_NO_HIDE_STALE", 0x4n, "reserved"],
+    ["FALLOC_FL_COLLAPSE_RANGE", 0x8n, "not supported by shmem"],
+    ["FALLOC_FL_ZERO_RANGE", 0x10n, "not supported by shmem"],
+    ["FALLOC_FL_INSERT_RANGE", 0x20n, "not supported by shmem"],
+    ["FALLOC_FL_UNSHARE_RANGE", 0x40n, "not supported by shmem"],
+  ]),
+];
+
+const MAPPING = [
+  ...group("PROT_", [
+    ["PROT_NONE", 0n, "no access"],
+    ["PROT_READ", 0x1n, "loads"],
+    ["PROT_WRITE", 0x2n, "stores"],
+    ["PROT_EXEC", 0x4n, "instruction fetches"],
+  ]),
+  ...group("MAP_", [
+    ["MAP_SHARED", 0x1n, "stores reach the file"],
+    ["MAP_PRIVATE", 0x2n, "copy on write"],
+    ["MAP_SHARED_VALIDATE", 0x3n, "MAP_SHARED that refuses unknown flags"],
+    ["MAP_FIXED", 0x10n, "take the address as given"],
+    ["MAP_ANONYMOUS", 0x20n, "no file"],
+    ["MAP_LOCKED", 0x2000n, "lock the pages"],
+    ["MAP_NORESERVE", 0x4000n, "reserve no swap"],
+    ["MAP_POPULATE", 0x8000n, "fault the pages in at once"],
+    ["MAP_HUGETLB", 0x40000n, "huge pages"],
+  ]),
+  ...group("SEEK_", [
+    ["SEEK_SET", 0n, "from the start"],
+    ["SEEK_CUR", 1n, "from the current offset"],
+    ["SEEK_END", 2n, "from the end"],
+    ["SEEK_DATA", 3n, "next data at or behind the offset"],
+    ["SEEK_HOLE", 4n, "next hole at or behind the offset"],
+  ]),
+  ...group("MADV_", [
+    ["MADV_NORMAL", 0n, "no advice"],
+    ["MADV_DONTNEED", 4n, "drop the mappings of the range"],
+    ["MADV_FREE", 8n, "the content may be dropped lazily"],
+    ["MADV_REMOVE", 9n, "punch a hole in the mapped file"],
+    ["MADV_HUGEPAGE", 14n, "prefer huge pages"],
+    ["MADV_POPULATE_READ", 22n, "fault in for loads"],
+    ["MADV_POPULATE_WRITE", 23n, "fault in for stores"],
+    ["MADV_COLLAPSE", 25n, "collapse into a huge page now"],
+  ]),
+];
+
+const KVM = [
+  ...group("KVM_MEM_", [
+    ["KVM_MEM_LOG_DIRTY_PAGES", 0x1n, "slot flag: log dirty pages"],
+    ["KVM_MEM_READONLY", 0x2n, "slot flag: guest stores exit"],
+    ["KVM_MEM_PRIVATE", 0x4n, "slot flag: private_fd backs the private memory of the slot", IN.series],
+    ["KVM_MEM_GUEST_MEMFD", 0x4n, "slot flag: guest_memfd backs the private memory of the slot", IN.upstream],
+  ]),
+  ...group("KVM_EXIT_", [
+    ["KVM_EXIT_HYPERCALL", 3n, "exit reason: hypercall for user space"],
+    ["KVM_EXIT_HLT", 5n, "exit reason: the guest executed HLT"],
+    ["KVM_EXIT_MMIO", 6n, "exit reason: access to a gpa without a slot"],
+    ["KVM_EXIT_SHUTDOWN", 8n, "exit reason: triple fault; v10 uses it for a poisoned private page"],
+    ["KVM_EXIT_MEMORY_ERROR", 36n, "exit reason: private access to shared memory or the reverse", IN.v4v5],
+    ["KVM_EXIT_MEMORY_FAULT", 36n, "exit reason: private access to shared memory or the reverse", ["v6"]],
+    ["KVM_EXIT_MEMORY_FAULT", 37n, "exit reason: private access to shared memory or the reverse", ["v7"]],
+    ["KVM_EXIT_MEMORY_FAULT", 38n, "exit reason: private access to shared memory or the reverse", IN.v8v10],
+    ["KVM_EXIT_MEMORY_FAULT", 39n, "exit reason: private access to shared memory or the reverse, or no memory behind a private gpa", IN.upstream],
+    ["KVM_EXIT_TDX", 40n, "exit reason: a TDVMCALL that user space answers", IN.tdx],
+  ]),
+  ...group("KVM_MEMORY_EXIT_FLAG_", [
+    ["KVM_MEMORY_EXIT_FLAG_PRIVATE", 0x1n, "the access was private (bit 0 in the series)", IN.series],
+    ["KVM_MEMORY_EXIT_FLAG_PRIVATE", 0x8n, "the access was private (bit 3)", IN.upstream],
+  ]),
+  ...group("KVM_MEMORY_ATTRIBUTE_", [
+    ["KVM_MEMORY_ATTRIBUTE_READ", 0x1n, "attribute bit 0", ["v10"]],
+    ["KVM_MEMORY_ATTRIBUTE_WRITE", 0x2n, "attribute bit 1", ["v10"]],
+    ["KVM_MEMORY_ATTRIBUTE_EXECUTE", 0x4n, "attribute bit 2", ["v10"]],
+    ["KVM_MEMORY_ATTRIBUTE_PRIVATE", 0x8n, "the gfn is private", IN.attributes],
+  ]),
+  ...group("GUEST_MEMFD_FLAG_", [
+    ["GUEST_MEMFD_FLAG_MMAP", 0x1n, "user space may map the file", IN.gmemMmap],
+    ["GUEST_MEMFD_FLAG_INIT_SHARED", 0x2n, "the memory starts shared, so user faults are allowed", IN.gmemMmap],
+  ]),
+  ...group("KVM_X86_", [
+    ["KVM_X86_DEFAULT_VM", 0n, "VM type: no private memory of its own"],
+    ["KVM_X86_SW_PROTECTED_VM", 1n, "VM type: private memory by attribute, for testing", IN.upstream],
+    ["KVM_X86_SEV_VM", 2n, "VM type: AMD SEV", IN.tdx],
+    ["KVM_X86_SEV_ES_VM", 3n, "VM type: AMD SEV-ES", IN.tdx],
+    ["KVM_X86_SNP_VM", 4n, "VM type: AMD SEV-SNP", IN.tdx],
+    ["KVM_X86_TDX_VM", 5n, "VM type: Intel TDX", IN.tdx],
+  ]),
+  ...group("KVM_CAP_", [
+    ["KVM_CAP_MEMORY_ATTRIBUTES", 225n, "capability: KVM_SET_MEMORY_ATTRIBUTES", ["v10"]],
+    ["KVM_CAP_USER_MEMORY2", 231n, "capability: KVM_SET_USER_MEMORY_REGION2", IN.upstream],
+    ["KVM_CAP_MEMORY_FAULT_INFO", 232n, "capability: KVM_EXIT_MEMORY_FAULT", IN.upstream],
+    ["KVM_CAP_MEMORY_ATTRIBUTES", 233n, "capability: supported attributes", IN.upstream],
+    ["KVM_CAP_GUEST_MEMFD", 234n, "capability: KVM_CREATE_GUEST_MEMFD", IN.upstream],
+    ["KVM_CAP_VM_TYPES", 235n, "capability: bit mask of VM types", IN.upstream],
+    ["KVM_CAP_PRE_FAULT_MEMORY", 236n, "capability: KVM_PRE_FAULT_MEMORY (Linux 6.11)", IN.tdx],
+    ["KVM_CAP_GUEST_MEMFD_FLAGS", 244n, "capability: valid flags of KVM_CREATE_GUEST_MEMFD", IN.gmemMmap],
+  ]),
+  ...group("KVM_TDX_", [["KVM_TDX_MEASURE_MEMORY_REGION", 0x1n, "flag of KVM_TDX_INIT_MEM_REGION: extend the measurement", IN.tdx]]),
+  ...group("GPA", [
+    [
+      "SHARED",
+      1n << 51n,
+      "the shared bit of a guest physical address: `load(SHARED|0x1000)` is a shared access. Bit 51, as in a TD with a 52-bit address " +
+        "width; the private-memory " +
+        "series has no such bit in hardware, there it says which kind of access the guest makes",
+    ],
+  ]),
+];
+
+export const constants: readonly Constant[] = [...MEMFD, ...MAPPING, ...KVM];
+
+const BY_NAME = new Map<string, Constant[]>();
+for (const row of constants) BY_NAME.set(row.name, [...(BY_NAME.get(row.name) ?? []), row]);
+
+/** Groups whose constants are bits that are or-ed; the others enumerate. */
+const BIT_GROUPS: ReadonlySet<string> = new Set([
+  "MFD_",
+  "F_SEAL_",
+  "FALLOC_FL_",
+  "PROT_",
+  "MAP_",
+  "KVM_MEM_",
+  "KVM_MEMORY_EXIT_FLAG_",
+  "KVM_MEMORY_ATTRIBUTE_",
+  "GUEST_MEMFD_FLAG_",
+  "KVM_TDX_",
+  "GPA",
+]);
+
+const has = (row: Constant, profile: string): boolean => row.profiles === undefined || row.profiles.includes(profile);
+
+/** All rows of a name, over all profiles. */
+export function constantsNamed(name: string): readonly Constant[] {
+  return BY_NAME.get(name) ?? [];
+}
+
+export function constant(name: string, baseProfile: string): Constant | undefined {
+  return constantsNamed(name).find((row) => has(row, baseProfile));
+}
+
+const bits = (value: bigint): number => value.toString(2).replaceAll("0", "").length;
+
+/**
+ * `0x3` of `FALLOC_FL_` → `FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE`. Unknown bits stay hexadecimal; a group that enumerates gives its one name or the
+ * number. The text has the value again when it is parsed.
+ */
+export function flagNames(groupName: string, value: bigint, baseProfile: string): string {
+  const rows = constants.filter((row) => row.group === groupName && has(row, baseProfile));
+  const exact = rows.find((row) => row.value === value);
+  if (exact) return exact.name;
+  if (value <= 0n || !BIT_GROUPS.has(groupName)) return value.toString();
+  let rest = value;
+  const found: Constant[] = [];
+  for (const row of rows.filter((each) => each.value !== 0n).sort((a, b) => bits(b.value) - bits(a.value))) {
+    if ((rest & row.value) === row.value) {
+      found.push(row);
+      rest &= ~row.value;
+    }
+  }
+  const names = found.sort((a, b) => (a.value < b.value ? -1 : 1)).map((row) => row.name);
+  return rest === 0n ? names.join("|") : [...names, `0x${rest.toString(16)}`].join("|");
+}

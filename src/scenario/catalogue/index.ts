@@ -1,0 +1,34 @@
+// The catalogue: every call, constant, kernel, atomic step, state query and invariant as data, for the language, the model, the views and the
+// reference page.
+
+import { assert } from "../../base/assert.ts";
+import { kvmCalls } from "./kvm.ts";
+import { mappingCalls } from "./mappings.ts";
+import { fileCalls } from "./memory.ts";
+import { physicalCalls } from "./physical.ts";
+import { tdxCalls } from "./tdx.ts";
+import type { CallSpec } from "./types.ts";
+
+export { constant, constants, constantsNamed, flagNames } from "./constants.ts";
+export { type InvariantRow, invariants } from "./invariants.ts";
+export { profile, profiles } from "./profiles.ts";
+export { queries } from "./queries.ts";
+export { isStepName, type StepName, steps } from "./steps.ts";
+export type * from "./types.ts";
+
+export const calls: readonly CallSpec[] = [...fileCalls, ...mappingCalls, ...kvmCalls, ...tdxCalls, ...physicalCalls];
+
+const BY_NAME = new Map<string, CallSpec[]>();
+for (const spec of calls) BY_NAME.set(spec.name, [...(BY_NAME.get(spec.name) ?? []), spec]);
+const BY_ID = new Map(calls.map((spec) => [spec.id, spec]));
+
+/** Every meaning of a word: `load` has one for the guest and one for the host. */
+export function callsNamed(name: string): readonly CallSpec[] {
+  return BY_NAME.get(name) ?? [];
+}
+
+export function callSpec(id: string): CallSpec {
+  const spec = BY_ID.get(id);
+  assert(spec, `the catalogue has no call ${id}`);
+  return spec;
+}

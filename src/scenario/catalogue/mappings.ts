@@ -1,0 +1,146 @@
+// The calls of a host thread on its address space: mappings of a file, and the loads and stores through them.
+
+import { IN } from "./profiles.ts";
+import type { CallSpec, Param } from "./types.ts";
+
+const FD: Param = { name: "fd", type: "fd" };
+const OFFSET: Param = { name: "offset", type: "int" };
+
+export const mappingCalls: readonly CallSpec[] = [
+  {
+    id: "mmap",
+    name: "mmap",
+    subsystem: "memory",
+    context: "host",
+    returns: "mapping",
+    params: [
+      { name: "addr", type: "address" },
+      { name: "length", type: "int" },
+      { name: "prot", type: "flags", group: "PROT_" },
+      { name: "flags", type: "flags", group: "MAP_" },
+      FD,
+      OFFSET,
+    ],
+    prototype: "void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)",
+    help: "Maps a file or anonymous memory; pages come at the first access. A handle bound to it is its address.",
+    errors: [
+      { errno: "EINVAL", when: "offset is not page aligned" },
+      { errno: "EBADF", when: "fd is not open and MAP_ANONYMOUS is not given" },
+      { errno: "EINVAL", when: "length is 0, or the type is neither MAP_SHARED nor MAP_PRIVATE" },
+      { errno: "EOVERFLOW", when: "offset + length overflows" },
+      { errno: "EPERM", when: "guest_memfd: PROT_EXEC", profiles: IN.upstream },
+      {
+        errno: "ENODEV",
+        when: "private file: the wrapper inode has no mmap method; guest_memfd without GUEST_MEMFD_FLAG_MMAP",
+        profiles: [...IN.v8v10, ...IN.upstream],
+      },
+      { errno: "EPERM", when: "private file (v4 only once F_SEAL_INACCESSIBLE is set, which its memfd_create never does)", profiles: IN.v4v6 },
+      { errno: "EPERM", when: "MAP_SHARED with PROT_WRITE, and F_SEAL_WRITE or F_SEAL_FUTURE_WRITE is set" },
+      { errno: "EPERM", when: "MAP_SHARED without PROT_WRITE of a file with F_SEAL_WRITE (before Linux 6.7)", profiles: IN.series },
+      { errno: "ENOMEM", when: "length is too large for the address space" },
+    ],
+    operations: ["mmap"],
+    profiles: IN.all,
+    source: "mm/mmap.c do_mmap; mm/shmem.c shmem_mmap; v4 01/12",
+  },
+  {
+    id: "munmap",
+    name: "munmap",
+    subsystem: "memory",
+    context: "host",
+    returns: "zero",
+    params: [
+      { name: "addr", type: "address" },
+      { name: "length", type: "int" },
+    ],
+    prototype: "int munmap(void *addr, size_t length)",
+    help: "Takes the mapping away. MMU notifiers take it out of the guest's shared mappings too.",
+    errors: [{ errno: "EINVAL", when: "addr is not page aligned, or length is 0" }],
+    operations: ["munmap"],
+    profiles: IN.all,
+    source: "mm/mmap.c do_munmap",
+  },
+  {
+    id: "mprotect",
+    name: "mprotect",
+    subsystem: "memory",
+    context: "host",
+    returns: "zero",
+    params: [
+      { name: "addr", type: "address" },
+      { name: "len", type: "int" },
+      { name: "prot", type: "flags", group: "PROT_" },
+    ],
+    prototype: "int mprotect(void *addr, size_t len, int prot)",
+    help: "Changes the protection of a mapping.",
+    errors: [
+      { errno: "EINVAL", when: "addr is not page aligned" },
+      { errno: "EACCES", when: "PROT_WRITE on a shared mapping that was made under a write seal" },
+    ],
+    operations: [],
+    profiles: IN.all,
+    source: "mm/mprotect.c",
+  },
+  {
+    id: "madvise",
+    name: "madvise",
+    subsystem: "memory",
+    context: "host",
+    returns: "zero",
+    params: [
+      { name: "addr", type: "address" },
+      { name: "length", type: "int" },
+      { name: "advice", type: "int", group: "MADV_" },
+    ],
+    prototype: "int madvise(void *addr, size_t length, int advice)",
+    help: "Advice about a mapping; MADV_REMOVE punches a hole in the mapped file.",
+    errors: [
+      { errno: "EINVAL", when: "addr is not page aligned, or the advice is unknown" },
+      { errno: "EACCES", when: "MADV_REMOVE on a mapping that cannot be written" },
+    ],
+    operations: [],
+    profiles: IN.all,
+    source: "mm/madvise.c",
+  },
+  {
+    id: "host.load",
+    name: "load",
+    subsystem: "memory",
+    context: "host",
+    returns: "byte",
+    params: [
+      { name: "map", type: "mapping" },
+      { name: "off", type: "int" },
+    ],
+    prototype: "unsigned char load(mapping, off)",
+    help: "The host thread loads one byte through its mapping. The page is faulted in when it is not there.",
+    errors: [
+      { errno: "SIGSEGV", when: "no mapping there, or it has no PROT_READ" },
+      { errno: "SIGBUS", when: "the page lies behind the end of the file" },
+    ],
+    operations: ["host.load"],
+    profiles: IN.all,
+    source: "mm/memory.c; mm/shmem.c shmem_fault",
+  },
+  {
+    id: "host.store",
+    name: "store",
+    subsystem: "memory",
+    context: "host",
+    returns: "nothing",
+    params: [
+      { name: "map", type: "mapping" },
+      { name: "off", type: "int" },
+      { name: "value", type: "byte" },
+    ],
+    prototype: "void store(mapping, off, unsigned char value)",
+    help: "The host thread stores one byte through its mapping.",
+    errors: [
+      { errno: "SIGSEGV", when: "no mapping there, or it has no PROT_WRITE" },
+      { errno: "SIGBUS", when: "the page lies behind the end of the file" },
+    ],
+    operations: ["host.store"],
+    profiles: IN.all,
+    source: "mm/memory.c; mm/shmem.c shmem_fault",
+  },
+];

@@ -1,0 +1,48 @@
+// State expressions: what an assert, exists, never, forall or watch may ask of the machine.
+
+import type { Param, QueryRow } from "./types.ts";
+
+const FD: Param = { name: "fd", type: "fd" };
+const VM: Param = { name: "vm", type: "vm" };
+const OFF: Param = { name: "off", type: "int" };
+const GPA: Param = { name: "gpa", type: "gpa" };
+const FRAME: Param = { name: "frame", type: "frame" };
+
+export const queries: readonly QueryRow[] = [
+  { name: "pages", params: [FD], returns: "int", help: "number of pages in the page cache of the file", modelled: true },
+  { name: "allocated", params: [FD, OFF], returns: "int", help: "1 when the file holds a page at the offset, else 0", modelled: true },
+  { name: "size", params: [FD], returns: "int", help: "i_size of the file", modelled: true },
+  { name: "seals", params: [FD], returns: "int", help: "seal word of the inode", modelled: true },
+  { name: "mode", params: [FD], returns: "int", help: "mode bits of the inode", modelled: false },
+  { name: "frame", params: [FD, OFF], returns: "frame", help: "frame of the file at the offset, or NONE", modelled: true },
+  {
+    name: "attributes",
+    params: [VM, GPA],
+    returns: "int",
+    help: "memory attributes of the gfn; KVM_MEMORY_ATTRIBUTE_PRIVATE when it is private",
+    modelled: true,
+  },
+  { name: "slots", params: [VM], returns: "int", help: "number of memory slots of the VM", modelled: true },
+  { name: "bound", params: [FD, OFF], returns: "int", help: "1 when a memory slot refers to the file at the offset, else 0", modelled: true },
+  { name: "ept", params: [VM, GPA], returns: "frame", help: "frame that the second-level page table maps at the gpa, or NONE", modelled: true },
+  { name: "sept", params: [VM, GPA], returns: "state", help: "state of the secure EPT entry; `.level` and `.frame`", modelled: false },
+  { name: "pamt", params: [FRAME], returns: "state", help: "page type of the frame in the PAMT", modelled: false },
+  {
+    name: "tlb",
+    params: [{ name: "vcpu", type: "vcpu" }, GPA],
+    returns: "frame",
+    help: "frame that the vCPU's TLB holds for the gpa, or NONE",
+    modelled: true,
+  },
+  { name: "epoch", params: [VM], returns: "int", help: "TD_EPOCH of the TD", modelled: false },
+  { name: "value", params: [FD, OFF], returns: "int", help: "byte of the file at the offset; 0 in a hole", modelled: true },
+  { name: "refcount", params: [FRAME], returns: "int", help: "references on the frame", modelled: true },
+  { name: "owner", params: [FRAME], returns: "state", help: "who owns the frame", modelled: false },
+  {
+    name: "result",
+    params: [{ name: "label", type: "int" }],
+    returns: "int",
+    help: "result of the call labelled so; a failure is the negative errno",
+    modelled: true,
+  },
+];

@@ -1,0 +1,194 @@
+// The atomic steps that operations are made of, in the words of the kernel. A step is one critical section, or one access to shared data outside
+// any lock; a kernel variant may put any of them into any operation.
+
+import type { StepRow } from "./types.ts";
+
+export const steps = [
+  // Checks: they touch nothing and answer the errno.
+  {
+    name: "check_args",
+    help: "Checks the arguments in the kernel's order and answers the errno; touches nothing.",
+    source: "fs/open.c, mm/shmem.c, virt/kvm/kvm_main.c",
+  },
+  { name: "check_flags", help: "Refuses unknown flags and forbidden combinations with EINVAL.", source: "mm/memfd.c memfd_create" },
+  { name: "apply_sysctl", help: "Applies vm.memfd_noexec of the pid namespace (Linux 6.3).", source: "mm/memfd.c check_sysctl_memfd_noexec" },
+  { name: "check_name", help: "Reads the name: EFAULT for a bad pointer, EINVAL for more than 249 bytes.", source: "mm/memfd.c memfd_create" },
+  { name: "check_size", help: "Refuses a size that is not positive or not page aligned.", source: "virt/kvm/guest_memfd.c kvm_gmem_create" },
+  {
+    name: "check_size_once",
+    help: "Private file: a size that is set already is EPERM, an unaligned one EINVAL.",
+    source: "v4 01/12; v8 1/8 inaccessible_setattr",
+  },
+  {
+    name: "check_alignment",
+    help: "Refuses a hole whose offset or length is not page aligned with EINVAL.",
+    source: "v4 01/12; v8 1/8 inaccessible_fallocate",
+  },
+  { name: "check_seals", help: "Refuses with EPERM what a seal forbids.", source: "mm/shmem.c shmem_fallocate, shmem_setattr" },
+  { name: "check_seal_seal", help: "Refuses with EPERM when F_SEAL_SEAL is set.", source: "mm/memfd.c memfd_add_seals" },
+  { name: "check_seal_chunk", help: "Tests the write and grow seals before one chunk of a write.", source: "mm/shmem.c shmem_write_begin" },
+  {
+    name: "check_kind",
+    help: "Compares the kind of the access with the kind of the gfn; a mismatch leaves the guest with a memory-fault exit.",
+    source: "arch/x86/kvm/mmu/mmu.c kvm_faultin_pfn",
+  },
+  { name: "check_existing", help: "Tests whether the slot exists and may change.", source: "virt/kvm/kvm_main.c __kvm_set_memory_region" },
+  { name: "check_overlap", help: "Refuses a gfn range that another slot covers with EEXIST.", source: "virt/kvm/kvm_main.c kvm_check_memslot_overlap" },
+  { name: "check_invalid_slot", help: "Retries the fault while the slot is being deleted.", source: "arch/x86/kvm/mmu/mmu.c, Linux 6.8" },
+  { name: "same", help: "Returns 0 at once when every gfn has the attributes already.", source: "virt/kvm/kvm_main.c kvm_vm_set_mem_attributes" },
+  { name: "refuse", help: "Answers EINVAL: the file has no such operation.", source: "virt/kvm/guest_memfd.c kvm_gmem_setattr" },
+  // Locks that are held across steps.
+  { name: "lock_inode", help: "Takes the inode lock of the file.", source: "inode_lock" },
+  { name: "unlock_inode", help: "Drops the inode lock of the file.", source: "inode_unlock" },
+  { name: "lock_folio", help: "Locks the page in the page cache.", source: "folio_lock, v4 03/12" },
+  { name: "unlock_folio", help: "Unlocks the page in the page cache.", source: "folio_unlock, v4 03/12" },
+  { name: "lock_invalidate", help: "Takes the invalidate lock of the file's mapping.", source: "filemap_invalidate_lock" },
+  { name: "unlock_invalidate", help: "Drops the invalidate lock of the file's mapping.", source: "filemap_invalidate_unlock" },
+  { name: "lock_slots", help: "Takes slots_lock of the VM.", source: "virt/kvm/kvm_main.c" },
+  { name: "unlock_slots", help: "Drops slots_lock of the VM.", source: "virt/kvm/kvm_main.c" },
+  { name: "lock_mmu", help: "Takes mmu_lock for write over the steps that follow.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16" },
+  { name: "unlock_mmu", help: "Drops mmu_lock.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16" },
+  // Files and descriptors.
+  {
+    name: "new_file",
+    help: "Creates the inode and the open file, size 0, seals and mode as the flags say.",
+    source: "mm/memfd.c, mm/shmem.c shmem_file_setup",
+  },
+  {
+    name: "set_marker",
+    help: "Marks the file as inaccessible; v4 ands the seal word instead of or-ing it, so its seal is never set.",
+    source: "v4 02/12 memfd_create",
+  },
+  { name: "wrap", help: "Puts the wrapper inode of the [inaccessible] file system over the tmpfs file.", source: "v8 1/8 memfd_mkinaccessible" },
+  { name: "install_fd", help: "Makes the object visible in the descriptor table.", source: "fd_install" },
+  { name: "create", help: "Creates the VM or the vCPU.", source: "virt/kvm/kvm_main.c kvm_create_vm, kvm_vm_ioctl_create_vcpu" },
+  { name: "dup_fd", help: "Installs a second descriptor of the same open file.", source: "fs/file.c" },
+  { name: "drop_fd", help: "Takes the descriptor out of the table and drops its reference.", source: "fs/open.c close_fd" },
+  { name: "free_pages", help: "Frees the pages of a file that nobody refers to any more.", source: "mm/shmem.c shmem_evict_inode" },
+  { name: "free_file", help: "Frees the guest_memfd instance.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
+  { name: "clear_slots", help: "Takes the file out of every bound slot.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
+  { name: "unlink", help: "Takes the file off the inode's list.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
+  { name: "drop_vm", help: "Drops the file's reference on the VM.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
+  { name: "read_link", help: "Reads the name that /proc/self/fd shows: the dentry's, not the file system's.", source: "fs/d_path.c" },
+  { name: "get_seals", help: "Reads the seal word of the inode.", source: "mm/memfd.c memfd_get_seals" },
+  { name: "expand_exec", help: "Adds the write, grow and shrink seals that F_SEAL_EXEC implies on an executable file.", source: "mm/memfd.c, 3b041514cb6e" },
+  {
+    name: "deny_writable",
+    help: "Refuses with EBUSY when a shared mapping may become writable, else blocks new ones.",
+    source: "mm/memfd.c mapping_deny_writable",
+  },
+  {
+    name: "wait_pins",
+    help: "Waits for elevated references on the pages; may give up with EBUSY. The time is not modelled.",
+    source: "mm/memfd.c memfd_wait_for_pins",
+  },
+  { name: "allow_writable", help: "Takes deny_writable back after a failure.", source: "mm/memfd.c mapping_allow_writable" },
+  { name: "set_seals", help: "Writes the new seals into the inode.", source: "mm/memfd.c memfd_add_seals" },
+  // Size, holes and data.
+  { name: "set_size", help: "Writes i_size.", source: "i_size_write" },
+  { name: "unmap_user", help: "Clears the host page table entries of the range, telling mmu notifiers.", source: "mm/memory.c unmap_mapping_range" },
+  { name: "truncate", help: "Removes the page from the page cache and frees it; a partial page is zeroed in place.", source: "mm/shmem.c shmem_undo_range" },
+  { name: "announce_hole", help: "Publishes the range that is being punched, so that faults into it wait.", source: "mm/shmem.c shmem_falloc, 8e205f779d14" },
+  { name: "retract_hole", help: "Takes the range back and wakes the faults that wait.", source: "mm/shmem.c shmem_falloc" },
+  { name: "wait_hole", help: "A fault into a range that is being punched waits for its end.", source: "mm/shmem.c shmem_fault" },
+  { name: "allocate", help: "Allocates the pages of the range that the file does not hold yet.", source: "mm/shmem.c shmem_fallocate" },
+  { name: "write_chunk", help: "Copies one chunk into the page, allocating it if needed, and moves i_size.", source: "mm/filemap.c generic_perform_write" },
+  { name: "read_page", help: "Copies one page out; a hole gives zeroes and allocates nothing.", source: "mm/shmem.c shmem_file_read_iter" },
+  // Host mappings.
+  { name: "map_vma", help: "Adds the mapping to the address space; counts it when it may become writable.", source: "mm/mmap.c mmap_region" },
+  { name: "unmap_vma", help: "Takes the mapping out of the address space.", source: "mm/mmap.c do_munmap" },
+  { name: "change_vma", help: "Changes the protection of the mapping.", source: "mm/mprotect.c" },
+  { name: "access_host", help: "The load or store of a host thread through its page table.", source: "mm/memory.c" },
+  {
+    name: "mn_start",
+    help: "MMU notifier begins: under mmu_lock, begin, unmap shared gfns, flush.",
+    source: "virt/kvm/kvm_main.c kvm_mmu_notifier_invalidate_range_start",
+  },
+  { name: "clear_pte", help: "Clears the host page table entry.", source: "mm/memory.c" },
+  { name: "change_pte", help: "Changes the host page table entry.", source: "mm/memory.c" },
+  {
+    name: "mn_end",
+    help: "MMU notifier ends: sequence counter up, in-progress count down.",
+    source: "virt/kvm/kvm_main.c kvm_mmu_notifier_invalidate_range_end",
+  },
+  // What the private file tells KVM.
+  {
+    name: "invalidate",
+    help: "One call into KVM: under mmu_lock, begin, zap the gfns of the range, flush, end.",
+    source: "v4 03/12; v8 1/8 inaccessible_notifier_invalidate",
+  },
+  {
+    name: "invalidate_begin",
+    help: "Under mmu_lock: in-progress count up, range noted, gfns zapped, TLBs flushed. No fault may map the range until invalidate_end.",
+    source: "v9 1/8, v10 1/9; virt/kvm/guest_memfd.c kvm_gmem_invalidate_begin",
+  },
+  {
+    name: "invalidate_end",
+    help: "Under mmu_lock: sequence counter up, in-progress count down; faults may map again.",
+    source: "v9 1/8, v10 1/9; virt/kvm/guest_memfd.c kvm_gmem_invalidate_end",
+  },
+  {
+    name: "notify_fallocate",
+    help: "Tells KVM that pages were allocated: under mmu_lock the gfns are unmapped and flushed, now to be private.",
+    source: "v4 03/12 and 11/12",
+  },
+  {
+    name: "begin",
+    help: "In-progress count up and range noted, under a mmu_lock that is held already.",
+    source: "virt/kvm/kvm_main.c kvm_mmu_invalidate_begin",
+  },
+  { name: "remove_page", help: "Takes one private page out of the secure EPT.", source: "arch/x86/kvm/vmx/tdx.c, Linux 6.16" },
+  // The guest's page fault.
+  { name: "access", help: "The guest's load or store: TLB hit, or table walk, fill and data.", source: "Intel SDM volume 3, chapter 30 (EPT)" },
+  { name: "snapshot", help: "Reads the invalidation sequence counter before anything is looked up.", source: "arch/x86/kvm/mmu/mmu.c direct_page_fault" },
+  { name: "find_slot", help: "Finds the memory slot of the gfn under SRCU; none: MMIO exit.", source: "virt/kvm/kvm_main.c gfn_to_memslot" },
+  {
+    name: "lookup_page",
+    help: "Looks the page up in the file without allocating; takes its lock and a reference, and decides between private and exit.",
+    source: "v4 09/12, memfile_pfn_ops get_lock_pfn",
+  },
+  {
+    name: "get_page",
+    help: "Gets the page of the private file, allocating it if needed, with a reference and unlocked.",
+    source: "v8 7/8 inaccessible_get_pfn; virt/kvm/guest_memfd.c kvm_gmem_get_pfn",
+  },
+  { name: "early_retry", help: "Tests for an invalidation without mmu_lock and retries the fault.", source: "arch/x86/kvm/mmu/mmu.c, Linux 6.8" },
+  { name: "gup", help: "Gets the page behind the slot's userspace_addr through the host page table.", source: "virt/kvm/kvm_main.c hva_to_pfn" },
+  {
+    name: "map",
+    help: "Under mmu_lock: retries when an invalidation came in between, else installs the EPT entry.",
+    source: "arch/x86/kvm/mmu/mmu.c direct_page_fault",
+  },
+  { name: "unlock_folio_put", help: "Unlocks the page and drops the fault's reference.", source: "v4 09/12, memfile_pfn_ops put_unlock_pfn" },
+  { name: "put_page", help: "Drops the fault's reference on the page.", source: "v8 7/8 inaccessible_put_pfn" },
+  { name: "exit_memory_fault", help: "Fills kvm_run and leaves KVM_RUN with the memory-fault exit.", source: "v4 07/12, v8 6/8; arch/x86/kvm/mmu/mmu.c" },
+  { name: "advance", help: "Moves gpa and size of the pre-fault request over the mapped page.", source: "virt/kvm/kvm_main.c kvm_vcpu_pre_fault_memory" },
+  // Conversion.
+  { name: "store", help: "Writes the new kind of one gfn into the xarray.", source: "v7 11/14, v8 5/8; virt/kvm/kvm_main.c" },
+  { name: "convert", help: "Under mmu_lock: begin, store all, unmap, flush, end.", source: "v9 5/8" },
+  { name: "reserve", help: "Reserves the xarray entries, so that the store cannot fail.", source: "virt/kvm/kvm_main.c, Linux 6.8" },
+  { name: "unmap_end", help: "Under mmu_lock: unmap, flush, end.", source: "v10 6/9" },
+  { name: "report_progress", help: "Writes the rest of the range back to the caller.", source: "v10 6/9; arch/x86/kvm/vmx/tdx.c" },
+  // Slots.
+  { name: "bind", help: "Takes the file into the slot and registers its notifier.", source: "v4 10/12, v8 8/8; virt/kvm/guest_memfd.c kvm_gmem_bind" },
+  { name: "unbind", help: "Takes the slot off the file.", source: "v4 10/12, v8 8/8; virt/kvm/guest_memfd.c kvm_gmem_unbind" },
+  { name: "commit_slot", help: "Swaps the slot arrays: from now on faults see the change.", source: "virt/kvm/kvm_main.c kvm_swap_active_memslots" },
+  { name: "synchronize_srcu", help: "Waits until every fault that may still use the old slots has ended.", source: "virt/kvm/kvm_main.c" },
+  { name: "mark_invalid", help: "Marks the slot that is being deleted, so that faults retry.", source: "virt/kvm/kvm_main.c kvm_invalidate_memslot" },
+  { name: "wait_notifiers", help: "Waits until no MMU notifier is active, then swaps.", source: "virt/kvm/kvm_main.c mn_active_invalidate_count" },
+  { name: "zap_slot", help: "Under mmu_lock: removes every mapping of the slot and flushes.", source: "arch/x86/kvm/mmu/mmu.c kvm_arch_flush_shadow_memslot" },
+  { name: "free_slot", help: "Frees the slot structure.", source: "virt/kvm/kvm_main.c kvm_free_memslot" },
+  // Frames by physical address.
+  { name: "take_frame", help: "Somebody else's allocation takes any free frame.", source: "mm/page_alloc.c" },
+  { name: "write_frame", help: "A host write by physical address.", source: "the direct map" },
+  { name: "migrate", help: "The kernel moves the page to another frame where nothing forbids it.", source: "mm/migrate.c" },
+  { name: "reclaim", help: "The kernel swaps or drops the page where nothing forbids it.", source: "mm/vmscan.c" },
+] as const satisfies readonly StepRow[];
+
+export type StepName = (typeof steps)[number]["name"];
+
+const NAMES: ReadonlySet<string> = new Set(steps.map((row) => row.name));
+
+export function isStepName(name: string): name is StepName {
+  return NAMES.has(name);
+}

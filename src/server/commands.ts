@@ -1,0 +1,107 @@
+// The server's own requests: run, trace, stop, explain. These wait for runs; a newer text or the client's cancellation ends the waiting.
+
+import type { CancellationToken } from "vscode-languageserver";
+import type { ProgramRun, Snapshot } from "./documents.ts";
+import { explain } from "./explain.ts";
+import * as protocol from "./protocol.ts";
+import type { ServerState } from "./server.ts";
+import { verdictOf, verdictsOf } from "./verdicts.ts";
+
+export class Commands {
+  readonly #state: ServerState;
+  readonly #changed: (uri: string) => void;
+
+  /** `changed` is told documents whose runs were started or stopped. */
+  constructor(state: ServerState, changed: (uri: string) => void) {
+    this.#state = state;
+    this.#changed = changed;
+  }
+
+  register(): void {
+    const { connection } = this.#state;
+    connection.onRequest(protocol.RUN, (params: unknown, token: CancellationToken) => this.run(params as protocol.ScenarioSelector, token));
+    connection.onRequest(protocol.TRACE, (params: unknown, token: CancellationToken) => this.trace(params as protocol.TraceParams, token));
+    connection.onRequest(protocol.STOP, (params: unknown) => this.stop(params as protocol.StopParams | undefined));
+    connection.onRequest(protocol.EXPLAIN, (params: unknown) => ({ markdown: explain((params as protocol.ExplainParams | undefined)?.code ?? "") }));
+    connection.onExecuteCommand(async ({ command, arguments: given }, token) => {
+      if (command !== protocol.SERVER_RUN_COMMAND) return null;
+      return this.run((given?.[0] ?? {}) as protocol.ScenarioSelector, token);
+    });
+  }
+
+  async run(selector: protocol.ScenarioSelector, token: CancellationToken): Promise<protocol.RunResult> {
+    const snapshot = this.#snapshot(selector?.uri);
+    if (snapshot === undefined) return { verdicts: [] };
+    const names = scenarioNames(snapshot, selector);
+    const runs = snapshot.runs.filter((run) => names.has(run.program.name) && (selector.kernel === undefined || run.program.profile.name === selector.kernel));
+    await this.#settle(snapshot, runs, token);
+    const verdicts = verdictsOf(snapshot, this.#state.runner).filter((verdict) => names.has(verdict.scenario) && (selector.kernel ?? verdict.kernel) === verdict.kernel);
+    return { verdicts };
+  }
+
+  async trace(params: protocol.TraceParams, token: CancellationToken): Promise<protocol.TraceResult> {
+    const { runner, traces } = this.#state;
+    const snapshot = this.#snapshot(params?.uri);
+    if (snapshot === undefined) return { refusal: "The document is not open." };
+    const names = scenarioNames(snapshot, params);
+    const candidates = snapshot.runs.filter((run) => names.has(run.program.name));
+    const fitting = candidates.filter((run) => (params.kernel ?? run.program.profile.name) === run.program.profile.name);
+    if (fitting.length === 0) return { refusal: refusal(snapshot, params, candidates) };
+    await this.#settle(snapshot, fitting, token);
+    const run = fitting.find((candidate) => verdictOf(snapshot, candidate, runner).state === "fail") ?? fitting[0];
+    const outcome = runner.outcome(run.job.key);
+    if (outcome === undefined) return { refusal: token.isCancellationRequested ? "Cancelled." : "The text changed while the scenario ran." };
+    if (outcome.kind === "failed") return { refusal: `The model failed: ${outcome.message}` };
+    if (outcome.report === undefined) return { refusal: "The run was stopped before it had anything to show." };
+    const answer = await traces.trace(run, outcome.report, params.schedule);
+    return typeof answer === "string" ? { refusal: answer } : { trace: answer };
+  }
+
+  stop(params: protocol.StopParams | undefined): null {
+    const uri = typeof params?.uri === "string" ? params.uri : undefined;
+    this.#state.runner.stop(uri);
+    for (const open of this.#state.documents.uris) this.#changed(open);
+    return null;
+  }
+
+  #snapshot(uri: unknown): Snapshot | undefined {
+    return typeof uri === "string" ? this.#state.documents.snapshot(uri) : undefined;
+  }
+
+  async #settle(snapshot: Snapshot, runs: readonly ProgramRun[], token: CancellationToken): Promise<void> {
+    const { documents, runner } = this.#state;
+    const keys = runs.map((run) => run.job.key);
+    documents.ask(snapshot.uri, keys);
+    runner.retry(keys);
+    documents.schedule(snapshot.uri);
+    this.#changed(snapshot.uri);
+    const cancelled = new Promise<void>((done) => token.onCancellationRequested(() => done()));
+    await Promise.race([runner.settled(keys), cancelled]);
+  }
+}
+
+/** By name; else by position: the scenario around it, the first one that runs a call on that line (a setup), the next one below, the last; else all. */
+function scenarioNames(snapshot: Snapshot, selector: protocol.ScenarioSelector): ReadonlySet<string> {
+  const { outline } = snapshot.analysis;
+  if (selector.scenario !== undefined) return new Set([selector.scenario]);
+  if (selector.position === undefined) return new Set(outline.map((entry) => entry.name));
+  const offset = snapshot.document.offsetAt(selector.position);
+  const around = outline.find((entry) => entry.span.from <= offset && offset <= entry.span.to);
+  if (around !== undefined) return new Set([around.name]);
+  const { line } = selector.position;
+  const user = snapshot.runs.find(({ program }) =>
+    program.calls.some((call) => {
+      const span = program.sites[call.statement];
+      return span.file === snapshot.uri && snapshot.document.positionAt(span.from).line <= line && line <= snapshot.document.positionAt(span.to).line;
+    }),
+  );
+  const name = user?.program.name ?? outline.find((entry) => entry.span.from >= offset)?.name ?? outline.at(-1)?.name;
+  return new Set(name === undefined ? [] : [name]);
+}
+
+function refusal(snapshot: Snapshot, params: protocol.TraceParams, candidates: readonly ProgramRun[]): string {
+  if (candidates.length > 0) return `The scenario does not run under the kernel ${params.kernel}; it runs under ${candidates.map((run) => run.program.profile.name).join(", ")}.`;
+  const known = params.scenario === undefined || snapshot.analysis.outline.some((entry) => entry.name === params.scenario);
+  if (!known) return `There is no scenario "${params.scenario}" in the file.`;
+  return snapshot.analysis.outline.length === 0 ? "The file has no scenario." : "The scenario has errors in its text, or its kernel is not modelled; see the problems of the file.";
+}

@@ -1,0 +1,5 @@
+// Entry of the language server under Node.
+
+import { serve } from "./stdio.ts";
+
+serve();

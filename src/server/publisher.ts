@@ -1,0 +1,90 @@
+// The one place that publishes diagnostics. Language findings go out with the answers that are known already; answers of a run follow as they come.
+
+import type { Diagnostic, PublishDiagnosticsParams } from "vscode-languageserver";
+
+/** A document's diagnostics as known now. */
+export interface Collected {
+  readonly version: number;
+  readonly diagnostics: Diagnostic[];
+}
+
+/** Most runs end within this time; waiting for them spares the squiggles a flicker at each keystroke. */
+export const SETTLE_MILLISECONDS = 15;
+/** While a long list of scenarios runs, squiggles come in strokes of this length. */
+export const PROGRESS_MILLISECONDS = 100;
+
+interface State {
+  timer?: ReturnType<typeof setTimeout>;
+  /** What the client has; a repetition of it is not sent. */
+  sent?: string;
+}
+
+export class Publisher {
+  readonly #states = new Map<string, State>();
+  readonly #collect: (uri: string) => Collected | undefined;
+  readonly #send: (params: PublishDiagnosticsParams) => void;
+  readonly #pending: (uri: string) => boolean;
+
+  constructor(hooks: {
+    /** Undefined when the document is not open any more. */
+    collect(uri: string): Collected | undefined;
+    /** Cheap: is any run of the document pending? */
+    pending(uri: string): boolean;
+    send(params: PublishDiagnosticsParams): void;
+  }) {
+    this.#collect = hooks.collect;
+    this.#pending = hooks.pending;
+    this.#send = hooks.send;
+  }
+
+  /** The text changed. */
+  changed(uri: string): void {
+    this.#plan(uri, SETTLE_MILLISECONDS, true);
+  }
+
+  /** An answer came. */
+  progressed(uri: string): void {
+    this.#plan(uri, PROGRESS_MILLISECONDS, false);
+  }
+
+  closed(uri: string): void {
+    const state = this.#states.get(uri);
+    clearTimeout(state?.timer);
+    this.#states.delete(uri);
+    this.#send({ uri, diagnostics: [] });
+  }
+
+  dispose(): void {
+    for (const state of this.#states.values()) clearTimeout(state.timer);
+    this.#states.clear();
+  }
+
+  /** Now if nothing is pending, else after `delay`; a plan that exists is replaced only by a text change, so that steady progress cannot put it off for ever. */
+  #plan(uri: string, delay: number, replace: boolean): void {
+    const state = this.#states.get(uri) ?? {};
+    this.#states.set(uri, state);
+    if (!this.#pending(uri)) {
+      clearTimeout(state.timer);
+      state.timer = undefined;
+      this.#publish(uri);
+      return;
+    }
+    if (state.timer !== undefined && !replace) return;
+    clearTimeout(state.timer);
+    state.timer = setTimeout(() => {
+      state.timer = undefined;
+      this.#publish(uri);
+    }, delay);
+  }
+
+  #publish(uri: string): void {
+    const state = this.#states.get(uri);
+    const collected = state === undefined ? undefined : this.#collect(uri);
+    if (state === undefined || collected === undefined) return;
+    const { version, diagnostics } = collected;
+    const sent = JSON.stringify(diagnostics);
+    if (sent === state.sent) return;
+    state.sent = sent;
+    this.#send({ uri, version, diagnostics });
+  }
+}

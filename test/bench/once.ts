@@ -1,0 +1,31 @@
+// One exploration of the punch/fault protocol for the benchmark, in a process of its own: `once INSTANCE VARIANT exhaust|first [reduce] [repeat=N]`.
+// Prints one line of JSON: counts, the length of the first counterexample, and the milliseconds of each repetition.
+
+import { explore } from "../../src/explore/search.ts";
+import { INSTANCES, PunchFault, type Variant } from "../explore/toys.ts";
+
+const [instance, variant, mode, ...flags] = process.argv.slice(2);
+const repeat = Number(flags.find((flag) => flag.startsWith("repeat="))?.slice("repeat=".length) ?? 1);
+const reduce = flags.includes("reduce");
+const milliseconds: number[] = [];
+let steps: number | undefined;
+let outcome = { states: 0, transitions: 0, complete: false };
+
+for (let round = 0; round < repeat; round++) {
+  const system = new PunchFault(INSTANCES[instance as keyof typeof INSTANCES], variant as Variant);
+  steps = undefined;
+  const { milliseconds: took, ...counts } = explore(
+    system,
+    {
+      edge(state, edge) {
+        if (steps === undefined && system.stale(state)) steps = edge.schedule().length;
+      },
+    },
+    { maxStates: 1e8, maxMilliseconds: 600_000, maxBytes: 2 ** 31, now: () => performance.now(), cancelled: () => mode === "first" && steps !== undefined },
+    { reduce },
+  );
+  milliseconds.push(took);
+  outcome = counts;
+}
+
+process.stdout.write(`${JSON.stringify({ ...outcome, steps, milliseconds, peakBytes: process.resourceUsage().maxRSS * 1024 })}\n`);

@@ -1,0 +1,137 @@
+// The program itself, as a process: the real engine on real files, the exit status as the shell sees it.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "memfd-main-"));
+after(() => rmSync(folder, { recursive: true }));
+
+function memfd(...args: string[]): { status: number | null; out: string; error: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  return { status, out: stdout, error: stderr };
+}
+const write = (name: string, text: string | Uint8Array): void => writeFileSync(join(folder, name), text);
+const lastLine = (text: string): string => text.trimEnd().split("\n").at(-1) ?? "";
+
+const SETUP = `setup one-private-page {
+  ram   = memfd_create("guest-ram", MFD_INACCESSIBLE)
+  ftruncate(ram, 16K) = 0
+  fallocate(ram, 0, 0, 16K) = 0
+  vm    = KVM_CREATE_VM(0)
+  vcpu0 = KVM_CREATE_VCPU(vm, 0)
+  KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=16K,
+                             private_fd=ram, private_offset=0) = 0
+  vcpu0: store(0x1000, 0x41)
+}
+setup punch-against-load {
+  parallel {
+    vmm   { fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) = 0 @hole }
+    vcpu0 { load(0x1000) @look }
+  }
+}
+`;
+const window = (expectation: string): string => `kernel v8
+${SETUP}scenario "the window" {
+  check no-stale-mapping
+  use one-private-page
+  use punch-against-load
+  ${expectation}
+}
+`;
+
+test("the window of v8: expected it passes, unexpected it fails", () => {
+  write("expected.memfd", window("expect violation no-stale-mapping at hole"));
+  write("unexpected.memfd", window("expect safe"));
+  const expected = memfd("check", "expected.memfd");
+  assert.equal(expected.status, 0, expected.out + expected.error);
+  assert.match(lastLine(expected.out), /^pass: 1 scenario/);
+  const unexpected = memfd("check", "unexpected.memfd");
+  assert.equal(unexpected.status, 1, unexpected.out + unexpected.error);
+  assert.match(unexpected.out, /^unexpected\.memfd:\d+:\d+: error: .*no-stale-mapping/m);
+  assert.match(lastLine(unexpected.out), /^fail: 1 of 1 scenario failed/);
+});
+
+test("JSON names the calls, their results and the story of the violation", () => {
+  write("window.memfd", window("expect violation no-stale-mapping at hole"));
+  const { out, status, error } = memfd("check", "--format", "json", "window.memfd");
+  assert.equal(status, 0, error);
+  const { version, verdict, scenarios } = JSON.parse(out);
+  assert.deepEqual([version, verdict, scenarios.length], [1, "pass", 1]);
+  const [{ name, kernel, calls, violations, exploration }] = scenarios;
+  assert.deepEqual([name, kernel, exploration.complete], ["the window", "v8", true]);
+  assert.deepEqual(
+    calls.map((call: { call: string }) => call.call),
+    ["memfd_create", "ftruncate", "fallocate", "KVM_CREATE_VM", "KVM_CREATE_VCPU", "KVM_SET_USER_MEMORY_REGION", "store", "fallocate", "load"],
+  );
+  assert.deepEqual(calls[7].results, [{ value: 0 }]);
+  assert.deepEqual(calls[7].line, 14);
+  assert.equal(violations[0].invariant, "no-stale-mapping");
+  assert.equal(violations[0].expected, true);
+  const last = violations[0].story.at(-1);
+  assert.deepEqual([last.actor, last.line, last.step], ["vmm", 14, "truncate"]);
+});
+
+test("trace tells the window as a story of 80 columns", () => {
+  write("window.memfd", window("expect violation no-stale-mapping at hole"));
+  const { out, status, error } = memfd("trace", "window.memfd");
+  assert.equal(status, 0, error);
+  for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
+  assert.match(out, /no-stale-mapping breaks in step \d+ \(vmm, fallocate: truncate\), line 14/);
+  assert.match(out, /!! no-stale-mapping breaks here/);
+  assert.match(out, /Memory after step \d+ \(vmm, fallocate: truncate\):/);
+  assert.match(out, /^ +- EPT of .*since step \d+ \(vcpu0, store: map\)/ms);
+});
+
+test("--kernel runs a file under a variant that it declares, and begin and end close the window", () => {
+  const variant =
+    "kernel v8-bracketed extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate, invalidate_end }\n";
+  write("variant.memfd", variant + window("expect safe"));
+  assert.equal(memfd("check", "variant.memfd").status, 1);
+  const ran = memfd("check", "--kernel", "v8-bracketed", "variant.memfd");
+  assert.equal(ran.status, 0, ran.out + ran.error);
+  assert.match(ran.out, /under v8-bracketed/);
+});
+
+test("input that cannot be understood is status 2, on its line", () => {
+  write("call.memfd", 'kernel v8\nmemfd_creat("x", 0)\n');
+  write("syntax.memfd", 'kernel v8\nfd = memfd_create("x", 0\n');
+  write("binary.memfd", Uint8Array.of(0, 255, 254, 7, 0));
+  write("count.memfd", 'kernel v8\nfd = memfd_create("x")\n');
+  for (const name of ["call", "syntax", "binary", "count"]) {
+    const { status, out, error } = memfd("check", `${name}.memfd`);
+    assert.equal(status, 2, `${name}: ${out}${error}`);
+    assert.match(out, new RegExp(`^${name}\\.memfd:\\d+:\\d+: error: `, "m"));
+    assert.match(lastLine(out), /^fail: /);
+  }
+  assert.equal(memfd("check", "gone.memfd").status, 2);
+  assert.equal(memfd("check", "gone.memfd", "--nonsense").status, 2);
+});
+
+test("a limit that is hit is status 3, a kernel without a model too", () => {
+  write("window.memfd", window("expect violation no-stale-mapping at hole"));
+  const limited = memfd("check", "--max-states", "2", "window.memfd");
+  assert.equal(limited.status, 3, limited.out + limited.error);
+  assert.match(lastLine(limited.out), /^incomplete: /);
+  write("later.memfd", 'kernel 7.2\nfd = memfd_create("x", 0)\n');
+  const later = memfd("check", "later.memfd");
+  assert.equal(later.status, 3, later.out + later.error);
+});
+
+test("a folder is checked as a whole", () => {
+  mkdirSync(join(folder, "tree", "deep"), { recursive: true });
+  write("tree/a.memfd", 'kernel v8\nfd = memfd_create("x", 0)\nclose(fd) = 0\n');
+  write("tree/deep/b.memfd", 'kernel v4\nfd = memfd_create("x", 0)\nclose(fd) = 0\n');
+  const { status, out, error } = memfd("check", "tree");
+  assert.equal(status, 0, out + error);
+  assert.match(lastLine(out), /^pass: 2 scenarios, /);
+});

@@ -1,0 +1,116 @@
+// What a person sees and presses in a real VS Code: squiggles, palette, the panel's rows and its keyboard, colours in every theme, Restricted Mode.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { AxeBuilder } from "@axe-core/playwright";
+import { openWorkbench, type Workbench } from "../host/workbench.mjs";
+
+const WINDOW = "series/v8-punch-window.memfd";
+const PANEL = "Memfd: Show Page Tables";
+const THEMES = ["light", "dark", "high-contrast"] as const;
+const VIEWS = ["iframe.webview.ready", "#active-frame", "main.panel"];
+
+const cells = (workbench: Workbench) => workbench.webview().getByRole("grid", { name: "Pages across all owners" });
+const stepText = (workbench: Workbench) => workbench.webview().getByRole("slider", { name: "Step" }).getAttribute("aria-valuetext");
+
+/** "step 3 of 11" as numbers. */
+async function step(workbench: Workbench): Promise<{ at: number; last: number }> {
+  const [at, last] = (await stepText(workbench))?.match(/\d+/g)?.map(Number) ?? [];
+  return { at, last };
+}
+
+/** Waits until the panel's cursor stands where it should; a wrong place is an error that names both. */
+async function standsAt(workbench: Workbench, wanted: number): Promise<void> {
+  const end = Date.now() + 5000;
+  let seen = await step(workbench);
+  while (seen.at !== wanted && Date.now() < end) {
+    await workbench.page.waitForTimeout(50);
+    seen = await step(workbench);
+  }
+  assert.equal(seen.at, wanted);
+}
+
+async function openPanel(workbench: Workbench): Promise<void> {
+  await workbench.focusEditor();
+  await workbench.runCommand(PANEL);
+  await cells(workbench).waitFor({ timeout: 30_000 });
+}
+
+describe("workbench", () => {
+  let workbench: Workbench;
+  before(async () => {
+    workbench = await openWorkbench({ file: WINDOW, theme: "dark" });
+  });
+  after(() => workbench?.close());
+
+  it("underlines the expected violation, and nothing as an error", async () => {
+    await workbench.squiggles("info").first().waitFor({ timeout: 30_000 });
+    assert.equal(await workbench.squiggles("error").count(), 0);
+  });
+
+  it("offers the commands in the palette", async () => {
+    await workbench.focusEditor();
+    const titles = await workbench.paletteTitles("Memfd:");
+    for (const wanted of ["Memfd: Run Scenario", "Memfd: Run All Scenarios in File", PANEL]) assert.ok(titles.includes(wanted), titles.join(", "));
+  });
+
+  it("opens the page tables from the palette, with a row for the guest's page", async () => {
+    await openPanel(workbench);
+    assert.match(await cells(workbench).innerText(), /0x1000/);
+  });
+
+  it("steps forward and back with the arrow keys", async () => {
+    await workbench.webview().getByRole("treegrid", { name: "Timeline" }).click();
+    await workbench.page.keyboard.press("Home");
+    await standsAt(workbench, 0);
+    const { last } = await step(workbench);
+    assert.ok(last > 4, `only ${last} steps`);
+    await workbench.page.keyboard.press("ArrowRight");
+    await standsAt(workbench, 1);
+    await workbench.page.keyboard.press("ArrowRight");
+    await standsAt(workbench, 2);
+    await workbench.page.keyboard.press("ArrowLeft");
+    await standsAt(workbench, 1);
+    await workbench.page.keyboard.press("Shift+ArrowRight");
+    await workbench.webview().getByText("no-stale-mapping").first().waitFor();
+  });
+
+  it("hides the commands where no scenario is open", async () => {
+    await workbench.runCommand("View: Close All Editors");
+    await workbench.page.waitForTimeout(500);
+    assert.deepEqual(
+      (await workbench.paletteTitles("Memfd:")).filter((title) => title.startsWith("Memfd:")),
+      [],
+    );
+  });
+});
+
+describe("panel in every theme", () => {
+  for (const theme of THEMES) {
+    it(`${theme}: no violation that axe finds`, async () => {
+      const workbench = await openWorkbench({ file: WINDOW, theme });
+      try {
+        await openPanel(workbench);
+        const { violations } = await new AxeBuilder({ page: workbench.page }).include(VIEWS).analyze();
+        assert.deepEqual(
+          violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`),
+          [],
+        );
+      } finally {
+        await workbench.close();
+      }
+    });
+  }
+});
+
+describe("Restricted Mode", () => {
+  it("answers in a folder that is not trusted", async () => {
+    const workbench = await openWorkbench({ file: WINDOW, trusted: false, settings: { "security.workspace.trust.startupPrompt": "never" } });
+    try {
+      await workbench.page.getByText("Restricted Mode").first().waitFor({ timeout: 20_000 });
+      await workbench.squiggles("info").first().waitFor({ timeout: 30_000 });
+    } finally {
+      await workbench.close();
+    }
+  });
+});
