@@ -18,6 +18,13 @@ export interface Report {
   /** Where an `exists` holds: the schedule that shows it; where a `never`, `forall` or assert fails: the schedule that breaks it. */
   readonly witnesses: readonly { readonly site: Site; readonly schedule: Schedule }[];
   readonly exploration: Exploration;
+  /** How finely the run had to cut memory: a schedule is only meaningful on the same cells and frames. */
+  readonly refinement: Refinement;
+}
+
+export interface Refinement {
+  readonly cuts: readonly { readonly space: string; readonly at: number }[];
+  readonly extraFrames: number;
 }
 
 export interface CallReport {

@@ -88,7 +88,8 @@ export type Stmt = Prefixed & (
   | { readonly kind: "broken" }
 );
 
-export type StmtOf<K extends Stmt["kind"]> = Extract<Stmt, { kind: K }>;
+/** The statement of a kind; a kind that shares its form with others gives that form. */
+export type StmtOf<K extends Stmt["kind"]> = Stmt extends infer S ? (S extends { kind: infer T } ? (K & T extends never ? never : S) : never) : never;
 
 export interface Block extends Range {
   readonly statements: readonly Stmt[];

@@ -78,7 +78,7 @@ class Builder {
     if (core === undefined || core.name === "BadCore") return { ...range, kind: "broken", prefixes, header: range };
     const block = core.children.find((c) => c.name === "Block" || c.name === "VariantBody" || c.name === "MachineBody");
     const header = { from: raw.from, to: block === undefined ? raw.to : this.trimmed(raw.from, block.from) };
-    return { ...range, ...this.core(core), prefixes, header } as Stmt;
+    return { ...range, ...this.core(core), prefixes, header } as unknown as Stmt;
   }
 
   trimmed(from: number, to: number): number {

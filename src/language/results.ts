@@ -2,7 +2,7 @@
 
 import { errnoName, isErrno, type Errno, ERRNO } from "../base/errno.ts";
 import type { ResultPattern } from "../scenario/program.ts";
-import type { Node } from "./ast.ts";
+import type { Node, Range } from "./ast.ts";
 import { fold } from "./fold.ts";
 import { didYouMean } from "./near.ts";
 import { parseString } from "./numbers.ts";
@@ -27,7 +27,7 @@ export function isPattern(scope: Scope, node: Node): boolean {
   return node.kind === "exit" || node.kind === "exception" || node.kind === "unknown" || node.kind === "errno" || node.kind === "answer";
 }
 
-function errnoPattern(scope: Scope, node: Node, name: string): ResultPattern | undefined {
+function errnoPattern(scope: Scope, node: Range, name: string): ResultPattern | undefined {
   if (isErrno(name)) return { kind: "errno", errno: name as Errno };
   return scope.report("MEMFD2030", node, `\`${name}\` is no errno of a modelled call${didYouMean(name, Object.keys(ERRNO))}`);
 }

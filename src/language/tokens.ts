@@ -8,6 +8,7 @@ import {
 } from "./scan.ts";
 
 const NONE = -1;
+const END = -2;
 
 interface Token {
   readonly term: number;
@@ -110,7 +111,7 @@ function word(input: InputStream, start: number, end: number): string {
 /** The next token, read at offset `start` from the position of the stream. */
 function read(input: InputStream, stack: Stack, start: number): Token {
   const c = input.peek(start);
-  if (c < 0) return { term: NONE, end: start, symbol: false };
+  if (c < 0) return { term: END, end: start, symbol: false };
   if (isNameStart(c)) {
     const end = scanName(input, start);
     return { term: end - start > 10 ? T.Name : wordTerm(input, stack, word(input, start, end), start, end), end, symbol: false };
@@ -158,55 +159,57 @@ function errnoEnd(input: InputStream): number {
   return end > 1 ? end : 0;
 }
 
+function take(input: InputStream, term: number, end?: number): true {
+  input.acceptToken(term, end);
+  return true;
+}
+
 const ZERO_LENGTH = [T.BadField, T.BadOperand, T.BadName];
 
 /** The token does not fit: closes the innermost construct, or at the end of a statement swallows the rest of its line. */
-function repair(input: InputStream, stack: Stack, next: Token, crossed: boolean): void {
+function repair(input: InputStream, stack: Stack, next: Token, crossed: boolean): boolean {
   const comma = next.term === T.comma && stack.canShift(T.BadOperand);
-  if (!comma && stack.canShift(T.BadClose)) return input.acceptToken(T.BadClose);
+  if (!comma && stack.canShift(T.BadClose)) return take(input, T.BadClose);
   if (stack.canShift(T.BadEnd)) return swallow(input, crossed, T.BadEnd, T.BadBlock);
-  for (const term of ZERO_LENGTH) if (stack.canShift(term)) return input.acceptToken(term);
+  for (const term of ZERO_LENGTH) if (stack.canShift(term)) return take(input, term);
   const declares = next.term === T.importKw || next.term === T.scenarioKw || next.term === T.setupKw;
-  if (declares || (next.term === NONE && input.peek(next.end) < 0)) {
-    if (stack.canShift(T.BadBrace)) return input.acceptToken(T.BadBrace);
-    if (stack.canShift(T.BadCore)) input.acceptToken(T.BadCore);
-    return;
+  if (declares || next.term === END) {
+    if (stack.canShift(T.BadBrace)) return take(input, T.BadBrace);
+    return stack.canShift(T.BadCore) && take(input, T.BadCore);
   }
-  if (next.term === T.Close && stack.canShift(T.BadCore)) return input.acceptToken(T.BadCore);
-  if (crossed || !stack.canShift(T.BadStatement)) return;
-  if (next.term === T.Close) return input.acceptToken(T.BadStatement, 1);
-  swallow(input, crossed, T.BadStatement, T.BadBlockStatement);
+  if (next.term === T.Close && stack.canShift(T.BadCore)) return take(input, T.BadCore);
+  if (crossed || !stack.canShift(T.BadStatement)) return false;
+  if (next.term === T.Close) return take(input, T.BadStatement, 1);
+  return swallow(input, crossed, T.BadStatement, T.BadBlockStatement);
 }
 
-function swallow(input: InputStream, crossed: boolean, plain: number, withBlock: number): void {
-  if (crossed || input.next < 0) return input.acceptToken(plain);
+function swallow(input: InputStream, crossed: boolean, plain: number, withBlock: number): boolean {
+  if (crossed || input.next < 0) return take(input, plain);
   const { end, brace } = sweepLine(input);
-  if (brace >= 0) return input.acceptToken(withBlock, brace);
-  input.acceptToken(plain, plain === T.BadStatement ? Math.max(1, end) : end);
+  if (brace >= 0) return take(input, withBlock, brace);
+  return take(input, plain, plain === T.BadStatement ? Math.max(1, end) : end);
 }
 
-function lexAfterBlank(input: InputStream, stack: Stack): void {
+function lexAfterBlank(input: InputStream, stack: Stack): boolean {
   const blank = skipBlank(input, 0);
   const next = read(input, stack, blank.at);
   const c = input.peek(blank.at);
-  const fit = next.term !== NONE && stack.canShift(next.term);
-  if ((blank.crossed || c < 0 || c === 125) && stack.canShift(T.LineEnd) && !(next.symbol && fit && c !== 125)) return input.acceptToken(T.LineEnd);
+  const fit = next.term >= 0 && stack.canShift(next.term);
+  if ((blank.crossed || c < 0 || c === 125) && stack.canShift(T.LineEnd) && !(next.symbol && fit && c !== 125)) return take(input, T.LineEnd);
   if (blank.crossed || c < 0) {
-    if (!fit) repair(input, stack, next, blank.crossed);
-    return;
+    return !fit && repair(input, stack, next, blank.crossed);
   }
-  if (blank.at > 0) return;
+  if (blank.at > 0) return false;
   if (stack.canShift(T.Decoration)) {
     const end = decorationEnd(input);
-    if (end > 0) return input.acceptToken(T.Decoration, end);
+    if (end > 0) return take(input, T.Decoration, end);
   }
   if (stack.canShift(T.ErrnoName)) {
     const end = errnoEnd(input);
-    if (end > 0) return input.acceptToken(T.ErrnoName, end);
+    if (end > 0) return take(input, T.ErrnoName, end);
   }
-  if (next.term === T.Name && stack.canShift(T.onKw) && wordIsOn(input, next.end)) return input.acceptToken(T.onKw, next.end);
-  if (fit) input.acceptToken(next.term, next.end);
-  else repair(input, stack, next, false);
+  if (next.term === T.Name && stack.canShift(T.onKw) && wordIsOn(input, next.end)) return take(input, T.onKw, next.end);
+  return fit ? take(input, next.term, next.end) : repair(input, stack, next, false);
 }
 
 function wordIsOn(input: InputStream, end: number): boolean {
@@ -218,12 +221,18 @@ export const lex = new ExternalTokenizer(
     const c = input.next;
     if (c === 47) {
       const line = scanLineComment(input);
-      if (line > 0 && !needsDecision(input)) return input.acceptToken(T.LineComment, line);
+      if (line > 0 && !needsDecision(input)) {
+        input.acceptToken(T.LineComment, line);
+        return;
+      }
       const block = scanBlockComment(input);
-      if (block > 0 && !needsDecision(input)) return input.acceptToken(T.BlockComment, block);
+      if (block > 0 && !needsDecision(input)) {
+        input.acceptToken(T.BlockComment, block);
+        return;
+      }
     }
-    lexAfterBlank(input, stack);
-    if (input.token.value < 0 && c === 47) {
+    const decided = lexAfterBlank(input, stack);
+    if (!decided && c === 47) {
       const length = scanLineComment(input) || scanBlockComment(input);
       if (length > 0) input.acceptToken(input.peek(1) === 47 ? T.LineComment : T.BlockComment, length);
     }

@@ -1,17 +1,7 @@
 // Memory is partitioned, not enumerated: every boundary that a scenario mentions, carried across bindings until nothing changes, cuts each space
 // (a file, a VM's guest-physical space, a host mapping) into cells whose pages behave alike. Page numbers are plain numbers (below 2^52).
 
-/** Thrown where an operation would tell the pages of a cell apart: the scenario is compiled again with this cut (ARCHITECTURE.md, rule 6). */
-export class CutNeeded extends Error {
-  override name = "CutNeeded";
-  readonly space: string;
-  readonly at: number;
-  constructor(space: string, at: number) {
-    super(`cut ${space} at ${at}`);
-    this.space = space;
-    this.at = at;
-  }
-}
+import { CutNeeded } from "./refine.ts";
 
 /** Space names: `file 0`, `vm 0`, `map 0` by pages; `page` for byte offsets inside any page. */
 export const fileSpace = (index: number): string => `file ${index}`;

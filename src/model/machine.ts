@@ -3,7 +3,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
-import { BYTES, Cells, CutNeeded, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
+import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { addCuts } from "./cuts.ts";
 import { Footprints } from "./footprint.ts";
 import { Results, Values } from "./intern.ts";
@@ -56,18 +56,14 @@ export interface ModelEvent {
 
 export interface MachineOptions {
   readonly cuts?: readonly { readonly space: string; readonly at: number }[];
-  readonly frames?: number;
+  /** Frames beyond those that the first compile provides. */
+  readonly extraFrames?: number;
   /** Keep the provenance of bytes in the state (zeroed-on-allocation is watched). */
   readonly provenance?: boolean;
   /** Keep `decided` and `hit` (no-lost-invalidation is watched). */
   readonly invalidationGhost?: boolean;
   /** Keep the taint of frames (private-inaccessible or private-unmovable is watched). */
   readonly taint?: boolean;
-}
-
-/** Thrown when every free frame is told apart from the others: the scenario is compiled again with more frames. */
-export class MoreFramesNeeded extends Error {
-  override name = "MoreFramesNeeded";
 }
 
 export class Machine {
@@ -101,8 +97,10 @@ export class Machine {
   readonly marks: readonly Field[];
   readonly operations: readonly CompiledOperation[];
   readonly plans: readonly (Plan | undefined)[];
-  /** Events of the last step. */
+  /** Events of the last step, and whose step it was (call -1: an assertion). */
   readonly events: ModelEvent[] = [];
+  lastCall: CallId = -1;
+  lastStep = "";
   /** Why this run cannot be called complete (a wide cell that would take a special frame). */
   limit: string | undefined;
   readonly #runner: Runner;
@@ -122,7 +120,7 @@ export class Machine {
     const fileCells = this.objects.files.map((file) => cuts.cells(fileSpace(file.index)));
     const mapCells = this.objects.mappings.map((mapping) => cuts.cells(mapSpace(mapping.index)));
     const vmCells = this.objects.vms.map((vm) => cuts.cells(vmSpace(vm.index)));
-    const frames = options.frames ?? this.#frameCount(fileCells, mapCells);
+    const frames = this.#frameCount(fileCells, mapCells) + (options.extraFrames ?? 0);
     const thread = this.#threads(actors, frames);
     this.threads = thread;
     this.segment = this.layout.field("schedule", "phase", this.segments.length);
@@ -288,5 +286,3 @@ function touchedPages(program: Program, objects: Objects): Set<number>[] {
   });
   return touched;
 }
-
-export { CutNeeded };

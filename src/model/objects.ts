@@ -181,8 +181,8 @@ function findSlot(program: Program, objects: Objects, call: Call, id: CallId): v
     gfn: Number(asU64(intOf(call, id, 3)) >> 12n), pages: Number(size >> 12n),
     mapping: mapping !== undefined && offset >= 0n ? mapping : undefined, mappingPage: mapping === undefined ? 0 : Number(offset >> 12n),
     userspaceAddress: address?.kind === "int" ? address.value : 0n,
-    file: isPrivate ? fileOfOperand(program, objects, call.operands[6]) : undefined,
-    filePage: isPrivate ? Number(asU64(intOf(call, id, 7)) >> 12n) : 0,
+    file: isPrivate ? fileOfOperand(program, objects, call.operands[7]) : undefined,
+    filePage: isPrivate ? Number(asU64(intOf(call, id, 6)) >> 12n) : 0,
   });
 }
 

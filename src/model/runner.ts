@@ -32,6 +32,8 @@ export class Runner {
     const owner = machine.atomicOwner.get(state);
     if (owner !== 0 && owner !== actor + 1) return 0;
     if (instruction.assertion) {
+      machine.lastCall = -1;
+      machine.lastStep = "assert";
       if (machine.evaluate(state, instruction.assertion.condition) === 0n) machine.emit("assert-failed", instruction.assertion.site);
       said?.push("looks at the state");
       this.#leave(state, actor, instruction);
@@ -60,6 +62,8 @@ export class Runner {
       if (this.#waits(state, call, undefined)) return 0;
       const refused = plan.decode(context);
       if (refused !== undefined) {
+        machine.lastCall = call;
+        machine.lastStep = "check_args";
         const result: Result = typeof refused === "string" ? { kind: "errno", errno: refused } : refused;
         this.#return(state, actor, instruction, call, machine.results.number(result));
         return 1;
@@ -71,6 +75,8 @@ export class Runner {
     context.operation = operation;
     context.step = step;
     if (this.#waits(state, call, step?.name)) return 0;
+    machine.lastCall = call;
+    machine.lastStep = step?.name ?? "";
     const code = step ? step.run(context) : NEXT;
     if (code === BLOCKED) return 0;
     // lock_slots may have found, under the lock, that another operation of the call is due.

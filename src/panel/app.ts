@@ -9,6 +9,7 @@ import { firstCursor, type OutlineRow, outline, rowOfStep, stepAtLine } from "./
 import "./pages.ts";
 import { type Move, moveOfKey, Player, target } from "./player.ts";
 import { facts, header, notice, stepCard, transport } from "./sections.ts";
+import "./timeline.ts";
 import type { Timeline } from "./timeline.ts";
 import { announcement } from "./words.ts";
 
@@ -195,7 +196,7 @@ export class Panel extends LitElement {
       timeline && (event.key === "ArrowUp" || event.key === "ArrowDown") ? (event.key === "ArrowUp" ? "up" : "down") : moveOfKey(event.key, event.shiftKey);
     if (move !== undefined) {
       this.#move(move);
-      if (timeline) this.querySelector<Timeline>("memfd-timeline")?.updateComplete.then(() => this.querySelector<Timeline>("memfd-timeline")?.focusCursor());
+      if (timeline) void this.#refocus();
       return true;
     }
     const key = event.key.toLowerCase();
@@ -212,8 +213,14 @@ export class Panel extends LitElement {
     const call = row?.nested === true ? this.#rows.findLast((other) => other.kind === "call" && other.first <= row.first) : row;
     if (call?.open === undefined || !["+", "=", "-"].includes(event.key)) return false;
     this.#fold(call.first, event.key !== "-");
-    this.querySelector<Timeline>("memfd-timeline")?.updateComplete.then(() => this.querySelector<Timeline>("memfd-timeline")?.focusCursor());
+    void this.#refocus();
     return true;
+  }
+
+  /** The focused row may have moved or been folded away: the focus goes where the cursor is, once that is drawn. */
+  async #refocus(): Promise<void> {
+    await this.updateComplete;
+    this.querySelector<Timeline>("memfd-timeline")?.focusCursor();
   }
 
   protected override willUpdate(changed: PropertyValues<this>): void {

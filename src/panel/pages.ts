@@ -118,7 +118,8 @@ export class Pages extends LitElement {
     const broken =
       cell.broken === undefined
         ? nothing
-        : html`<span class="breaks-cell">${icon(this.#expects(cell.broken) ? "expected" : "violation")}<span class="hidden">breaks </span>${cell.broken}</span>`;
+        : html`<span class="breaks-cell">${icon(this.#expects(cell.broken) ? "expected" : "violation")}
+          <span class="hidden">breaks </span>${cell.broken}</span>`;
     return html`<td role="gridcell" data-at="${at}/${column}" data-column=${id} tabindex=${this.#stop(at, column)} title=${title || nothing}
       aria-describedby=${this.#stop(at, column) === 0 ? "blame-line" : nothing} class=${classes}><code>${shown}</code>${broken}</td>`;
   }

@@ -99,9 +99,11 @@ function scenarioNames(snapshot: Snapshot, selector: protocol.ScenarioSelector):
   return new Set(name === undefined ? [] : [name]);
 }
 
+const NOT_RUN = "The scenario is not run: its text has errors, or its kernel is not modelled yet. The problems of the file say which.";
+
 function refusal(snapshot: Snapshot, params: protocol.TraceParams, candidates: readonly ProgramRun[]): string {
   if (candidates.length > 0) return `The scenario does not run under the kernel ${params.kernel}; it runs under ${candidates.map((run) => run.program.profile.name).join(", ")}.`;
-  const known = params.scenario === undefined || snapshot.analysis.outline.some((entry) => entry.name === params.scenario);
-  if (!known) return `There is no scenario "${params.scenario}" in the file.`;
-  return snapshot.analysis.outline.length === 0 ? "The file has no scenario." : "The scenario has errors in its text, or its kernel is not modelled; see the problems of the file.";
+  const entry = snapshot.analysis.outline.find((candidate) => candidate.name === params.scenario);
+  if (params.scenario !== undefined && entry === undefined) return `There is no scenario "${params.scenario}" in the file.`;
+  return snapshot.analysis.outline.length === 0 ? "The file has no scenario." : NOT_RUN;
 }

@@ -31,8 +31,12 @@ function answered(outcome: Outcome): Pick<ScenarioVerdict, "state" | "states" | 
   }
 }
 
+const LIMITS = new Set(["states", "time", "memory"]);
+
+/** The explorer names its limit by a word; other reasons are sentences already. */
 function limitReached(limit: string | undefined): string {
-  return limit === undefined ? "not every interleaving could be judged" : `the limit of ${limit} was reached`;
+  if (limit === undefined) return "not every interleaving could be judged";
+  return LIMITS.has(limit) ? `the limit of ${limit} was reached` : limit;
 }
 
 /** One entry per scenario and kernel, in the order of the text; scenarios whose text has errors are there as `notRun`. */
@@ -42,7 +46,7 @@ export function verdictsOf(snapshot: Snapshot, outcomes: Outcomes): readonly Sce
   for (const entry of snapshot.analysis.outline) {
     if (present.has(entry.name)) continue;
     const line = snapshot.document.positionAt(entry.header.from).line;
-    const reason = "its text has errors, or its kernel is not modelled";
+    const reason = entry.broken ? "its text has errors" : "its kernel is not modelled yet";
     for (const kernel of entry.kernels) verdicts.push({ scenario: entry.name, kernel, state: "notRun", line, reason });
   }
   return verdicts.sort((one, other) => one.line - other.line);

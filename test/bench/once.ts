@@ -1,5 +1,5 @@
 // One exploration of the punch/fault protocol for the benchmark, in a process of its own: `once INSTANCE VARIANT exhaust|first [reduce] [repeat=N]`.
-// Prints one line of JSON: counts, the length of the first counterexample, and the milliseconds of each repetition.
+// Prints one line of JSON: counts, the length of the first counterexample, and the milliseconds, wall and CPU, of each repetition.
 
 import { explore } from "../../src/explore/search.ts";
 import { INSTANCES, PunchFault, type Variant } from "../explore/toys.ts";
@@ -8,12 +8,14 @@ const [instance, variant, mode, ...flags] = process.argv.slice(2);
 const repeat = Number(flags.find((flag) => flag.startsWith("repeat="))?.slice("repeat=".length) ?? 1);
 const reduce = flags.includes("reduce");
 const milliseconds: number[] = [];
+const cpuMilliseconds: number[] = [];
 let steps: number | undefined;
 let outcome = { states: 0, transitions: 0, complete: false };
 
 for (let round = 0; round < repeat; round++) {
   const system = new PunchFault(INSTANCES[instance as keyof typeof INSTANCES], variant as Variant);
   steps = undefined;
+  const before = process.cpuUsage();
   const { milliseconds: took, ...counts } = explore(
     system,
     {
@@ -24,8 +26,10 @@ for (let round = 0; round < repeat; round++) {
     { maxStates: 1e8, maxMilliseconds: 600_000, maxBytes: 2 ** 31, now: () => performance.now(), cancelled: () => mode === "first" && steps !== undefined },
     { reduce },
   );
+  const { user, system: kernel } = process.cpuUsage(before);
+  cpuMilliseconds.push((user + kernel) / 1000);
   milliseconds.push(took);
   outcome = counts;
 }
 
-process.stdout.write(`${JSON.stringify({ ...outcome, steps, milliseconds, peakBytes: process.resourceUsage().maxRSS * 1024 })}\n`);
+process.stdout.write(`${JSON.stringify({ ...outcome, steps, milliseconds, cpuMilliseconds, peakBytes: process.resourceUsage().maxRSS * 1024 })}\n`);

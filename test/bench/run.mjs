@@ -107,12 +107,12 @@ function exhaust() {
 /** The editor's case: a process that has already explored something else. */
 function warm() {
   const rounds = [];
-  for (let round = 0; round < BUILD_ROUNDS; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     const theirs = spin(`./exhaust ${PAN} -E`);
     const mine = ours("L", "fixed", "exhaust", "repeat=4");
-    rounds.push([{ seconds: theirs.cpu }, { seconds: median(mine.milliseconds.slice(1)) / 1000 }]);
+    rounds.push([{ seconds: theirs.cpu }, { seconds: median(mine.cpuMilliseconds.slice(1)) / 1000 }]);
   }
-  row("L exhaustive, s in a warm process", rounds, 1, (run) => run.seconds);
+  row("L exhaustive, CPU s in a warm process", rounds, 1, (run) => run.seconds);
 }
 
 function verdicts() {

@@ -28,7 +28,9 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("loop" as const), from: variable, value, target: fc.nat(4) }) },
 );
 
-export const machine = fc.array(fc.array(operation, { minLength: 1, maxLength: 5 }), { minLength: 2, maxLength: 3 }).map((threads) => new RandomMachine(threads));
+export const machine = fc
+  .array(fc.array(operation, { minLength: 1, maxLength: 5 }), { minLength: 2, maxLength: 3 })
+  .map((threads) => new RandomMachine(threads));
 
 const readsOf = (op: Operation): number => (op.kind === "set" || op.kind === "pick" ? 0 : (1 << op.from) | (op.kind === "add" ? 1 << op.to : 0));
 const writesOf = (op: Operation): number => (op.kind === "set" || op.kind === "pick" || op.kind === "add" ? 1 << op.to : 0);

@@ -31,8 +31,16 @@ test("decode is the inverse of encode, also for a text with any white space betw
 
 test("what is no schedule gets the place of the word and a sentence", () => {
   const rows = [
-    ["a7 B c", 3, 4], ["a0", 0, 2], ["a07", 0, 3], ["7a", 0, 2], ["a!", 0, 2], ["a!01", 0, 4], ["a b-1", 2, 5], ["a,b", 0, 3],
-    ["  a!4294967296 b", 2, 14], ["abcdefgh", 0, 8],
+    ["a7 B c", 3, 4],
+    ["a0", 0, 2],
+    ["a07", 0, 3],
+    ["7a", 0, 2],
+    ["a!", 0, 2],
+    ["a!01", 0, 4],
+    ["a b-1", 2, 5],
+    ["a,b", 0, 3],
+    ["  a!4294967296 b", 2, 14],
+    ["abcdefgh", 0, 8],
   ] as const;
   for (const [text, from, to] of rows) {
     const decoded = decodeSchedule(text);
@@ -51,7 +59,9 @@ test("a short text cannot ask for gigabytes of steps", () => {
 });
 
 test("any text whatever is answered; what is accepted reads the same after encoding it anew", () => {
-  const pieces = fc.array(fc.constantFrom("a", "b", "z", "!", "0", "1", "9", " ", "-", "é", "\n", "!2", "a3"), { maxLength: 20 }).map((parts) => parts.join(""));
+  const pieces = fc
+    .array(fc.constantFrom("a", "b", "z", "!", "0", "1", "9", " ", "-", "é", "\n", "!2", "a3"), { maxLength: 20 })
+    .map((parts) => parts.join(""));
   let accepted = 0;
   fc.assert(
     fc.property(fc.oneof(fc.string(), pieces), (text) => {
@@ -115,6 +125,9 @@ test("a long schedule replays in one go", () => {
   const decoded = decodeSchedule("a100000 b100000");
   assert.ok(decoded.ok);
   let sum = 0;
-  assert.deepEqual(replay(grid(2, 100_000), decoded.schedule, (state) => void (sum = state[0] + state[1])), { fits: true, steps: 200_000 });
+  assert.deepEqual(
+    replay(grid(2, 100_000), decoded.schedule, (state) => void (sum = state[0] + state[1])),
+    { fits: true, steps: 200_000 },
+  );
   assert.equal(sum, 200_000);
 });

@@ -40,8 +40,12 @@ function shortestViolation(instance: keyof typeof INSTANCES, variant: Variant, r
 
 test("the punch/fault protocol has exactly the states and transitions that SPIN counts", () => {
   const rows = [
-    ["S", "fixed", 139, 199], ["S", "buggy", 117, 157], ["S", "noseq", 146, 205],
-    ["M", "fixed", 3_348, 6_713], ["M", "buggy", 4_106, 7_353], ["M", "noseq", 4_031, 7_677],
+    ["S", "fixed", 139, 199],
+    ["S", "buggy", 117, 157],
+    ["S", "noseq", 146, 205],
+    ["M", "fixed", 3_348, 6_713],
+    ["M", "buggy", 4_106, 7_353],
+    ["M", "noseq", 4_031, 7_677],
   ] as const;
   for (const [name, variant, states, transitions] of rows) {
     const system = new PunchFault(INSTANCES[name], variant);
@@ -70,7 +74,10 @@ test("the punch/fault protocol has exactly the states and transitions that SPIN 
 
 test("the shortest way to a stale mapping is 6 steps with the punch first, and 13, 15, 17 without the sequence counter", () => {
   for (const name of ["S", "M", "L"] as const) assert.equal(shortestViolation(name, "buggy", false), 6);
-  assert.deepEqual((["S", "M", "L"] as const).map((name) => shortestViolation(name, "noseq", false)), [13, 15, 17]);
+  assert.deepEqual(
+    (["S", "M", "L"] as const).map((name) => shortestViolation(name, "noseq", false)),
+    [13, 15, 17],
+  );
   for (const name of ["S", "M"] as const) {
     assert.equal(shortestViolation(name, "fixed", true), undefined);
     assert.ok((shortestViolation(name, "buggy", true) ?? 0) >= 6);
@@ -93,7 +100,10 @@ test("philosophers deadlock after one step each, and not when one of them takes 
     const observer: Observer = { end: (_, finished, schedule) => void ends.push({ finished, steps: schedule().length }) };
     assert.ok(explore(philosophers(count, 2, false), observer, unlimited).complete);
     assert.deepEqual(ends.filter((end) => !end.finished)[0], { finished: false, steps: count });
-    assert.deepEqual(ends.filter((end) => end.finished), [{ finished: true, steps: count * 2 * 3 }]);
+    assert.deepEqual(
+      ends.filter((end) => end.finished),
+      [{ finished: true, steps: count * 2 * 3 }],
+    );
     ends.length = 0;
     explore(philosophers(count, 2, true), observer, unlimited);
     assert.deepEqual(ends, [{ finished: true, steps: count * 2 * 3 }]);
@@ -105,7 +115,10 @@ test("a counter without a lock ends anywhere between 2 and all of the increments
   const system = lostUpdate(3, 3);
   const { complete } = explore(system, { end: (state, finished) => void (finished && finals.add(state[0])) }, unlimited);
   assert.ok(complete);
-  assert.deepEqual([...finals].sort((a, b) => a - b), [2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(
+    [...finals].sort((a, b) => a - b),
+    [2, 3, 4, 5, 6, 7, 8, 9],
+  );
 });
 
 test("a space that outgrows chunks and tables is still counted exactly", () => {
@@ -129,7 +142,10 @@ function observe(system: RandomMachine, reduce: boolean): Seen & { states: numbe
       const next = before.slice();
       assert.ok(system.step(next, edge.actor, edge.choice) > edge.choice);
       assert.deepEqual(next, state);
-      const keys = [[seen.violations, system.violation(before, state, edge.actor)], [seen.answers, system.answer(before, edge.actor)]] as const;
+      const keys = [
+        [seen.violations, system.violation(before, state, edge.actor)],
+        [seen.answers, system.answer(before, edge.actor)],
+      ] as const;
       for (const [map, key] of keys) {
         if (key === undefined || map.has(key)) continue;
         const schedule = edge.schedule();
@@ -150,7 +166,10 @@ function observe(system: RandomMachine, reduce: boolean): Seen & { states: numbe
 }
 
 test("on random machines: the states, transitions, ends, violations, answers and shortest lengths of a plain explorer", () => {
-  fc.assert(fc.property(machine, (system) => assert.deepEqual(observe(system, false), explorePlainly(system))), { numRuns: 300 });
+  fc.assert(
+    fc.property(machine, (system) => assert.deepEqual(observe(system, false), explorePlainly(system))),
+    { numRuns: 300 },
+  );
 });
 
 test("on random machines: a reduced search has the same ends, violations and answers", () => {

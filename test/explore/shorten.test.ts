@@ -101,7 +101,11 @@ test("the story of the punch is one fault and then the punch; without the counte
     const story = shorten(system, goal, unlimited);
     assert.match(encodeSchedule(story), /^([a-c])5 [b-e]$/);
   }
-  for (const [instance, host] of [["S", "8"], ["M", "10"], ["L", "12"]] as const) {
+  for (const [instance, host] of [
+    ["S", "8"],
+    ["M", "10"],
+    ["L", "12"],
+  ] as const) {
     const { system, goal } = staleStory(instance, "noseq");
     const story = encodeSchedule(shorten(system, goal, unlimited));
     assert.match(story, new RegExp(`^([a-c])2 [b-e]${host} \\1(3)$`));
@@ -160,7 +164,11 @@ test("when the budget ends first, the schedule stays as it came; the empty sched
 test("the work is bounded by the depth of the schedule", () => {
   let steps = 0;
   const space = grid(6, 1000);
-  const counted: System = { ...space, step: (state, actor, choice) => ((steps += 1), space.step(state, actor, choice)) };
+  const step = (state: Int32Array, actor: number, choice: number): number => {
+    steps += 1;
+    return space.step(state, actor, choice);
+  };
+  const counted: System = { ...space, step };
   const schedule = [0, 1, 0, 1, 0].map((actor) => ({ actor, choice: 0 }));
   const story = shorten(counted, { schedule, hit: (_, after) => after[0] === 3 && after[1] === 2 }, unlimited);
   assert.equal(encodeSchedule(story), "a3 b2");

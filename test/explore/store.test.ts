@@ -46,7 +46,12 @@ test("states, parents and actions survive the growth over many chunks and tables
 });
 
 test("a full store says of what, keeps what it has, and still knows it", () => {
-  for (const [maxStates, maxBytes, limit] of [[10, GENEROUS, "states"], [1e9, 200_000, "memory"], [0, GENEROUS, "states"], [10, 0, "memory"]] as const) {
+  for (const [maxStates, maxBytes, limit] of [
+    [10, GENEROUS, "states"],
+    [1e9, 200_000, "memory"],
+    [0, GENEROUS, "states"],
+    [10, 0, "memory"],
+  ] as const) {
     const store = new StateStore(3, maxStates, maxBytes);
     let number = 0;
     while (store.insert(Int32Array.of(number, 0, 0), -1, 0) !== FULL) number += 1;

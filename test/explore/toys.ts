@@ -25,7 +25,8 @@ export const INSTANCES = {
 const VCPU = { readSeq: 0, getPfn: 1, lock: 2, check: 3, map: 4, unlockDone: 5, unlockRetry: 6, ended: 7 } as const;
 const HOST = { lock: 0, begin: 1, zap: 2, unlock: 3, truncate: 4, lockAgain: 5, end: 6, unlockAgain: 7, ended: 8 } as const;
 
-// Word 0: in_progress (2 bits), seq (3), mmu_lock held (1), then per host pc (4) and page index (3). Word 1: page cache and second-level entries, 3 bits a page.
+// Word 0: in_progress (2 bits), seq (3), mmu_lock held (1), then per host pc (4) and page index (3).
+// Word 1: page cache and second-level entries, 3 bits a page.
 // Word 2: per vCPU pc (3), faults done (2), snapshot (3), pfn (2; 0 = none).
 const IN_PROGRESS = 0x3;
 const SEQ_SHIFT = 2;
@@ -75,7 +76,8 @@ export class PunchFault implements System {
 
   /**
    * Under mmu_lock the check and in_progress++ touch only what the lock protects; an unlock enables others and disturbs none; a map is visible, and seq++
-   * is read outside the lock. Once all hosts have ended, nobody writes the sequence counter and no page goes away: reading the one and finding the other go alone.
+   * is read outside the lock. Once all hosts have ended, nobody writes the sequence counter and no page goes away: reading the one and finding the other
+   * go alone.
    */
   alone(state: Int32Array, actor: number): boolean {
     if (actor < this.vcpus) {
@@ -305,7 +307,11 @@ export function grid(width: number, limit: number): System {
     words: width,
     actors: width,
     initial: (state) => void state.fill(0),
-    step: (state, actor) => (state[actor] === limit ? 0 : (state[actor]++, 1)),
+    step(state, actor) {
+      if (state[actor] === limit) return 0;
+      state[actor] += 1;
+      return 1;
+    },
     finished: (state) => state.every((value) => value === limit),
   };
 }

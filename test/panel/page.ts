@@ -69,6 +69,7 @@ async function show(
     reducedMotion: "reduce",
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(error.message));
   const types: Record<string, string> = { "panel.css": "text/css", "theme.css": "text/css", "panel.js": "text/javascript" };

@@ -27,7 +27,7 @@ export class Client {
   #waiters: (() => void)[] = [];
 
   constructor() {
-    this.process = spawn(process.execPath, [...process.execArgv.filter((one) => one.startsWith("--import")), ENTRY, "--stdio"], { stdio: ["pipe", "pipe", "pipe"] });
+    this.process = spawn(process.execPath, [ENTRY, "--stdio"], { stdio: ["pipe", "pipe", "pipe"] });
     const { stdin, stdout, stderr } = this.process;
     if (stdin === null || stdout === null || stderr === null) throw new Error("no pipes");
     stderr.on("data", (data) => void this.errors.push(String(data)));

@@ -39,7 +39,7 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
   const slotId = Number(asU64(intOf(call, id, 1)) & 0xffffffffn);
   if (config && config.file !== undefined) checkFile(machine, id, config);
   const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call);
-  const fileHandle = config && isPrivateSlot(config) ? machine.handleOf(call.operands[6]) : undefined;
+  const fileHandle = config && isPrivateSlot(config) ? machine.handleOf(call.operands[7]) : undefined;
   return plan(id, call, {
     operations: ["create", "delete", "move", "flags"].map((kind) => `${NAME}.${kind}`), success: ZERO, reads: ["handle", "slot"],
     data: { vm: vm ?? 0, id: slotId, config, fileHandle } satisfies SlotCall,
@@ -69,7 +69,7 @@ function checkFile(machine: Machine, id: CallId, config: SlotConfig): void {
 
 function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | undefined {
   const int = (index: number): bigint => (call.operands[index]?.kind === "handle" ? 0n : asU64(intOf(call, id, index)));
-  const [slot, flags, gpa, size, address, offset] = [int(1), int(2), int(3), int(4), int(5), int(7)];
+  const [slot, flags, gpa, size, address, offset] = [int(1), int(2), int(3), int(4), int(5), int(6)];
   const known = BigInt(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY | KVM_MEM_PRIVATE);
   const isPrivate = (flags & BigInt(KVM_MEM_PRIVATE)) !== 0n;
   if (flags & ~known) return "EINVAL";

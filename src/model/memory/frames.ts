@@ -2,7 +2,7 @@
 // holders (model.md 4); a frame is freed by the step that drops its last holder.
 
 import type { Machine } from "../machine.ts";
-import { MoreFramesNeeded } from "../machine.ts";
+import { MoreFramesNeeded } from "../refine.ts";
 import type { Context } from "../step.ts";
 import { FOUND, LEFT } from "./state.ts";
 

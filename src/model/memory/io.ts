@@ -2,10 +2,11 @@
 
 import { S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand } from "../../scenario/program.ts";
-import { BYTES, type Cells, CutNeeded } from "../cells.ts";
+import { BYTES, type Cells } from "../cells.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
+import { CutNeeded } from "../refine.ts";
 import { AGAIN, BLOCKED, type Context, DONE, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, isInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
 import { readRange, writeRange } from "./frames.ts";

@@ -83,8 +83,8 @@ const slots: readonly CallSpec[] = [
       { name: "guest_phys_addr", type: "gpa" },
       { name: "memory_size", type: "int" },
       { name: "userspace_addr", type: "address", optional: true },
-      { name: "private_fd", type: "fd", optional: true },
       { name: "private_offset", type: "int", optional: true },
+      { name: "private_fd", type: "fd", optional: true },
     ],
     prototype: "int ioctl(int vm, KVM_SET_USER_MEMORY_REGION, struct kvm_userspace_memory_region_ext *)",
     help:

@@ -1,0 +1,49 @@
+// A report's remarks and violations as findings in the text: sites become spans. An unexpected violation is an error on the step's line, an expected one a
+// piece of information; the related places walk the story backwards.
+
+import type { Finding, Related } from "../base/finding.ts";
+import { printCall } from "../scenario/print.ts";
+import type { Program } from "../scenario/program.ts";
+import type { Remark, Report, StoryStep, Violation } from "./report.ts";
+
+export function locate(program: Program, report: Report): Finding[] {
+  return [...report.violations.map((violation) => violationFinding(program, report, violation)), ...report.remarks.map((remark) => remarkFinding(program, remark))];
+}
+
+function remarkFinding(program: Program, remark: Remark): Finding {
+  const span = program.sites[remark.site];
+  const related = remark.related?.map((entry) => ({ span: program.sites[entry.site], message: entry.message }));
+  const fixes = remark.actual === undefined ? [] : [{ title: `Write what it answers: ${remark.actual}`, edits: [{ span, text: `= ${remark.actual}` }] }];
+  return { code: remark.code, severity: remark.severity, span, message: remark.message, related, ...(fixes.length > 0 ? { fixes } : {}) };
+}
+
+/** Codes of invariants, in the order of the catalogue; stable, so never reordered. */
+export const INVARIANT_CODES: Readonly<Record<string, string>> = {
+  "no-stale-mapping": "MEMFD4001", "frame-one-owner": "MEMFD4002", "private-inaccessible": "MEMFD4003", "inaccessible-marked": "MEMFD4004", "private-unmovable": "MEMFD4005",
+  "zeroed-on-allocation": "MEMFD4007", "attributes-respected": "MEMFD4009", "no-lost-invalidation": "MEMFD4010", "invalidate-balanced": "MEMFD4011", "no-deadlock": "MEMFD4017",
+};
+
+function violationFinding(program: Program, report: Report, violation: Violation): Finding {
+  const site = violation.call < 0 ? program.site : program.calls[violation.call].site;
+  const kernel = report.kernel;
+  return {
+    code: INVARIANT_CODES[violation.invariant] ?? "MEMFD4000",
+    severity: violation.expected ? "information" : "error",
+    span: program.sites[site],
+    message: `${violation.invariant} breaks at ${violation.step} (${kernel}${violation.expected ? ", expected" : ""}): ${violation.message}`,
+    related: relatedOf(program, violation),
+  };
+}
+
+/** The last steps before the violation that made a mapping, freed a frame or took a page out of the file, newest first. */
+function relatedOf(program: Program, violation: Violation): Related[] {
+  const telling = violation.story.steps.filter((step) => step.call >= 0 && /maps? |frame|leaves the file|seals|invalidat/.test(step.effect));
+  return telling
+    .reverse()
+    .slice(0, 6)
+    .map((step) => ({ span: program.sites[program.calls[step.call].site], message: stepText(program, step) }));
+}
+
+function stepText(program: Program, step: StoryStep): string {
+  return `${program.actors[step.actor].name}, ${step.step} of ${printCall(program, step.call)}: ${step.effect}`;
+}

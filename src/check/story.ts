@@ -1,0 +1,55 @@
+// From a schedule to a story: the same steps once more, each telling what it does.
+
+import type { Machine } from "../model/machine.ts";
+import type { Schedule, Story, StoryStep } from "./report.ts";
+
+export interface ReplayedStep extends StoryStep {
+  readonly choice: number;
+}
+
+/** Runs a schedule from the initial state and calls `visit` after each step. Stops where the schedule does not fit; returns the steps that did. */
+export function replaySchedule(machine: Machine, schedule: Schedule, visit?: (state: Int32Array, step: ReplayedStep) => void): ReplayedStep[] {
+  const state = new Int32Array(machine.words);
+  machine.initial(state);
+  const steps: ReplayedStep[] = [];
+  for (const { actor, choice } of schedule) {
+    const said: string[] = [];
+    if (machine.step(state, actor, choice, said) === 0) break;
+    const returned = machine.events.find((event) => event.kind === "returned");
+    const result = returned && machine.results.result(returned.b);
+    const effect = said.length > 0 ? said.join("; ") : result?.kind === "errno" ? `refused: ${result.errno}` : "";
+    const step = { actor, choice, call: machine.lastCall, step: machine.lastStep, effect, ...(result ? { result } : {}) };
+    steps.push(step);
+    visit?.(state, step);
+  }
+  return steps;
+}
+
+export function storyOf(machine: Machine, schedule: Schedule): { story: Story; state: Int32Array } {
+  const state = new Int32Array(machine.words);
+  machine.initial(state);
+  const steps = replaySchedule(machine, schedule, (after) => state.set(after)).map(({ choice: _, ...step }) => step);
+  return { story: { schedule, steps }, state };
+}
+
+/** Completes a schedule to an end: afterwards the first actor that can step goes on, so that the panel shows how it all comes out. */
+export function completed(machine: Machine, schedule: Schedule, limit: number): Schedule {
+  const state = new Int32Array(machine.words);
+  const next = new Int32Array(machine.words);
+  machine.initial(state);
+  const steps = [...schedule];
+  for (const { actor, choice } of schedule) machine.step(state, actor, choice);
+  let actor = schedule.at(-1)?.actor ?? 0;
+  while (steps.length < limit) {
+    const order = [actor, ...Array.from({ length: machine.actors }, (_, index) => index).filter((index) => index !== actor)];
+    const able = order.find((candidate) => {
+      next.set(state);
+      return machine.step(next, candidate, 0) > 0;
+    });
+    if (able === undefined) break;
+    actor = able;
+    state.set(next);
+    steps.push({ actor, choice: 0 });
+  }
+  return steps;
+}

@@ -1,0 +1,18 @@
+// What an invariant is: a predicate over a state, or over what a step did, kept apart from the model. Rule 5 of model.md: a violation is an edge.
+
+import type { ModelEvent, Machine, MachineOptions } from "../model/machine.ts";
+import type { Region } from "../model/layout.ts";
+
+export interface Invariant {
+  readonly name: string;
+  /** Regions that it reads: a step that writes them is never hidden by a reduction. */
+  readonly reads: readonly Region[];
+  /** Ghost state that the layout holds only while this is watched. */
+  readonly ghosts?: Pick<MachineOptions, "provenance" | "invalidationGhost" | "taint">;
+  /** Calls `broken` with the number of each subject for which the predicate does not hold. */
+  readonly state?: (machine: Machine, state: Int32Array, broken: (subject: number) => void) => void;
+  /** Subject of a violation that an event of the last step is, or undefined. `state` is the one after the step. */
+  readonly event?: (machine: Machine, event: ModelEvent, state: Int32Array) => number | undefined;
+  /** `machine` and the state after the step that broke it, in words. */
+  readonly describe: (machine: Machine, subject: number, state: Int32Array) => { readonly subject: string; readonly message: string };
+}

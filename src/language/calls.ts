@@ -1,0 +1,160 @@
+// One call statement: which row of the catalogue it means, its operands, what it binds, its result and its label.
+
+import { calls, type CallSpec, callsNamed, constant, profiles } from "../scenario/catalogue/index.ts";
+import type { ActorId, CallId, Expectation, HandleId, HandleKind, Statement } from "../scenario/program.ts";
+import { lowerArguments } from "./arguments.ts";
+import type { Alternative, Primary, StmtOf } from "./ast.ts";
+import { indexText, RESERVED } from "./fold.ts";
+import { nearest } from "./near.ts";
+import { lowerPattern } from "./results.ts";
+import type { Scope } from "./scope.ts";
+
+const KIND: Record<CallSpec["returns"], HandleKind | undefined> = {
+  fd: "fd", vm: "vm", vcpu: "vcpu", mapping: "mapping", frame: "frame", zero: "value", count: "value", byte: "value", offset: "value", seals: "value",
+  text: undefined, nothing: undefined,
+};
+
+/** Calls that need more than one process or signals; they parse, and their line says what is missing. */
+const LATER = new Set(["signal", "fork", "send_fd"]);
+
+interface Parts {
+  readonly target?: Primary;
+  readonly call: Primary;
+  readonly results?: readonly Alternative[];
+}
+
+function partsOf(scope: Scope, statement: StmtOf<"simple">): Parts | undefined {
+  const { head, parts } = statement;
+  if (head.args !== undefined) {
+    if (parts.length > 1) return scope.report("MEMFD1002", parts[1][0], "a call has one result; several are joined by `or`");
+    return { call: head, results: parts[0] };
+  }
+  if (parts.length === 0) return undefined;
+  const call = parts[0][0].value;
+  if (call.kind !== "primary" || call.args === undefined || parts[0].length > 1) {
+    return scope.report("MEMFD2032", head, `\`${head.name.text} = …\` binds what a call returns; a constant of your own stands at file level`);
+  }
+  if (parts.length > 2) return scope.report("MEMFD1002", parts[2][0], "a call has one result; several are joined by `or`");
+  return { target: head, call, results: parts[1] };
+}
+
+const listed = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(", ");
+
+/** The row that a word means for this actor under this kernel. */
+function specFor(scope: Scope, call: Primary, actor: ActorId): { spec: CallSpec; known: boolean } | undefined {
+  const name = call.name.text;
+  const rows = callsNamed(name);
+  if (rows.length === 0) {
+    const near = nearest(name, new Set(calls.map((spec) => spec.name)));
+    return scope.report("MEMFD2001", call.name, `there is no call \`${name}\`${near === undefined ? "" : `; did you mean \`${near}\`?`}`, undefined,
+      near === undefined ? undefined : { title: `Write ${near}`, text: near });
+  }
+  const guest = scope.actors[actor].kind === "vcpu";
+  const here = rows.filter((spec) => spec.context === "any" || (spec.context === "guest") === guest);
+  if (here.length === 0) {
+    if (scope.lenient) return undefined;
+    const where = guest ? `\`${name}\` is a call of the host; \`${scope.actors[actor].name}\` is a vCPU and runs guest code` : `\`${name}\` runs in the guest: write \`vcpu: ${name}(…)\` with the name of a vCPU`;
+    return scope.report("MEMFD2019", call.name, where);
+  }
+  const spec = here.find((row) => row.profiles.includes(scope.choice.base)) ?? here[0];
+  return { spec, known: spec.profiles.includes(scope.choice.base) };
+}
+
+function targetName(scope: Scope, target: Primary): string | undefined {
+  const name = target.name.text;
+  if (target.field !== undefined || name.includes(".")) return scope.report("MEMFD2007", target, "a bound name has no dot");
+  if (RESERVED.has(name)) return scope.report("MEMFD2007", target, `\`${name}\` has a meaning of its own and cannot be bound`);
+  if (scope.variables.has(name)) return scope.report("MEMFD2006", target, `\`${name}\` is the variable of a \`repeat\` here`);
+  if (scope.declarations.constants.has(name)) return scope.report("MEMFD2007", target, `\`${name}\` is a constant of this file`);
+  if (constant(name, scope.choice.base) !== undefined) return scope.report("MEMFD2007", target, `\`${name}\` is a constant of \`${scope.choice.name}\``);
+  const suffix = target.indexes.length > 0 ? indexText(scope, target.indexes) : scope.suffix;
+  if (suffix === undefined) return undefined;
+  const full = name + suffix;
+  const bound = scope.handleIds.get(full);
+  if (bound !== undefined) {
+    return scope.report("MEMFD2006", target, `\`${full}\` is bound already`, [{ span: scope.sites[scope.handles[bound].site], message: "bound here first" }]);
+  }
+  if (scope.actorIds.has(full)) return scope.report("MEMFD2006", target, `\`${full}\` is the name of a host thread above; actors and bound names share one namespace`);
+  return full;
+}
+
+function expectation(scope: Scope, results: readonly Alternative[], spec: CallSpec | undefined): Expectation | undefined {
+  const any = [];
+  for (const alternative of results) {
+    const pattern = lowerPattern(scope, alternative.value);
+    if (pattern === undefined) continue;
+    if (spec?.returns === "nothing" && pattern.kind === "value" && spec.subsystem !== "kvm") {
+      scope.report("MEMFD2030", alternative, `\`${spec.name}\` returns nothing; write \`ok\``);
+      continue;
+    }
+    if (alternative.kernels === undefined || alternative.kernels.some((word) => word.text === scope.choice.name || word.text === "all")) any.push(pattern);
+  }
+  if (any.length === 0) return undefined;
+  const last = results[results.length - 1];
+  return { any, site: scope.site({ from: results[0].from, to: last.value.to }) };
+}
+
+function defineLabel(scope: Scope, statement: StmtOf<"simple">, call: CallId): string | undefined {
+  const { label } = statement;
+  if (label === undefined || label.name.text === "") return undefined;
+  if (label.name.text.includes(".")) return scope.report("MEMFD2007", label, "a label has no dot: behind the dot stands a step");
+  const suffix = label.indexes.length > 0 ? indexText(scope, label.indexes) : scope.suffix;
+  if (suffix === undefined) return undefined;
+  const full = label.name.text + suffix;
+  const first = scope.labels.get(full);
+  if (first !== undefined) return scope.report("MEMFD2011", label, `the label @${full} is taken`, [{ span: scope.sites[first.site], message: "labelled here first" }]);
+  scope.labels.set(full, { call, site: scope.site(label) });
+  if (suffix !== "") scope.families.set(label.name.text, [...(scope.families.get(label.name.text) ?? []), call]);
+  return full;
+}
+
+/** Keeps the name known after a call with a finding, so that one wrong call is one finding. */
+function bindAnyway(scope: Scope, parts: Parts, spec: CallSpec | undefined): void {
+  if (parts.target === undefined) return;
+  const name = targetName(scope, parts.target);
+  if (name !== undefined) scope.bind(name, (spec && KIND[spec.returns]) ?? "value", -1, parts.target);
+}
+
+export function lowerSimple(scope: Scope, statement: StmtOf<"simple">, actor: ActorId): Statement | undefined {
+  const parts = partsOf(scope, statement);
+  if (parts === undefined) return undefined;
+  if (LATER.has(parts.call.name.text)) {
+    scope.report("MEMFD5004", parts.call, `\`${parts.call.name.text}\` is not modelled yet`);
+    return undefined;
+  }
+  const found = specFor(scope, parts.call, actor);
+  if (found === undefined) {
+    bindAnyway(scope, parts, callsNamed(parts.call.name.text)[0]);
+    if (parts.results !== undefined) for (const alternative of parts.results) lowerPattern(scope, alternative.value);
+    return undefined;
+  }
+  const { spec, known } = found;
+  if (!known) {
+    const having = profiles.filter((row) => spec.profiles.includes(row.name)).map((row) => row.name);
+    scope.report("MEMFD5001", parts.call.name, `\`${spec.name}\` does not exist in \`${scope.choice.name}\`; ${listed(having)} ${having.length === 1 ? "has" : "have"} it`);
+  }
+  const operands = lowerArguments(scope, spec, parts.call);
+  const expect = parts.results === undefined ? undefined : expectation(scope, parts.results, spec);
+  if (operands === undefined) {
+    bindAnyway(scope, parts, spec);
+    return undefined;
+  }
+  const id = scope.calls.length;
+  const site = scope.site(parts.call);
+  scope.calls.push({ spec: spec.id, known, actor, operands, site, statement: scope.site(statement.header) });
+  const row = scope.calls[id];
+  const binds = parts.target === undefined ? undefined : bindTarget(scope, parts.target, spec, id);
+  if (binds !== undefined) row.binds = binds;
+  const label = defineLabel(scope, statement, id);
+  if (label !== undefined) row.label = label;
+  if (expect !== undefined) row.expect = expect;
+  return { kind: "call", call: id };
+}
+
+function bindTarget(scope: Scope, target: Primary, spec: CallSpec, id: CallId): HandleId | undefined {
+  const kind = KIND[spec.returns];
+  if (kind === undefined) return scope.report("MEMFD2032", target, `\`${spec.name}\` returns ${spec.returns === "text" ? "a text" : "nothing"} that could be bound`);
+  const name = targetName(scope, target);
+  return name === undefined ? undefined : scope.bind(name, kind, id, target);
+}
+

@@ -1,0 +1,223 @@
+// What may stand at the cursor, the fittest first. The place is read from the text before the cursor, for it is there that the tree is broken.
+
+import { ERRNO } from "../base/errno.ts";
+import {
+  calls, type CallSpec, callsNamed, constants, invariants, type Param, profiles, queries, steps,
+} from "../scenario/catalogue/index.ts";
+import { basesAt, scenarioAt } from "./hover.ts";
+import type { Analysis } from "./index.ts";
+import { operations } from "./kernels.ts";
+import { KEYWORDS } from "./tokens.ts";
+
+export interface Completion {
+  readonly label: string;
+  readonly kind: "call" | "constant" | "handle" | "actor" | "label" | "invariant" | "kernel" | "operation" | "step" | "query" | "setup" | "keyword" | "parameter" | "result";
+  readonly detail?: string;
+  readonly documentation?: string;
+}
+
+/** What stands before the cursor in its statement. */
+interface Place {
+  /** The line up to the word that is being typed. */
+  readonly line: string;
+  /** The innermost call whose parenthesis is open, with the text of its arguments so far. */
+  readonly call?: { readonly name: string; readonly args: string };
+  /** The header of the innermost open block. */
+  readonly block: string;
+}
+
+const REACH = 20_000;
+
+function placeAt(text: string, offset: number): Place | undefined {
+  let start = offset;
+  while (start > 0 && /[\w.-]/.test(text[start - 1])) start--;
+  const from = Math.max(0, start - REACH);
+  const before = text.slice(from, start);
+  const open: { at: number; kind: string }[] = [];
+  let lineStart = 0;
+  for (let i = 0; i < before.length; i++) {
+    const c = before[i];
+    if (c === '"') {
+      const end = /^"(?:[^"\\\n]|\\.)*"?/.exec(before.slice(i, i + 4000));
+      i += (end?.[0].length ?? 1) - 1;
+      if (i >= before.length - 1 && !before.endsWith('"')) return undefined;
+    } else if (c === "/" && before[i + 1] === "/") {
+      const end = before.indexOf("\n", i);
+      if (end < 0) return undefined;
+      i = end;
+      if (!open.some((o) => o.kind === "(")) lineStart = i + 1;
+    } else if (c === "/" && before[i + 1] === "*") {
+      const end = before.indexOf("*/", i + 2);
+      if (end < 0) return undefined;
+      i = end + 1;
+    } else if (c === "(" || c === "{") {
+      open.push({ at: i, kind: c });
+      if (c === "{") lineStart = i + 1;
+    } else if (c === ")" || c === "}") {
+      if (open.length > 0) open.pop();
+      if (c === "}") lineStart = i + 1;
+    } else if (c === ";" || (c === "\n" && open[open.length - 1]?.kind !== "(")) lineStart = i + 1;
+  }
+  const paren = open[open.length - 1]?.kind === "(" ? open[open.length - 1] : undefined;
+  const name = paren === undefined ? undefined : /([\w.-]+)$/.exec(before.slice(0, paren.at))?.[1];
+  const brace = [...open].reverse().find((o) => o.kind === "{");
+  const block = brace === undefined ? "" : (/[^\n;{}]*$/.exec(before.slice(0, brace.at))?.[0].trim() ?? "");
+  const call = paren !== undefined && name !== undefined ? { name, args: before.slice(paren.at + 1) } : undefined;
+  return { line: before.slice(lineStart).trimStart(), call, block };
+}
+
+class Completer {
+  readonly analysis: Analysis;
+  readonly offset: number;
+  readonly bases: readonly string[];
+  readonly found = new Map<string, Completion>();
+
+  constructor(analysis: Analysis, offset: number) {
+    this.analysis = analysis;
+    this.offset = offset;
+    this.bases = basesAt(analysis, offset);
+  }
+
+  add(completion: Completion): void {
+    if (!this.found.has(completion.label)) this.found.set(completion.label, completion);
+  }
+
+  inKernel(list: readonly string[] | undefined): boolean {
+    return list === undefined || this.bases.some((base) => list.includes(base));
+  }
+
+  names(kind: "handle" | "actor" | "label", details?: readonly string[]): void {
+    const own = scenarioAt(this.analysis, this.offset);
+    for (const entry of own === undefined ? this.analysis.outline : [own]) {
+      for (const name of entry.names) if (name.kind === kind && (details === undefined || details.includes(name.detail))) this.add({ label: name.name, kind, detail: name.detail });
+    }
+  }
+
+  calls(): void {
+    const sorted = [...calls].sort((a, b) => Number(this.inKernel(b.profiles)) - Number(this.inKernel(a.profiles)));
+    for (const spec of sorted) {
+      const detail = this.inKernel(spec.profiles) ? spec.prototype : `not in ${this.bases.join(", ")}`;
+      this.add({ label: spec.name, kind: "call", detail, documentation: spec.help });
+    }
+  }
+
+  constants(group?: string): void {
+    for (const row of constants) {
+      if (group !== undefined ? row.group !== group : false) continue;
+      if (this.inKernel(row.profiles)) this.add({ label: row.name, kind: "constant", detail: `0x${BigInt.asUintN(64, row.value).toString(16)}`, documentation: row.help });
+    }
+    if (group !== undefined) return;
+    for (const [name, declared] of this.analysis.declarations.constants) this.add({ label: name, kind: "constant", detail: declared.text });
+  }
+
+  kernels(): void {
+    for (const row of profiles) this.add({ label: row.name, kind: "kernel", detail: row.modelled ? row.title : `${row.title} (not modelled yet)`, documentation: row.source });
+    for (const variant of this.analysis.declarations.variants.values()) this.add({ label: variant.name, kind: "kernel", detail: `extends ${variant.statement.base?.text ?? ""}` });
+    this.add({ label: "mainline", kind: "kernel", detail: "the newest" });
+  }
+
+  steps(): void {
+    for (const row of steps) this.add({ label: row.name, kind: "step", detail: row.help, documentation: row.source });
+  }
+
+  results(): void {
+    for (const word of ["0", "ok", "fails", "blocks", "?", "_"]) this.add({ label: word, kind: "result" });
+    for (const name of Object.keys(ERRNO)) this.add({ label: `-${name}`, kind: "result" });
+    for (const word of ["exit KVM_EXIT_MEMORY_FAULT", "exit KVM_EXIT_HLT", "SIGBUS", "SIGSEGV"]) this.add({ label: word, kind: "result" });
+  }
+
+  condition(): void {
+    for (const row of queries) this.add({ label: row.name, kind: "query", detail: row.params.map((param) => param.name).join(", "), documentation: row.help });
+    this.names("handle");
+    this.constants();
+  }
+
+  /** Inside the parentheses of a call or a query. */
+  argument(name: string, args: string): boolean {
+    if (name === "result") {
+      this.names("label");
+      return true;
+    }
+    const row = queries.find((query) => query.name === name);
+    const own = scenarioAt(this.analysis, this.offset);
+    const specs = callsNamed(name);
+    const params = specs.length === 0 ? row?.params : specs[0].params;
+    if (params === undefined) return false;
+    const parts = args.split(",");
+    const named = /(\w+)\s*=[^,]*$/.exec(parts[parts.length - 1])?.[1];
+    const positional = params[0]?.type === "kvm" && !/^\s*kvm\b/.test(args) ? params.slice(1) : params;
+    const param: Param | undefined = named === undefined ? positional[parts.length - 1] : params.find((one) => one.name === named);
+    if (param !== undefined) this.values(param);
+    if (named === undefined && parts.length > 1) for (const spec of specs) this.parameters(spec, args);
+    if (own !== undefined) this.names("handle");
+    this.constants();
+    return true;
+  }
+
+  parameters(spec: CallSpec, args: string): void {
+    for (const param of spec.params) if (!new RegExp(`\\b${param.name}\\s*=`).test(args)) this.add({ label: param.name, kind: "parameter", detail: `${param.type}${param.optional ? ", optional" : ""}` });
+  }
+
+  values(param: Param): void {
+    if (param.group !== undefined) this.constants(param.group);
+    const kinds: Partial<Record<Param["type"], readonly string[]>> = { fd: ["fd"], vm: ["vm"], vcpu: ["vcpu"], mapping: ["mapping"], address: ["mapping"], frame: ["frame"] };
+    const wanted = kinds[param.type];
+    if (wanted !== undefined) this.names("handle", wanted);
+    if (param.type === "address") this.add({ label: "NULL", kind: "constant" });
+    if (param.type === "kvm") this.add({ label: "kvm", kind: "handle", detail: "an open /dev/kvm" });
+    if (param.type === "actor") this.names("actor");
+  }
+
+  statement(): void {
+    for (const keyword of KEYWORDS) this.add({ label: keyword, kind: "keyword" });
+    this.names("actor");
+    this.names("handle", ["vcpu"]);
+    this.calls();
+  }
+
+  /** The line before the word decides. */
+  run(place: Place): void {
+    const { line, call, block } = place;
+    if (call !== undefined && this.argument(call.name, call.args)) return;
+    if (/^kernel\s+[\w.-]+\s+extends\b/.test(block)) return this.variant(line);
+    if (/^(kernel\s+([\w.-]+\s*,\s*)*|on\s+([\w.-]+\s*,\s*)*|kernel\s+[\w.-]+\s+extends\s+)$/.test(line)) return this.kernels();
+    if (/=.*\son\s+([\w.-]+\s*,\s*)*$/.test(line)) return this.kernels();
+    if (/^(check|ignore)\s+/.test(line) || /^expect\s+violation\s+$/.test(line)) {
+      for (const row of invariants) this.add({ label: row.name, kind: "invariant", detail: row.modelled ? row.statement : "not modelled yet", documentation: row.when });
+      return;
+    }
+    if (/^expect\s+$/.test(line)) return ["violation", "safe"].forEach((label) => this.add({ label, kind: "keyword" }));
+    if (/^(order\s+|.*\bbefore\s+|.*\bat\s+)$/.test(line)) return this.points();
+    if (/^use\s+$/.test(line)) {
+      for (const setup of this.analysis.declarations.setups.values()) this.add({ label: setup.name, kind: "setup", detail: setup.text.split("\n", 1)[0] });
+      return;
+    }
+    if (/^(\w+:\s*)?(assert|exists|never|forall)\b/.test(line)) {
+      this.condition();
+      if (/result\([^)]*\)\s*[!=]=\s*$/.test(line)) this.results();
+      return;
+    }
+    if (/\)[^=]*=\s*(.*\bor\s+)?-?$/.test(line)) return this.results();
+    if (/=\s*$/.test(line)) return this.calls();
+    if (/^([\w[\]-]+\s*:\s*)?$/.test(line)) return this.statement();
+  }
+
+  points(): void {
+    this.names("label");
+    this.steps();
+  }
+
+  variant(line: string): void {
+    if (/[=,]\s*$/.test(line) || /\bwithout\s+$/.test(line)) return this.steps();
+    for (const operation of operations()) this.add({ label: operation, kind: "operation" });
+  }
+}
+
+/** Completions at an offset; an editor filters them by what is typed. Empty inside strings and comments. */
+export function completeAt(analysis: Analysis, offset: number): Completion[] {
+  const place = placeAt(analysis.text, offset);
+  if (place === undefined) return [];
+  const completer = new Completer(analysis, offset);
+  completer.run(place);
+  return [...completer.found.values()];
+}

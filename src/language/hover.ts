@@ -1,0 +1,120 @@
+// What a word means where it stands: call, constant, kernel, step, invariant, query, setup, bound name.
+
+import type { Span } from "../base/finding.ts";
+import { formatSize } from "../base/units.ts";
+import {
+  type CallSpec, callsNamed, constant, type Constant, constantsNamed, invariants, profile, profiles, queries, steps,
+} from "../scenario/catalogue/index.ts";
+import type { Analysis, OutlineEntry } from "./index.ts";
+import { MAINLINE, newest } from "./kernels.ts";
+import { parseInteger } from "./numbers.ts";
+
+export interface Description {
+  readonly span: Span;
+  readonly markdown: string;
+}
+
+/** The scenario around an offset, or the first one that a setup there serves. */
+export function scenarioAt(analysis: Analysis, offset: number): OutlineEntry | undefined {
+  return analysis.outline.find((entry) => entry.span.from <= offset && offset <= entry.span.to);
+}
+
+/** The base profiles that hold at an offset: those of the scenario, else of the whole file. */
+export function basesAt(analysis: Analysis, offset: number): string[] {
+  const own = scenarioAt(analysis, offset);
+  const names = new Set(own !== undefined ? own.kernels : analysis.outline.flatMap((entry) => entry.kernels));
+  const bases = new Set<string>();
+  for (const name of names) {
+    let at = name;
+    for (let i = 0; i < 100 && profile(at) === undefined; i++) at = analysis.declarations.variants.get(at)?.statement.base?.text ?? newest();
+    bases.add(at);
+  }
+  return bases.size > 0 ? [...bases] : [newest()];
+}
+
+const list = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(", ");
+
+function describeCall(spec: CallSpec, bases: readonly string[]): string {
+  const parts = ["```c", spec.prototype, "```", spec.help];
+  const unknown = bases.filter((base) => !spec.profiles.includes(base));
+  if (unknown.length > 0) parts.push("", `**Not in ${list(unknown)}**: ${list(spec.profiles)} have it.`);
+  const errors = spec.errors.filter((row) => row.profiles === undefined || bases.some((base) => row.profiles?.includes(base)));
+  if (errors.length > 0) {
+    parts.push("", "Errors, in the order of checking:", "");
+    for (const row of errors) {
+      const only = row.profiles !== undefined && !bases.every((base) => row.profiles?.includes(base)) ? ` (${list(bases.filter((base) => row.profiles?.includes(base)))})` : "";
+      parts.push(`- \`${row.errno}\`: ${row.when}${only}${row.derived === true ? " *[derived]*" : ""}`);
+    }
+  }
+  parts.push("", `*Source: ${spec.source}*`);
+  return parts.join("\n");
+}
+
+function describeConstant(rows: readonly Constant[], bases: readonly string[]): string {
+  const lines: string[] = [];
+  for (const row of rows) {
+    const having = profiles.filter((p) => row.profiles === undefined || row.profiles.includes(p.name)).map((p) => p.name);
+    const here = bases.some((base) => having.includes(base));
+    const where = row.profiles === undefined ? "" : here ? ` · in ${list(having)}` : ` · **not in ${list(bases)}**, but in ${list(having)}`;
+    lines.push(`\`${row.name}\` = \`0x${BigInt.asUintN(64, row.value).toString(16)}\` (${row.value})${where}`, "", row.help, "");
+  }
+  return lines.join("\n").trimEnd();
+}
+
+function describeKernel(analysis: Analysis, name: string): string | undefined {
+  if (name === MAINLINE) return describeKernel(analysis, newest())?.replace(/^/, `\`mainline\`, the newest: `);
+  const row = profile(name);
+  if (row !== undefined) return `**kernel ${row.name}**: ${row.title}${row.modelled ? "" : " · *not modelled yet*"}\n\n*Source: ${row.source}*`;
+  const variant = analysis.declarations.variants.get(name);
+  if (variant === undefined) return undefined;
+  const changes = variant.statement.entries.map((entry) => `- \`${entry.name.text}${entry.without ? " without " : " = "}${entry.values.map((word) => word.text).join(", ")}\``);
+  return [`**kernel ${name}**, \`${variant.statement.base?.text}\` with`, "", ...changes].join("\n");
+}
+
+function describeWord(analysis: Analysis, word: string, offset: number, behind: string): string | undefined {
+  const bases = basesAt(analysis, offset);
+  const scenario = scenarioAt(analysis, offset);
+  if (behind === "(") {
+    const row = queries.find((query) => query.name === word);
+    const guest = callsNamed(word);
+    const parts = [...guest.map((spec) => describeCall(spec, bases))];
+    if (row !== undefined) parts.push(`\`${row.name}(${row.params.map((param) => param.name).join(", ")})\`: ${row.help}${row.modelled ? "" : " · *not modelled yet*"}`);
+    if (parts.length > 0) return parts.join("\n\n---\n\n");
+  }
+  const known = scenario?.names.filter((name) => name.name === word || name.name.startsWith(`${word}[`)) ?? [];
+  if (known.length > 0) return known.slice(0, 8).map((name) => `\`${name.name}\`: ${name.kind === "handle" ? `bound to a ${name.detail}` : name.kind === "actor" ? `actor (${name.detail})` : "label of a call"}`).join("  \n");
+  const own = analysis.declarations.constants.get(word);
+  if (own !== undefined) return `\`${own.text.trim()}\`, a constant of this file`;
+  const rows = constantsNamed(word);
+  if (rows.length > 0) return describeConstant(rows.filter((row) => bases.some((base) => constant(word, base) === row)).concat(rows).filter((row, i, all) => all.indexOf(row) === i), bases);
+  const invariant = invariants.find((row) => row.name === word);
+  if (invariant !== undefined) return `**${invariant.name}**: ${invariant.statement}\n\nJudged ${invariant.when}${invariant.modelled ? "" : " · *not modelled yet*"}.\n\n*Source: ${invariant.source}*`;
+  const step = steps.find((row) => row.name === word);
+  if (step !== undefined) return `**${step.name}**, an atomic step: ${step.help}\n\n*Source: ${step.source}*`;
+  const setup = analysis.declarations.setups.get(word);
+  if (setup !== undefined) return `\`\`\`memfd\n${setup.text.slice(0, 1200)}\n\`\`\``;
+  const number = /^[0-9]/.test(word) ? parseInteger(word) : undefined;
+  const kernel = describeKernel(analysis, word);
+  if (kernel !== undefined) return kernel;
+  if (number !== undefined && "value" in number) return `${number.value} = \`0x${number.value.toString(16)}\` = ${formatSize(number.value)}`;
+  return undefined;
+}
+
+/** The word under an offset and what is known of it. */
+export function describeAt(analysis: Analysis, offset: number): Description | undefined {
+  if (analysis.parsed === undefined) return undefined;
+  const node = analysis.parsed.tree.resolveInner(Math.min(offset, analysis.text.length), 1);
+  const left = analysis.parsed.tree.resolveInner(Math.min(offset, analysis.text.length), -1);
+  const leaf = [node, left].find((one) => one.firstChild === null && one.to - one.from > 0 && one.to - one.from < 200 && !/Comment|String|Bad|LineEnd/.test(one.name));
+  if (leaf === undefined) return undefined;
+  let { from, to } = leaf;
+  let word = analysis.text.slice(from, to);
+  if (leaf.name === "Field") [word, from] = [word.slice(1), from + 1];
+  const dot = word.indexOf(".");
+  if (leaf.name === "Name" && dot > 0 && callsNamed(word).length === 0 && describeWord(analysis, word, offset, "") === undefined) {
+    if (offset > from + dot) [from, word] = [from + dot + 1, word.slice(dot + 1)];
+    else [to, word] = [from + dot, word.slice(0, dot)];
+  }
+  const markdown = describeWord(analysis, word, offset, analysis.text[to] ?? "");
+  return markdown === undefined ? undefined : { span: { file: analysis.file, from, to }, markdown };
+}

@@ -1,0 +1,393 @@
+// Statements → the body of a Program: `use` expanded, `repeat` unrolled, actors resolved, places checked.
+
+import { invariants, profile } from "../scenario/catalogue/index.ts";
+import type { ActorId, ExpectedViolation, Order, Point, Question, Site, Statement } from "../scenario/program.ts";
+import type { Point as PointNode, Primary, Range, Stmt, StmtOf, Word } from "./ast.ts";
+import { lowerSimple } from "./calls.ts";
+import { callsLabelled, lowerCondition } from "./conditions.ts";
+import { fold, indexText } from "./fold.ts";
+import { isStep } from "./kernels.ts";
+import { didYouMean, distance } from "./near.ts";
+import { type Mutable, type Scope, TooLarge } from "./scope.ts";
+import { steps } from "../scenario/catalogue/index.ts";
+
+export const MAX_STATEMENTS = 20_000;
+
+/** Where a statement stands. */
+interface Place {
+  readonly kind: "top" | "parallel" | "actor" | "atomic";
+  readonly actor: ActorId;
+  readonly out: Statement[];
+  readonly threads?: Map<ActorId, Statement[]>;
+  readonly orders?: Order[];
+  /** Names of the setups that are open, innermost last. */
+  readonly setups: readonly string[];
+  readonly inParallel: boolean;
+  readonly onlyQuestions?: boolean;
+}
+
+export interface Gathered {
+  readonly questions: Question[];
+  readonly expected: ExpectedViolation[];
+  safe?: Site;
+  readonly only: string[];
+  readonly except: string[];
+}
+
+export class Lowerer {
+  readonly scope: Scope;
+  readonly gathered: Gathered = { questions: [], expected: [], only: [], except: [] };
+  private count = 0;
+  private firstViolation: Range | undefined;
+  private safeAt: Range | undefined;
+
+  constructor(scope: Scope) {
+    this.scope = scope;
+  }
+
+  /** Lowers the statements of a scenario into `out`. A limit that is hit is a finding. */
+  run(statements: readonly Stmt[], out: Statement[]): void {
+    this.guard(() => this.block(statements, { kind: "top", actor: 0, out, setups: [], inParallel: false }));
+  }
+
+  /** One statement of a bare file. */
+  runOne(statement: Stmt, out: Statement[]): void {
+    this.guard(() => this.statement(statement, { kind: "top", actor: 0, out, setups: [], inParallel: false }));
+  }
+
+  finish(): void {
+    for (const resolve of this.scope.pending) resolve();
+  }
+
+  private guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof TooLarge)) throw error;
+    }
+  }
+
+  private block(statements: readonly Stmt[], place: Place): void {
+    for (const statement of statements) this.statement(statement, place);
+  }
+
+  private statement(statement: Stmt, place: Place): void {
+    if (++this.count > MAX_STATEMENTS) {
+      this.scope.report("MEMFD6003", statement.header, `a scenario may have at most ${MAX_STATEMENTS} statements after \`repeat\` and \`use\` are expanded`);
+      throw new TooLarge();
+    }
+    if (statement.prefixes.length > 0) return this.prefixed(statement, place);
+    const asks = statement.kind === "exists" || statement.kind === "never" || statement.kind === "forall" || statement.kind === "expect";
+    if (place.onlyQuestions && !asks && !["assert", "check", "ignore", "broken"].includes(statement.kind)) {
+      this.scope.report("MEMFD2018", statement.header, "`on` holds assert, exists, never, forall, expect, check and ignore only");
+      return;
+    }
+    if ((asks || statement.kind === "on" || statement.kind === "kernel") && place.kind !== "top") {
+      const where = place.kind === "actor" ? "inside an actor" : `inside \`${place.kind}\``;
+      this.scope.report("MEMFD2018", statement.header, `\`${statement.kind}\` does not stand ${where}`);
+      return;
+    }
+    this.core(statement, place);
+  }
+
+  private core(statement: Stmt, place: Place): void {
+    switch (statement.kind) {
+      case "simple":
+        if (this.outside(statement, place)) return;
+        return this.push(lowerSimple(this.scope, statement, place.actor), place);
+      case "actor":
+        return this.actorBlock(statement.actor, statement.body.statements, place);
+      case "atomic":
+        return this.atomic(statement, place);
+      case "parallel":
+        return this.parallel(statement, place);
+      case "repeat":
+        return this.repeat(statement, place);
+      case "use":
+        return this.use(statement, place);
+      case "order":
+        return this.order(statement, place);
+      case "assert":
+        return this.assertion(statement, place);
+      case "exists":
+      case "never":
+      case "forall":
+        return this.question(statement);
+      case "expect":
+        return this.expectation(statement);
+      case "check":
+      case "ignore":
+        return this.watch(statement, place);
+      case "on":
+        return this.on(statement, place);
+      case "kernel":
+        return this.misplacedKernel(statement, place);
+      case "machine":
+      case "process":
+        this.scope.report("MEMFD5004", statement.header, `\`${statement.kind}\` is not modelled yet`);
+        return;
+      case "broken":
+        return;
+    }
+  }
+
+  private push(statement: Statement | undefined, place: Place): void {
+    if (statement !== undefined) place.out.push(statement);
+  }
+
+  /** Directly in `parallel` every statement names its actor. */
+  private outside(statement: Stmt, place: Place): boolean {
+    if (place.kind !== "parallel") return false;
+    this.scope.report("MEMFD2018", statement.header, "inside `parallel` a statement names its actor: `vmm: …` or `vmm { … }`");
+    return true;
+  }
+
+  private prefixed(statement: Stmt, place: Place): void {
+    const [first, second] = statement.prefixes;
+    if (second !== undefined) {
+      this.scope.report("MEMFD2018", second, "a statement has one actor");
+      return;
+    }
+    this.actorBlock(first, [{ ...statement, prefixes: [] } as Stmt], place);
+  }
+
+  private actorBlock(name: Primary, body: readonly Stmt[], place: Place): void {
+    if (place.kind === "actor") {
+      this.scope.report("MEMFD2018", name, `\`${name.name.text}\` stands inside another actor`);
+      return;
+    }
+    const actor = this.actorOf(name);
+    if (actor === undefined) return;
+    let out = place.out;
+    if (place.kind === "parallel" && place.threads !== undefined) {
+      out = place.threads.get(actor) ?? [];
+      place.threads.set(actor, out);
+    }
+    this.block(body, { ...place, kind: "actor", actor, out });
+  }
+
+  private actorOf(node: Primary): ActorId | undefined {
+    const { scope } = this;
+    const name = node.name.text;
+    if (node.args !== undefined || node.field !== undefined || name.includes(".")) return scope.report("MEMFD1002", node, "in front of `:` or `{` stands the name of an actor");
+    const suffix = indexText(scope, node.indexes);
+    if (suffix === undefined) return undefined;
+    if (name === "vmm" && suffix === "") return 0;
+    const handle = suffix === "" ? scope.lookUp(name) : scope.handleIds.get(name + suffix);
+    if (handle !== undefined) {
+      const row = scope.handles[handle];
+      if (row.kind === "vcpu") return scope.actor(row.name, "vcpu", handle);
+      if (scope.lenient && row.kind === "value") return scope.actor(row.name, "vcpu", handle);
+      return scope.report("MEMFD2006", node, `\`${row.name}\` is bound, and not to a vCPU: it cannot be an actor`);
+    }
+    const full = name + suffix;
+    if (scope.variables.has(name) || scope.declarations.constants.has(name)) return scope.report("MEMFD2006", node, `\`${name}\` is a constant: it cannot be an actor`);
+    if (!scope.lenient) {
+      const vcpus = scope.handles.filter((row) => row.kind === "vcpu").map((row) => row.name);
+      const near = vcpus.find((vcpu) => distance(vcpu, full, 1) <= 1) ?? (vcpus.some((vcpu) => vcpu.startsWith(`${name}[`)) && suffix === "" ? vcpus.find((v) => v.startsWith(name)) : undefined);
+      if (near !== undefined) return scope.report("MEMFD2026", node, `\`${full}\` is not bound to a vCPU; did you mean \`${near}\`?`, undefined, { title: `Write ${near}`, text: near });
+      return scope.actor(full, "host");
+    }
+    // Without its user a setup does not tell a vCPU from a host thread.
+    return scope.actor(full, /^v?cpu/i.test(full) ? "vcpu" : "host");
+  }
+
+  private atomic(statement: StmtOf<"atomic">, place: Place): void {
+    if (this.outside(statement, place)) return;
+    if (place.kind === "atomic") {
+      this.scope.report("MEMFD2018", statement.header, "`atomic` does not nest");
+      return;
+    }
+    const body: Statement[] = [];
+    const kind = place.kind === "actor" ? "actor" : "atomic";
+    const site = this.scope.site(statement.header);
+    this.block(statement.body.statements, { ...place, kind, out: body });
+    const nested = body.find((inner) => inner.kind === "parallel" || inner.kind === "atomic");
+    if (nested !== undefined) this.scope.report("MEMFD2018", statement.header, `\`${nested.kind}\` does not stand inside \`atomic\``);
+    else place.out.push({ kind: "atomic", site, body });
+  }
+
+  private parallel(statement: StmtOf<"parallel">, place: Place): void {
+    if (place.inParallel || place.kind !== "top") {
+      const where = place.inParallel ? "`parallel` does not nest" : place.kind === "actor" ? "`parallel` does not stand inside an actor" : "`parallel` does not stand inside `atomic`";
+      this.scope.report("MEMFD2018", statement.header, where);
+      return;
+    }
+    const threads = new Map<ActorId, Statement[]>();
+    const orders: Order[] = [];
+    const site = this.scope.site(statement.header);
+    this.block(statement.body.statements, { ...place, kind: "parallel", threads, orders, inParallel: true });
+    place.out.push({ kind: "parallel", site, threads: [...threads].map(([actor, body]) => ({ actor, body })), orders });
+  }
+
+  private repeat(statement: StmtOf<"repeat">, place: Place): void {
+    const { scope } = this;
+    const count = fold(scope, statement.count);
+    const name = statement.variable.text;
+    if (count === undefined || name === "") return;
+    if (count.handle !== undefined || count.value < 0n) {
+      scope.report("MEMFD2033", statement.count, "the count is a constant that is not negative");
+      return;
+    }
+    if (scope.variables.has(name) || scope.lookUp(name) !== undefined) {
+      scope.report("MEMFD2006", statement.variable, `\`${name}\` has a meaning here already`);
+      return;
+    }
+    const size = BigInt(Math.max(1, statement.body.statements.length));
+    if (count.value * size > BigInt(MAX_STATEMENTS)) {
+      scope.report("MEMFD6003", statement.count, `a scenario may have at most ${MAX_STATEMENTS} statements after \`repeat\` and \`use\` are expanded`);
+      return;
+    }
+    try {
+      for (let i = 0n; i < count.value; i++) {
+        this.count++;
+        scope.variables.set(name, i);
+        scope.rounds.push(`[${i}]`);
+        this.block(statement.body.statements, place);
+        scope.rounds.pop();
+      }
+    } finally {
+      scope.variables.delete(name);
+    }
+  }
+
+  private use(statement: StmtOf<"use">, place: Place): void {
+    const { scope } = this;
+    const name = statement.name.text;
+    if (name === "") return;
+    const setup = scope.declarations.setups.get(name);
+    if (setup === undefined) {
+      scope.report("MEMFD2008", statement.name, `there is no setup \`${name}\`${didYouMean(name, scope.declarations.setups.keys())}`);
+      return;
+    }
+    scope.usedSetups.add(name);
+    if (place.setups.includes(name)) {
+      scope.report("MEMFD2009", statement.name, place.setups[place.setups.length - 1] === name ? `the setup \`${name}\` uses itself` : `the setup \`${name}\` uses itself: ${[...place.setups, name].join(" → ")}`);
+      return;
+    }
+    const { source, anchor } = scope;
+    if (setup.broken) {
+      if (setup.file !== source.file) scope.report("MEMFD2008", statement.name, `the setup \`${name}\` has errors in its own file`);
+    }
+    const variables = new Map(scope.variables);
+    if (setup.file !== scope.mainFile) scope.anchor ??= scope.span(statement);
+    scope.source = setup;
+    scope.variables.clear();
+    try {
+      this.block(setup.body.statements, { ...place, setups: [...place.setups, name] });
+    } finally {
+      scope.source = source;
+      scope.anchor = anchor;
+      for (const [key, value] of variables) scope.variables.set(key, value);
+    }
+  }
+
+  private point(node: PointNode): Point | undefined {
+    const { scope } = this;
+    if (node.label === "") return undefined;
+    const suffix = indexText(scope, node.indexes);
+    if (suffix === undefined) return undefined;
+    if (node.step !== undefined && !isStep(node.step)) {
+      return scope.report("MEMFD2016", node, `there is no step \`${node.step}\`${didYouMean(node.step, steps.map((row) => row.name))}`);
+    }
+    const label = node.label + suffix;
+    const point: Mutable<Point> = node.step === undefined ? { label, calls: [] } : { label, calls: [], step: node.step };
+    const { source, anchor } = scope;
+    const rounds = [...scope.rounds];
+    scope.pending.push(() => {
+      const now = { source: scope.source, anchor: scope.anchor };
+      scope.source = source;
+      scope.anchor = anchor;
+      point.calls = callsLabelled(scope, node.label, suffix, rounds, node);
+      // In a round of a `repeat` a plain label means the call of that round: the Program says so.
+      if (point.calls.length === 1) point.label = scope.calls[point.calls[0]].label ?? label;
+      scope.source = now.source;
+      scope.anchor = now.anchor;
+    });
+    return point;
+  }
+
+  private order(statement: StmtOf<"order">, place: Place): void {
+    if (place.kind !== "parallel" || place.orders === undefined) {
+      this.scope.report("MEMFD2035", statement.header, "`order` stands directly inside `parallel`");
+      return;
+    }
+    const before = this.point(statement.before);
+    const after = this.point(statement.after);
+    if (before !== undefined && after !== undefined) place.orders.push({ before, after, site: this.scope.site(statement.header) });
+  }
+
+  private assertion(statement: StmtOf<"assert">, place: Place): void {
+    if (this.outside(statement, place)) return;
+    const condition = lowerCondition(this.scope, statement.condition);
+    if (condition !== undefined) place.out.push({ kind: "assert", site: this.scope.site(statement.header), actor: place.actor, condition });
+  }
+
+  private question(statement: StmtOf<"exists" | "never" | "forall">): void {
+    const condition = lowerCondition(this.scope, statement.condition);
+    if (condition !== undefined) this.gathered.questions.push({ kind: statement.kind as Question["kind"], condition, site: this.scope.site(statement.header) });
+  }
+
+  private invariant(word: Word): boolean {
+    if (word.text === "") return false;
+    const row = invariants.find((invariant) => invariant.name === word.text);
+    if (row === undefined) {
+      this.scope.report("MEMFD2012", word, `there is no invariant \`${word.text}\`${didYouMean(word.text, invariants.map((invariant) => invariant.name))}`);
+      return false;
+    }
+    if (!row.modelled) {
+      this.scope.report("MEMFD5005", word, `the invariant \`${word.text}\` is not modelled yet`);
+      return false;
+    }
+    return true;
+  }
+
+  private expectation(statement: StmtOf<"expect">): void {
+    const { scope, gathered } = this;
+    if (statement.safe) {
+      this.safeAt = statement.header;
+      gathered.safe ??= scope.site(statement.header);
+    } else {
+      this.firstViolation ??= statement.header;
+      if (this.invariant(statement.invariant)) {
+        const at = statement.at === undefined ? undefined : this.point(statement.at);
+        const site = scope.site(statement.header);
+        if (statement.at === undefined) gathered.expected.push({ invariant: statement.invariant.text, site });
+        else if (at !== undefined) gathered.expected.push({ invariant: statement.invariant.text, at, site });
+      }
+    }
+    if (this.safeAt !== undefined && this.firstViolation !== undefined) {
+      scope.report("MEMFD2029", statement.header, "`expect safe` and `expect violation` contradict each other");
+    }
+  }
+
+  private watch(statement: StmtOf<"check" | "ignore">, place: Place): void {
+    if (place.kind !== "top") {
+      const where = place.kind === "actor" ? "inside an actor" : `inside \`${place.kind}\``;
+      this.scope.report("MEMFD2018", statement.header, `\`${statement.kind}\` does not stand ${where}`);
+      return;
+    }
+    const list = statement.kind === "check" ? this.gathered.only : this.gathered.except;
+    for (const word of statement.names) if (this.invariant(word) && !list.includes(word.text)) list.push(word.text);
+  }
+
+  private on(statement: StmtOf<"on">, place: Place): void {
+    this.kernelNames(statement.names);
+    const named = statement.names.some((word) => word.text === this.scope.choice.name || word.text === "all");
+    if (named) this.block(statement.body.statements, { ...place, onlyQuestions: true });
+  }
+
+  private kernelNames(names: readonly Word[]): void {
+    for (const word of names) {
+      const known = word.text === "" || word.text === "all" || word.text === "mainline" || profile(word.text) !== undefined || this.scope.declarations.variants.has(word.text);
+      if (!known) this.scope.report("MEMFD2013", word, `there is no kernel \`${word.text}\`${didYouMean(word.text, [...this.scope.declarations.variants.keys(), "mainline"])}`);
+    }
+  }
+
+  private misplacedKernel(statement: StmtOf<"kernel">, place: Place): void {
+    const inSetup = place.setups.length > 0;
+    const message = statement.base !== undefined ? "a kernel variant is declared at file level"
+      : inSetup ? "`kernel` does not stand in a setup: a setup runs under the kernel of its scenario" : "`kernel` is the first statement of a scenario";
+    this.scope.report("MEMFD2017", statement.header, message);
+  }
+}

@@ -1,0 +1,127 @@
+// A schedule run once more as a trace: per step what it did, the rows of the machine after it, and what it changed and broke. For panel, CLI and goldens.
+
+import type { Span } from "../base/finding.ts";
+import { withMachine } from "../check/index.ts";
+import type { Report, Schedule, Violation } from "../check/report.ts";
+import { completed, replaySchedule } from "../check/story.ts";
+import { decodeSchedule, encodeSchedule } from "../explore/schedule.ts";
+import type { Machine } from "../model/machine.ts";
+import { resolveProfile } from "../model/profile/index.ts";
+import { callSpec } from "../scenario/catalogue/index.ts";
+import { printCall, printResult } from "../scenario/print.ts";
+import type { CallId, Program } from "../scenario/program.ts";
+import { changedKeys } from "./diff.ts";
+import { machineView } from "./machine.ts";
+import { type MachineView, PAGE_COLUMNS, type TraceStep, type TraceView, type TraceViolation } from "./rows.ts";
+
+export interface TraceOptions {
+  /** A schedule as text; without it the first unexpected violation, else the first, else one run to the end. */
+  readonly schedule?: string;
+  lineOf(span: Span): { file: string; line: number };
+}
+
+/** A trace is cut here; the panel stays quick and a run that never ends is shown in part. */
+const MAX_STEPS = 20_000;
+const MAX_STORIES = 40;
+
+export function trace(program: Program, report: Report, options: TraceOptions): TraceView {
+  const { profile } = resolveProfile(program.profile);
+  if (!profile) return emptyTrace(program, report, options);
+  try {
+    return withMachine(program, profile, report.refinement, (machine) => traceOn(machine, program, report, options));
+  } catch (error) {
+    // A call that is not modelled: the report says so on its line, and there is no step to show.
+    if (report.verdict === "incomplete") return emptyTrace(program, report, options);
+    throw error;
+  }
+}
+
+function traceOn(machine: Machine, program: Program, report: Report, options: TraceOptions): TraceView {
+  const files: string[] = [];
+  const place = placer(program, files, options);
+  const schedule = chosen(machine, report, options.schedule);
+  const parallel = parallelCalls(program);
+  const start = new Int32Array(machine.words);
+  machine.initial(start);
+  let before: MachineView = machineView(machine, start);
+  const steps: TraceStep[] = [
+    { actor: -1, call: "", callId: -1, step: "", effect: "the machine before anything runs", ...place(-1), machine: before, changed: [], violations: [], parallel: false },
+  ];
+  const violations: TraceViolation[] = [];
+  replaySchedule(machine, schedule, (state, step) => {
+    const machineNow = machineView(machine, state);
+    const broken = report.violations.filter((violation) => violation.call === step.call && violation.step === step.step && isPrefix(violation.story.schedule, schedule, steps.length));
+    const own = broken.map((violation) => violations.push(traceViolation(program, violation, steps.length, place(violation.call).line)) - 1);
+    const result = step.result && step.call >= 0 ? printResult(step.result, callSpec(program.calls[step.call].spec).returns) : undefined;
+    steps.push({
+      actor: step.actor, call: step.call < 0 ? "assert" : printCall(program, step.call), callId: step.call, step: step.step, effect: step.effect, ...(result ? { result } : {}),
+      ...place(step.call), machine: machineNow, changed: changedKeys(before, machineNow), violations: own, parallel: step.call >= 0 && parallel.has(step.call),
+    });
+    before = machineNow;
+  });
+  return { ...header(program, report), schedule: encodeSchedule(schedule), files, steps, violations, stories: stories(report) };
+}
+
+function header(program: Program, report: Report): Pick<TraceView, "version" | "scenario" | "kernel" | "verdict" | "summary" | "actors" | "columns"> {
+  const { states, complete, limit } = report.exploration;
+  const summary = complete ? `all interleavings of the modelled steps explored: ${states} states` : `not all interleavings explored (${limit ?? "stopped"}): ${states} states`;
+  return {
+    version: 1, scenario: program.name, kernel: report.kernel, verdict: report.verdict, summary, columns: PAGE_COLUMNS,
+    actors: program.actors.map(({ name, kind }) => ({ name, kind })),
+  };
+}
+
+function emptyTrace(program: Program, report: Report, options: TraceOptions): TraceView {
+  const files: string[] = [];
+  const place = placer(program, files, options);
+  const effect = report.exploration.limit ?? "there is nothing to show";
+  const step: TraceStep = { actor: -1, call: "", callId: -1, step: "", effect, ...place(-1), machine: { pages: [], facts: [] }, changed: [], violations: [], parallel: false };
+  return { ...header(program, report), schedule: "", files, steps: [step], violations: [], stories: [] };
+}
+
+function placer(program: Program, files: string[], options: TraceOptions): (call: CallId) => { file: number; line: number } {
+  return (call) => {
+    const site = call < 0 ? program.site : program.calls[call].site;
+    const { file, line } = options.lineOf(program.sites[site]);
+    if (!files.includes(file)) files.push(file);
+    return { file: files.indexOf(file), line };
+  };
+}
+
+/** The schedule that was asked for, else the story that matters most, else one run to its end. */
+function chosen(machine: Machine, report: Report, text: string | undefined): Schedule {
+  if (text !== undefined) {
+    const decoded = decodeSchedule(text);
+    return decoded.ok ? decoded.schedule.slice(0, MAX_STEPS) : [];
+  }
+  const violation = report.violations.find((candidate) => !candidate.expected) ?? report.violations[0];
+  return violation ? violation.story.schedule.slice(0, MAX_STEPS) : completed(machine, [], MAX_STEPS);
+}
+
+/** A violation belongs to this trace when its own story is how the trace came here. */
+function isPrefix(story: Schedule, schedule: Schedule, length: number): boolean {
+  return story.length === length && story.every((step, at) => step.actor === schedule[at].actor && step.choice === schedule[at].choice);
+}
+
+function traceViolation(program: Program, violation: Violation, step: number, line: number): TraceViolation {
+  const statement = violation.call < 0 ? program.name : printCall(program, violation.call);
+  return { invariant: violation.invariant, statement, message: violation.message, step, line, expected: violation.expected };
+}
+
+function parallelCalls(program: Program): Set<CallId> {
+  const calls = new Set<CallId>();
+  const visit = (body: Program["body"]): void => {
+    for (const statement of body) {
+      if (statement.kind === "call") calls.add(statement.call);
+      else if (statement.kind === "atomic") visit(statement.body);
+    }
+  };
+  for (const statement of program.body) if (statement.kind === "parallel") for (const thread of statement.threads) visit(thread.body);
+  return calls;
+}
+
+function stories(report: Report): { title: string; schedule: string }[] {
+  return report.violations.slice(0, MAX_STORIES).map((violation) => ({
+    title: `${violation.invariant} at ${violation.step}${violation.expected ? " (expected)" : ""}`, schedule: encodeSchedule(violation.story.schedule),
+  }));
+}
