@@ -2,7 +2,16 @@
 
 import * as vscode from "vscode";
 import type { BaseLanguageClient, LanguageClientOptions } from "vscode-languageclient";
-import { EXPLAIN, type ExplainResult, type InitializationOptions, READ_FILE, type ReadFileParams, type ReadFileResult, STATUS, type StatusParams } from "../server/protocol.ts";
+import {
+  EXPLAIN,
+  type ExplainResult,
+  type InitializationOptions,
+  READ_FILE,
+  type ReadFileParams,
+  type ReadFileResult,
+  STATUS,
+  type StatusParams,
+} from "../server/protocol.ts";
 import { registerCommands } from "./commands.ts";
 import { PagePanel } from "./panel.ts";
 import { StatusBar } from "./status.ts";
@@ -42,7 +51,9 @@ export function activateWith(context: vscode.ExtensionContext, client: BaseLangu
     ...registerCommands(client, panel),
   );
   const ready = client.start();
-  ready.catch((error) => void vscode.window.showErrorMessage(`Memfd: the language server did not start: ${error instanceof Error ? error.message : String(error)}`));
+  ready.catch(
+    (error) => void vscode.window.showErrorMessage(`Memfd: the language server did not start: ${error instanceof Error ? error.message : String(error)}`),
+  );
   return { ready };
 }
 

@@ -19,6 +19,10 @@ interface Subject {
 
 const FOLLOW_MILLISECONDS = 60;
 
+const MAX_TITLE = 32;
+
+const shortened = (name: string): string => (name.length > MAX_TITLE ? `${name.slice(0, MAX_TITLE - 1).trimEnd()}…` : name);
+
 export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vscode.Disposable {
   static readonly viewType = "memfd.pageTables";
   readonly #root: vscode.Uri;
@@ -135,7 +139,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
     this.#trace = trace;
     subject.scenario = trace.scenario;
     subject.kernel = trace.kernel;
-    if (this.#panel !== undefined) this.#panel.title = `Page Tables: ${trace.scenario}`;
+    if (this.#panel !== undefined) this.#panel.title = `Page Tables: ${shortened(trace.scenario)}`;
     this.#post({ type: "trace", trace, cursor: this.#cursor, state: this.#state(subject, trace) });
   }
 

@@ -81,6 +81,7 @@ export function operandFor(scope: Scope, param: Param, node: Node): Operand | un
     if (data !== "other") return data;
   }
   if (param.type === "actor") return actorOperand(scope, node);
+  if (param.type === "frame" && node.kind === "primary" && node.name.text === "frame" && node.args !== undefined) return frameOperand(scope, node);
   if (node.kind === "primary" && node.name.text === "kvm" && node.args === undefined && node.indexes.length === 0 && scope.lookUp("kvm") === undefined) {
     if (param.type === "kvm") return { kind: "kvm" };
     return scope.report("MEMFD2005", node, `\`${param.name}\` is ${WANTED[param.type]}, not /dev/kvm`);
@@ -108,6 +109,18 @@ function actorOperand(scope: Scope, node: Node): Operand | undefined {
   if (node.kind !== "primary" || node.args !== undefined) return scope.report("MEMFD2005", node, "the argument is the name of an actor");
   const id = scope.actorIds.get(node.name.text) ?? scope.lookUp(node.name.text);
   return { kind: "int", value: BigInt(id ?? 0) };
+}
+
+/** `frame(fd, off)`: whatever frame the file holds there when the call runs. */
+function frameOperand(scope: Scope, node: Primary): Operand | undefined {
+  const [file, at] = node.args ?? [];
+  if (node.args?.length !== 2) return scope.report("MEMFD2003", node, "`frame` takes a file descriptor and an offset");
+  const fd = operandFor(scope, { name: "fd", type: "fd" }, file.value);
+  const offset = fold(scope, at.value);
+  if (fd === undefined || offset === undefined) return undefined;
+  if (fd.kind !== "handle" || scope.kindOf(fd) !== "fd") return scope.report("MEMFD2005", file, "`fd` is the name of a file");
+  if (offset.handle !== undefined) return scope.report("MEMFD2005", at, "the offset is a constant");
+  return { kind: "frame", handle: fd.handle, offset: offset.value };
 }
 
 const MAX_RUNS = 1 << 16;

@@ -68,6 +68,8 @@ interface Prefixed extends Range {
   readonly prefixes: readonly Primary[];
   /** The part that names the statement: its first line, or all before a block. */
   readonly header: Range;
+  /** Its form is broken and that has been said: it still binds names, and nothing more is said about it. */
+  readonly damaged?: boolean;
 }
 
 export type Stmt = Prefixed & (

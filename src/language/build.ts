@@ -78,7 +78,9 @@ class Builder {
     if (core === undefined || core.name === "BadCore") return { ...range, kind: "broken", prefixes, header: range };
     const block = core.children.find((c) => c.name === "Block" || c.name === "VariantBody" || c.name === "MachineBody");
     const header = { from: raw.from, to: block === undefined ? raw.to : this.trimmed(raw.from, block.from) };
-    return { ...range, ...this.core(core), prefixes, header } as unknown as Stmt;
+    const end = block === undefined ? raw.to : block.from;
+    const damaged = this.complaints.found.some((complaint) => complaint.from >= raw.from && complaint.from < Math.max(end, raw.from + 1));
+    return { ...range, ...this.core(core), prefixes, header, ...(damaged ? { damaged } : {}) } as unknown as Stmt;
   }
 
   trimmed(from: number, to: number): number {

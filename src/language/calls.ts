@@ -1,5 +1,6 @@
 // One call statement: which row of the catalogue it means, its operands, what it binds, its result and its label.
 
+import { isErrno } from "../base/errno.ts";
 import { calls, type CallSpec, callsNamed, constant, profiles } from "../scenario/catalogue/index.ts";
 import type { ActorId, CallId, Expectation, HandleId, HandleKind, Statement } from "../scenario/program.ts";
 import { lowerArguments } from "./arguments.ts";
@@ -66,7 +67,7 @@ function targetName(scope: Scope, target: Primary): string | undefined {
   if (RESERVED.has(name)) return scope.report("MEMFD2007", target, `\`${name}\` has a meaning of its own and cannot be bound`);
   if (scope.variables.has(name)) return scope.report("MEMFD2006", target, `\`${name}\` is the variable of a \`repeat\` here`);
   if (scope.declarations.constants.has(name)) return scope.report("MEMFD2007", target, `\`${name}\` is a constant of this file`);
-  if (constant(name, scope.choice.base) !== undefined) return scope.report("MEMFD2007", target, `\`${name}\` is a constant of \`${scope.choice.name}\``);
+  if (constant(name, scope.choice.base) !== undefined || isErrno(name)) return scope.report("MEMFD2007", target, `\`${name}\` is a constant of \`${scope.choice.name}\``);
   const suffix = target.indexes.length > 0 ? indexText(scope, target.indexes) : scope.suffix;
   if (suffix === undefined) return undefined;
   const full = name + suffix;

@@ -2,6 +2,7 @@
 
 import type { Complaint, Range } from "./ast.ts";
 import { didYouMean } from "./near.ts";
+import { parseString } from "./numbers.ts";
 import { skipBlank } from "./scan.ts";
 import { KEYWORDS } from "./tokens.ts";
 
@@ -46,9 +47,18 @@ export class Complaints {
         this.add({ code: "MEMFD1005", from: child.from, to: child.to, message: "`exit` needs the name of the exit on the same line" });
       } else if (child.name === "BlockComment" && !this.text.slice(child.from, child.to).endsWith("*/")) {
         this.add({ code: "MEMFD1010", from: child.from, to: child.from + 2, message: "the comment is not closed" });
-      } else this.collect(child);
+      } else if (child.name === "String" || child.name === "DataText") this.string(child);
+      else this.collect(child);
     });
     if (raw.name === "Simple" || raw.name === "Parallel" || raw.name === "Atomic") this.form(raw);
+  }
+
+  private string(raw: Tree): void {
+    const literal = parseString(this.text.slice(raw.from, raw.to));
+    if ("value" in literal || literal.code !== "MEMFD1008") return;
+    this.add({ code: literal.code, from: raw.from, to: raw.to, message: literal.error });
+    // The parenthesis that the string swallowed is no second mistake.
+    this.last = raw.to;
   }
 
   /** What parses, and yet says nothing. */

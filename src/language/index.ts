@@ -3,8 +3,9 @@
 import type { Tree } from "@lezer/common";
 import type { Finding, Span } from "../base/finding.ts";
 import type { Program } from "../scenario/program.ts";
-import type { Complaint, Item } from "./ast.ts";
+import type { Complaint, Item, Word } from "./ast.ts";
 import { Collector, type Declarations, isConstant } from "./declarations.ts";
+import { resolveKernel } from "./kernels.ts";
 import { parseFile, type ParsedFile, type ParsedItem, refuse } from "./parse.ts";
 import { type KernelWord, type KnownName, type Lowered, lowerUnit, placeFinding, type Unit } from "./scenario.ts";
 import { resolveSpan, severityOf, type Source } from "./scope.ts";
@@ -141,7 +142,7 @@ class Analyser {
       if (item.kind === "scenario") this.scenario(parsed, item, names);
       else if (item.kind === "statement" && item.statement.kind === "kernel" && item.statement.base === undefined && item.statement.prefixes.length === 0) {
         if (bare.length > 0 && !hasScenario) this.complain("MEMFD2017", item.statement.header, offset, "`kernel` stands before the first statement");
-        else this.kernel = item.statement.names.map((word) => ({ ...word, source: this.itemSource(parsed) }));
+        else this.choose(parsed, item.statement.names);
       } else if (item.kind === "statement" && !isConstant(item) && !this.isVariant(item)) {
         if (item.statement.kind === "broken" || item.statement.kind === "machine") {
           if (item.statement.kind === "machine") this.complain("MEMFD5004", item.statement.header, offset, "`machine` is not modelled yet");
@@ -151,6 +152,15 @@ class Analyser {
       }
     }
     return bare;
+  }
+
+  private choose(parsed: ParsedItem, names: readonly Word[]): void {
+    const source = this.itemSource(parsed);
+    this.kernel = names.map((word) => ({ ...word, source }));
+    for (const word of names) {
+      const resolution = word.text === "" || word.text === "all" ? undefined : resolveKernel(word.text, this.collector.declarations);
+      if (resolution !== undefined && "error" in resolution) this.complain(resolution.code, word, parsed.offset, resolution.error);
+    }
   }
 
   private isVariant(item: Item): boolean {

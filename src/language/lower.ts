@@ -87,7 +87,10 @@ export class Lowerer {
       this.scope.report("MEMFD2018", statement.header, `\`${statement.kind}\` does not stand ${where}`);
       return;
     }
+    const block = "body" in statement;
+    this.scope.muted = statement.damaged === true && !block;
     this.core(statement, place);
+    this.scope.muted = false;
   }
 
   private core(statement: Stmt, place: Place): void {

@@ -64,6 +64,8 @@ export class Scope {
   /** Points whose labels are looked up when all labels are known. */
   readonly pending: (() => void)[] = [];
   source: Source;
+  /** While a damaged statement is read for the names that it binds. */
+  muted = false;
   /** The `use` in the main file through which an imported setup is read. */
   anchor: RawSpan | undefined;
   readonly mainFile: string;
@@ -86,6 +88,7 @@ export class Scope {
   }
 
   report(code: string, range: Range, message: string, related?: RawFinding["related"], fix?: { title: string; text: string }): undefined {
+    if (this.muted) return undefined;
     const span = this.span(range);
     const severity = severityOf(code);
     if (this.anchor !== undefined && this.source.file !== this.mainFile) {

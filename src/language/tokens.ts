@@ -213,7 +213,9 @@ function lexAfterBlank(input: InputStream, stack: Stack): boolean {
 }
 
 function wordIsOn(input: InputStream, end: number): boolean {
-  return end === 2 && input.next === 111 && input.peek(1) === 110;
+  if (end !== 2 || input.next !== 111 || input.peek(1) !== 110) return false;
+  const next = skipBlank(input, end);
+  return !next.crossed && fits(input, next.at, "nameOrNumber");
 }
 
 export const lex = new ExternalTokenizer(

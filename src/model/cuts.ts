@@ -49,6 +49,13 @@ function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call)
       cutPages(cuts, file(), 0n, length);
       return cutRuns(cuts, call.operands[1], 0n);
     }
+    case "migrate":
+    case "reclaim": {
+      const target = call.operands[0];
+      const index = target?.kind === "frame" ? objects.fileOf.get(program.handles[target.handle].call) : undefined;
+      if (index !== undefined && target?.kind === "frame" && target.offset >= 0n) cuts.page(fileSpace(index), page(target.offset));
+      return;
+    }
     case "munmap": {
       const target = call.operands[0];
       const from = target?.kind === "handle" ? target.offset : 0n;

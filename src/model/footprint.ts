@@ -3,7 +3,7 @@
 import { REGIONS, type Region } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import type { Instruction } from "./schedule.ts";
-import type { CompiledStep } from "./step.ts";
+import type { StepCode } from "./step.ts";
 
 export interface Footprint {
   /** A bit per region of `REGIONS`. */
@@ -89,8 +89,15 @@ export class Footprints {
   }
 }
 
-export function footprintOf(step: Pick<CompiledStep, "reads" | "writes" | "events">): Footprint {
-  return { reads: bits(step.reads), writes: bits(step.writes), visible: step.events === true };
+const FOOTPRINTS = new WeakMap<StepCode, Footprint>();
+
+export function footprintOf(step: StepCode): Footprint {
+  let footprint = FOOTPRINTS.get(step);
+  if (!footprint) {
+    footprint = { reads: bits(step.reads), writes: bits(step.writes), visible: step.events === true };
+    FOOTPRINTS.set(step, footprint);
+  }
+  return footprint;
 }
 
 function union(a: Footprint, b: Footprint): Footprint {

@@ -10,6 +10,7 @@ import { planClose, planCreate, planDup, planReadlink } from "./memory/create.ts
 import { planTransfer } from "./memory/io.ts";
 import { planHostAccess, planMmap, planMunmap } from "./memory/mapping.ts";
 import { planFallocate, planTruncate } from "./memory/resize.ts";
+import { planMove } from "./memory/moving.ts";
 import { planFcntl } from "./memory/seals.ts";
 import { NotModelled } from "./objects.ts";
 import { planTakeFrame, planWriteFrame } from "./physical.ts";
@@ -24,7 +25,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   mmap: planMmap, munmap: planMunmap, "host.load": planHostAccess, "host.store": planHostAccess,
   KVM_CREATE_VM: planCreateVm, KVM_CREATE_VCPU: planCreateVcpu, KVM_SET_USER_MEMORY_REGION: planSlot,
   KVM_MEMORY_ENCRYPT_REG_REGION: planConversion, KVM_MEMORY_ENCRYPT_UNREG_REGION: planConversion,
-  "guest.load": planGuestAccess, "guest.store": planGuestAccess, alloc_frame: planTakeFrame, store_frame: planWriteFrame,
+  "guest.load": planGuestAccess, "guest.store": planGuestAccess, alloc_frame: planTakeFrame, store_frame: planWriteFrame, migrate: planMove, reclaim: planMove,
 };
 
 /** Calls that the model has a plan maker for. */

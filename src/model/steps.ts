@@ -8,6 +8,7 @@ import { slotSteps } from "./kvm/slots.ts";
 import { createSteps } from "./memory/create.ts";
 import { ioSteps } from "./memory/io.ts";
 import { lookupHostPage, mappingSteps } from "./memory/mapping.ts";
+import { movingSteps } from "./memory/moving.ts";
 import { resizeSteps } from "./memory/resize.ts";
 import { sealSteps } from "./memory/seals.ts";
 import { physicalSteps } from "./physical.ts";
@@ -30,7 +31,7 @@ const lookupPage: StepCode = {
 
 const modelled: Partial<Record<StepName, StepCode>> = {
   check_args: checkArgs, lookup_page: lookupPage, ...createSteps, ...resizeSteps, ...ioSteps, ...sealSteps, ...mappingSteps, ...notifierSteps, ...faultSteps, ...slotSteps,
-  ...conversionSteps, ...physicalSteps,
+  ...conversionSteps, ...physicalSteps, ...movingSteps,
 };
 
 export const isModelled = (name: StepName): boolean => modelled[name] !== undefined;

@@ -66,6 +66,8 @@ function printOperand(program: Program, operand: Operand, param: Param): string 
       if (operand.offset === 0n) return name;
       return operand.offset < 0n ? `${name} - ${printInt(-operand.offset)}` : `${name} + ${printInt(operand.offset)}`;
     }
+    case "frame":
+      return `frame(${program.handles[operand.handle].name}, ${operand.offset > 0n ? `0x${operand.offset.toString(16)}` : printInt(operand.offset)})`;
     case "int":
       return printIntFor(program, operand.value, param);
   }

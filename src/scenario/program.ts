@@ -80,6 +80,8 @@ export type Operand =
   | { readonly kind: "int"; readonly value: bigint }
   /** A bound name, or for a mapping its address plus `offset` bytes. */
   | { readonly kind: "handle"; readonly handle: HandleId; readonly offset: bigint }
+  /** `frame(fd, off)` where a frame is asked for: the frame that the file holds there when the call runs. */
+  | { readonly kind: "frame"; readonly handle: HandleId; readonly offset: bigint }
   /** Bytes that a string, a byte or `*` stand for. Long runs stay runs. */
   | { readonly kind: "data"; readonly runs: readonly { readonly byte: number; readonly count: bigint }[]; readonly length: bigint }
   /** `kvm`: an open /dev/kvm. */

@@ -16,7 +16,9 @@ export interface ActionOptions extends DiagnosticOptions {
 export function codeActions(snapshot: Snapshot, outcomes: Outcomes, texts: Texts, range: Range, options: ActionOptions): CodeAction[] {
   const from = snapshot.document.offsetAt(range.start);
   const to = snapshot.document.offsetAt(range.end);
-  const touched = locatedFindings(snapshot, outcomes).filter(({ finding }) => finding.span.file === snapshot.uri && finding.span.from <= to && finding.span.to >= from);
+  const touched = locatedFindings(snapshot, outcomes).filter(
+    ({ finding }) => finding.span.file === snapshot.uri && finding.span.from <= to && finding.span.to >= from,
+  );
   const actions: CodeAction[] = [];
   for (const entry of touched) {
     const diagnostics = [toDiagnostic(entry, snapshot, texts, options)];
@@ -47,9 +49,9 @@ function storyActions(entry: Located, snapshot: Snapshot, outcomes: Outcomes): C
       return computeAlone(run, alone).some((one) => one.code === finding.code && one.message === finding.message && one.span.from === finding.span.from);
     });
     if (violation === undefined) return [];
-    const several = entry.runs.length > 1;
+    const several = snapshot.runs.length > 1;
     const argument = { uri: snapshot.uri, scenario: program.name, kernel: program.profile.name, schedule: encodeSchedule(violation.story.schedule) };
-    const title = `Show the story of ${violation.invariant}${several ? ` in "${program.name}", kernel ${program.profile.name}` : ""}`;
+    const title = `Show the story of ${violation.invariant}${several ? ` under ${program.profile.name} in "${program.name}"` : ""}`;
     return [{ title, kind: CodeActionKind.QuickFix, command: { title, command: SHOW_COMMAND, arguments: [argument] } }];
   });
 }

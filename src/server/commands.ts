@@ -35,7 +35,9 @@ export class Commands {
     const names = scenarioNames(snapshot, selector);
     const runs = snapshot.runs.filter((run) => names.has(run.program.name) && (selector.kernel === undefined || run.program.profile.name === selector.kernel));
     await this.#settle(snapshot, runs, token);
-    const verdicts = verdictsOf(snapshot, this.#state.runner).filter((verdict) => names.has(verdict.scenario) && (selector.kernel ?? verdict.kernel) === verdict.kernel);
+    const verdicts = verdictsOf(snapshot, this.#state.runner).filter(
+      (verdict) => names.has(verdict.scenario) && (selector.kernel ?? verdict.kernel) === verdict.kernel,
+    );
     return { verdicts };
   }
 
@@ -102,7 +104,8 @@ function scenarioNames(snapshot: Snapshot, selector: protocol.ScenarioSelector):
 const NOT_RUN = "The scenario is not run: its text has errors, or its kernel is not modelled yet. The problems of the file say which.";
 
 function refusal(snapshot: Snapshot, params: protocol.TraceParams, candidates: readonly ProgramRun[]): string {
-  if (candidates.length > 0) return `The scenario does not run under the kernel ${params.kernel}; it runs under ${candidates.map((run) => run.program.profile.name).join(", ")}.`;
+  if (candidates.length > 0)
+    return `The scenario does not run under the kernel ${params.kernel}; it runs under ${candidates.map((run) => run.program.profile.name).join(", ")}.`;
   const entry = snapshot.analysis.outline.find((candidate) => candidate.name === params.scenario);
   if (params.scenario !== undefined && entry === undefined) return `There is no scenario "${params.scenario}" in the file.`;
   return snapshot.analysis.outline.length === 0 ? "The file has no scenario." : NOT_RUN;

@@ -35,7 +35,12 @@ export function findingsOf(program: Program, outcome: Outcome): readonly Finding
 function computeFindings(program: Program, outcome: Outcome): readonly Finding[] {
   if (outcome.kind === "stopped") return [];
   const bug = (message: string): readonly Finding[] => [
-    { code: "MEMFD9001", severity: "error", span: program.sites[program.site], message: `The model failed, which is a bug of the model and says nothing of the scenario: ${message}` },
+    {
+      code: "MEMFD9001",
+      severity: "error",
+      span: program.sites[program.site],
+      message: `The model failed, which is a bug of the model and says nothing of the scenario: ${message}`,
+    },
   ];
   if (outcome.kind === "failed") return bug(outcome.message);
   try {
@@ -117,7 +122,9 @@ function kernelNote(entry: Located, snapshot: Snapshot): string {
   const saying = new Set(entry.runs);
   const names = new Set(entry.runs.map((run) => run.program.name));
   const silent = snapshot.runs.some((run) => names.has(run.program.name) && !saying.has(run));
-  return silent ? ` (kernel ${[...new Set(entry.runs.map((run) => run.program.profile.name))].join(", ")})` : "";
+  const kernels = [...new Set(entry.runs.map((run) => run.program.profile.name))];
+  const said = kernels.every((kernel) => entry.finding.message.includes(kernel));
+  return silent && !said ? ` (kernel ${kernels.join(", ")})` : "";
 }
 
 /** A finding in a setup says which scenario used it. */

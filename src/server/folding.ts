@@ -2,8 +2,8 @@
 
 import { type DocumentSymbol, type FoldingRange, FoldingRangeKind, SymbolKind } from "vscode-languageserver";
 import type { TextDocument } from "vscode-languageserver-textdocument";
-import type { Snapshot } from "./documents.ts";
 import { rangeOf } from "./diagnostics.ts";
+import type { Snapshot } from "./documents.ts";
 import type { Texts } from "./texts.ts";
 
 /** VS Code shows no more of them. */
@@ -59,7 +59,14 @@ export function documentSymbols(snapshot: Snapshot, texts: Texts): DocumentSymbo
     const range = rangeOf(entry.span, texts);
     const run = snapshot.runs.find((candidate) => candidate.program.name === entry.name);
     const children = run === undefined ? [] : labelled(run.program, snapshot, entry.span, texts);
-    return { name: entry.name || "(unnamed)", detail: entry.kernels.join(", "), kind: SymbolKind.Event, range, selectionRange: rangeOf(entry.header, texts), children };
+    return {
+      name: entry.name || "(unnamed)",
+      detail: entry.kernels.join(", "),
+      kind: SymbolKind.Event,
+      range,
+      selectionRange: rangeOf(entry.header, texts),
+      children,
+    };
   });
 }
 

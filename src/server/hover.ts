@@ -82,7 +82,9 @@ export function machineTable(machine: MachineView, view: Pick<TraceView, "column
   if (rows.length > 0) {
     lines.push(`| page | ${columns.map((column) => cell(column.title)).join(" | ")} |`, `|---|${columns.map(() => "---|").join("")}`);
     for (const row of rows.slice(0, MAX_ROWS)) {
-      lines.push(`| ${cell(`${row.space} ${row.label}`.trim())} | ${columns.map(({ id }) => cell(row.cells[id].text) + (row.cells[id].broken ? " ⚠" : "")).join(" | ")} |`);
+      lines.push(
+        `| ${cell(`${row.space} ${row.label}`.trim())} | ${columns.map(({ id }) => cell(row.cells[id].text) + (row.cells[id].broken ? " ⚠" : "")).join(" | ")} |`,
+      );
     }
     if (rows.length > MAX_ROWS) lines.push("", `… and ${rows.length - MAX_ROWS} more rows`);
   }

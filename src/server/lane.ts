@@ -46,6 +46,16 @@ export class Lane {
     return this.#current !== undefined;
   }
 
+  /** Starts the worker ahead of its first task, where that is soon to come. */
+  warm(): void {
+    if (this.#disposed) return;
+    try {
+      this.#port ??= this.#start();
+    } catch {
+      // The first task will meet the same and answer it.
+    }
+  }
+
   /** Only while not busy. Resolves always; `overdue` when nothing came within `patience`. */
   run(task: ModelTask, patience: number): Promise<LaneAnswer> {
     if (this.#current !== undefined) throw new Error("the lane is busy");

@@ -1,10 +1,10 @@
 // Code lenses over each scenario: Run · Show page tables (for each kernel, where there are several) · the verdict.
 
 import type { CodeLens, Command } from "vscode-languageserver";
+import { rangeOf } from "./diagnostics.ts";
 import type { Snapshot } from "./documents.ts";
 import { RUN_COMMAND, type ScenarioVerdict, SERVER_RUN_COMMAND, SHOW_COMMAND } from "./protocol.ts";
 import type { Texts } from "./texts.ts";
-import { rangeOf } from "./diagnostics.ts";
 import { type Outcomes, verdictsOf } from "./verdicts.ts";
 
 const GLYPH = { pass: "✓", fail: "✗", incomplete: "◌", running: "…", notRun: "–" } as const;

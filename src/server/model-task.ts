@@ -19,7 +19,8 @@ export interface ModelRequest {
 }
 
 export type ModelAnswer =
-  | { readonly kind: "report"; readonly id: number; readonly report: Report }
+  /** `stopped`: it was told to stop and is not complete for that reason. */
+  | { readonly kind: "report"; readonly id: number; readonly report: Report; readonly stopped?: boolean }
   | { readonly kind: "trace"; readonly id: number; readonly trace: TraceView }
   | { readonly kind: "failed"; readonly id: number; readonly message: string };
 
@@ -30,7 +31,8 @@ export function perform(request: ModelRequest): ModelAnswer {
     if (task.kind === "trace") return { kind: "trace", id, trace: trace(task.program, task.report, { schedule: task.schedule, lineOf: lineFinder(task) }) };
     const cancelled = stop === undefined ? undefined : () => Atomics.load(stop, 0) !== 0;
     const limits = { maxStates: task.maxStates, maxMilliseconds: task.maxMilliseconds };
-    return { kind: "report", id, report: check(task.program, { ...limits, cancelled, now: () => performance.now() }) };
+    const report = check(task.program, { ...limits, cancelled, now: () => performance.now() });
+    return { kind: "report", id, report, stopped: !report.exploration.complete && cancelled?.() === true };
   } catch (error) {
     return { kind: "failed", id, message: error instanceof Error ? error.message : String(error) };
   }

@@ -142,9 +142,7 @@ export class Runner {
     this.#current = job.key;
     this.#cancelled = false;
     const { program, limits } = job;
-    this.#lane
-      .run({ kind: "check", program, ...limits }, limits.maxMilliseconds + OVERDUE_MILLISECONDS)
-      .then((answer) => this.#finish(job, answer));
+    this.#lane.run({ kind: "check", program, ...limits }, limits.maxMilliseconds + OVERDUE_MILLISECONDS).then((answer) => this.#finish(job, answer));
   }
 
   #finish(job: Wanted, answer: LaneAnswer): void {
@@ -178,7 +176,7 @@ export class Runner {
 function outcomeOf(answer: LaneAnswer): Outcome {
   switch (answer.kind) {
     case "report":
-      return answer.report.exploration.limit === "cancelled" ? { kind: "stopped", report: answer.report } : { kind: "report", report: answer.report };
+      return answer.stopped === true ? { kind: "stopped", report: answer.report } : { kind: "report", report: answer.report };
     case "failed":
       return { kind: "failed", message: answer.message };
     case "overdue":

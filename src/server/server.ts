@@ -51,6 +51,7 @@ export class Server implements ServerState {
   readonly #unconfigured = new Set<string>();
   #drain: ReturnType<typeof setTimeout> | undefined;
   #refresh: ReturnType<typeof setTimeout> | undefined;
+  readonly #statusDue = new Map<string, ReturnType<typeof setTimeout>>();
   #started = false;
 
   constructor(connection: Connection, host: ServerHost) {
@@ -61,7 +62,7 @@ export class Server implements ServerState {
     this.traces = new Traces(host.workers, this.texts);
     this.#publisher = new Publisher({
       collect: (uri) => this.#collect(uri),
-      pending: (uri) => this.documents.peek(uri)?.runs.some((run) => this.runner.pending(run.job.key)) ?? false,
+      pending: (uri) => this.#pending(uri),
       send: (params) => void this.connection.sendDiagnostics(params),
     });
     this.texts.missing = (uri) => void this.#fetch(uri);
@@ -191,11 +192,12 @@ export class Server implements ServerState {
 
   /** An outcome came: those who show it show it anew. */
   #answered(key: string): void {
+    this.traces.warm();
     for (const uri of this.documents.uris) {
       const snapshot = this.documents.peek(uri);
       if (snapshot?.runs.some((run) => run.job.key === key) !== true) continue;
       this.#publisher.progressed(uri);
-      this.#status(uri);
+      this.#statusSoon(uri);
     }
     this.#refreshViews();
   }
@@ -203,16 +205,40 @@ export class Server implements ServerState {
   #refreshViews(): void {
     if (!this.#started || this.#refresh !== undefined) return;
     const idle = this.runner.running === undefined;
-    this.#refresh = setTimeout(() => {
-      this.#refresh = undefined;
-      if (this.capabilities.workspace?.inlayHint?.refreshSupport === true) this.connection.languages.inlayHint.refresh().catch(() => undefined);
-      if (this.capabilities.workspace?.codeLens?.refreshSupport === true) this.connection.sendRequest("workspace/codeLens/refresh").catch(() => undefined);
-    }, idle ? 0 : REFRESH_MILLISECONDS);
+    this.#refresh = setTimeout(
+      () => {
+        this.#refresh = undefined;
+        if (this.capabilities.workspace?.inlayHint?.refreshSupport === true) this.connection.languages.inlayHint.refresh().catch(() => undefined);
+        if (this.capabilities.workspace?.codeLens?.refreshSupport === true) this.connection.sendRequest("workspace/codeLens/refresh").catch(() => undefined);
+      },
+      idle ? 0 : REFRESH_MILLISECONDS,
+    );
   }
 
   #status(uri: string): void {
     const snapshot = this.documents.peek(uri);
     if (snapshot !== undefined) void this.connection.sendNotification(protocol.STATUS, statusOf(snapshot, this.runner));
+  }
+
+  #pending(uri: string): boolean {
+    return this.documents.peek(uri)?.runs.some((run) => this.runner.pending(run.job.key)) ?? false;
+  }
+
+  /** A list of five hundred scenarios is not said five hundred times over: in strokes, and at once when it is done. */
+  #statusSoon(uri: string): void {
+    if (!this.#pending(uri)) {
+      clearTimeout(this.#statusDue.get(uri));
+      this.#statusDue.delete(uri);
+      this.#status(uri);
+    } else if (!this.#statusDue.has(uri)) {
+      this.#statusDue.set(
+        uri,
+        setTimeout(() => {
+          this.#statusDue.delete(uri);
+          this.#status(uri);
+        }, REFRESH_MILLISECONDS),
+      );
+    }
   }
 
   #importChanged(uri: string): void {
@@ -238,6 +264,7 @@ export class Server implements ServerState {
   #dispose(): void {
     clearTimeout(this.#drain);
     clearTimeout(this.#refresh);
+    for (const timer of this.#statusDue.values()) clearTimeout(timer);
     this.#publisher.dispose();
     this.runner.dispose();
     this.traces.dispose();

@@ -112,7 +112,14 @@ function encodePart(part: string): string {
 export function canonicalUri(uri: string): string {
   try {
     const scheme = uri.indexOf(":");
-    return uri.slice(0, scheme + 1) + uri.slice(scheme + 1).split("/").map((part) => encodeURIComponent(decodeURIComponent(part))).join("/");
+    return (
+      uri.slice(0, scheme + 1) +
+      uri
+        .slice(scheme + 1)
+        .split("/")
+        .map((part) => encodeURIComponent(decodeURIComponent(part)))
+        .join("/")
+    );
   } catch {
     return uri;
   }

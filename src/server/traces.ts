@@ -45,6 +45,11 @@ export class Traces {
     return answer;
   }
 
+  /** A first hover shall not pay for the start of the worker. */
+  warm(): void {
+    this.#lane.warm();
+  }
+
   dispose(): void {
     this.#lane.dispose();
   }

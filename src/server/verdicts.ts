@@ -21,7 +21,7 @@ function answered(outcome: Outcome): Pick<ScenarioVerdict, "state" | "states" | 
   switch (outcome.kind) {
     case "report": {
       const { verdict, exploration } = outcome.report;
-      const reason = verdict === "incomplete" ? limitReached(exploration.limit) : undefined;
+      const reason = verdict === "incomplete" ? (exploration.limit ?? "not every interleaving could be judged") : undefined;
       return { state: verdict, states: exploration.states, reason };
     }
     case "stopped":
@@ -29,14 +29,6 @@ function answered(outcome: Outcome): Pick<ScenarioVerdict, "state" | "states" | 
     case "failed":
       return { state: "incomplete", reason: `the model failed: ${outcome.message}` };
   }
-}
-
-const LIMITS = new Set(["states", "time", "memory"]);
-
-/** The explorer names its limit by a word; other reasons are sentences already. */
-function limitReached(limit: string | undefined): string {
-  if (limit === undefined) return "not every interleaving could be judged";
-  return LIMITS.has(limit) ? `the limit of ${limit} was reached` : limit;
 }
 
 /** One entry per scenario and kernel, in the order of the text; scenarios whose text has errors are there as `notRun`. */

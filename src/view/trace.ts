@@ -20,8 +20,8 @@ export interface TraceOptions {
   lineOf(span: Span): { file: string; line: number };
 }
 
-/** A trace is cut here; the panel stays quick and a run that never ends is shown in part. */
-const MAX_STEPS = 20_000;
+/** A trace is cut here: every step carries the whole table, and nobody walks further than this. */
+const MAX_STEPS = 2_000;
 const MAX_STORIES = 40;
 
 export function trace(program: Program, report: Report, options: TraceOptions): TraceView {

@@ -33,10 +33,12 @@ export class Client {
     stderr.on("data", (data) => void this.errors.push(String(data)));
     this.exited = new Promise((done) => this.process.on("exit", (code) => done(code)));
     this.rpc = createProtocolConnection(new StreamMessageReader(stdout), new StreamMessageWriter(stdin));
-    const record = <T>(list: T[]) => (value: T): void => {
-      list.push(value);
-      for (const wake of this.#waiters.splice(0)) wake();
-    };
+    const record =
+      <T>(list: T[]) =>
+      (value: T): void => {
+        list.push(value);
+        for (const wake of this.#waiters.splice(0)) wake();
+      };
     this.rpc.onNotification("textDocument/publishDiagnostics", record(this.published));
     this.rpc.onNotification(STATUS, record(this.statuses));
     this.rpc.onNotification("window/logMessage", ({ type, message }: { type: number; message: string }) => void (type === 1 && this.errors.push(message)));
@@ -79,7 +81,10 @@ export class Client {
     for (;;) {
       const value = found();
       if (value !== undefined && value !== false) return value;
-      if (Date.now() > end) throw new Error(`${what}: not seen; last status ${JSON.stringify(this.statuses.at(-1))}, last diagnostics ${JSON.stringify(this.published.at(-1))}, errors ${this.errors.join("\n")}`);
+      if (Date.now() > end)
+        throw new Error(
+          `${what}: not seen; last status ${JSON.stringify(this.statuses.at(-1))}, last diagnostics ${JSON.stringify(this.published.at(-1))}, errors ${this.errors.join("\n")}`,
+        );
       await new Promise<void>((done) => {
         const timer = setTimeout(done, 250);
         this.#waiters.push(() => {
@@ -94,7 +99,13 @@ export class Client {
   settled(uri: string, version = 1): Promise<StatusParams> {
     return this.until(`runs of ${uri}`, () => {
       const last = this.statuses.findLast((status) => status.uri === uri);
-      return last !== undefined && last.version >= version && !last.running && last.scenarios.every(({ state, reason }) => state !== "notRun" || !reason?.includes("not run yet")) && last;
+      return (
+        last !== undefined &&
+        last.version >= version &&
+        !last.running &&
+        last.scenarios.every(({ state, reason }) => state !== "notRun" || !reason?.includes("not run yet")) &&
+        last
+      );
     });
   }
 

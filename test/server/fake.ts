@@ -15,7 +15,17 @@ export function program(name: string, size: bigint, shift = 0): Program {
     handles: [],
     actors: [{ name: "vmm", kind: "vmm" }],
     calls: [
-      { spec: "ftruncate", known: true, actor: 0, operands: [{ kind: "int", value: -1n }, { kind: "int", value: size }], site: 1, statement: 2 },
+      {
+        spec: "ftruncate",
+        known: true,
+        actor: 0,
+        operands: [
+          { kind: "int", value: -1n },
+          { kind: "int", value: size },
+        ],
+        site: 1,
+        statement: 2,
+      },
     ],
     body: [{ kind: "call", call: 0 }],
     questions: [],
@@ -28,7 +38,7 @@ export function program(name: string, size: bigint, shift = 0): Program {
 export function report(scenario: string, verdict: Verdict = "pass", limit?: string): Report {
   const exploration = { states: 3, transitions: 2, complete: limit === undefined, milliseconds: 1, ...(limit === undefined ? {} : { limit }) };
   const calls = [{ results: [{ result: { kind: "errno", errno: "EBADF" } as const, schedule: [] }] }];
-  return { scenario, kernel: "v8", verdict, calls, violations: [], remarks: [], witnesses: [], exploration };
+  return { scenario, kernel: "v8", verdict, calls, violations: [], remarks: [], witnesses: [], exploration, refinement: { cuts: [], extraFrames: 0 } };
 }
 
 /** Every request it got; `answer` replies to one of them as its worker would. */
@@ -68,7 +78,9 @@ export class FakeWorkers implements WorkerFactory {
   answer(at: number, answer: Report | "failed"): void {
     const { request, worker } = this.requests.at(at) ?? this.requests[0];
     const { id } = request;
-    this.#listeners[worker](answer === "failed" ? { kind: "failed", id, message: "broken" } : { kind: "report", id, report: answer });
+    this.#listeners[worker](
+      answer === "failed" ? { kind: "failed", id, message: "broken" } : { kind: "report", id, report: answer, stopped: answer.exploration.limit === "stopped" },
+    );
   }
 
   crash(worker: number, reason: string): void {

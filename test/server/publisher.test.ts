@@ -99,5 +99,11 @@ test("two documents do not disturb each other", async () => {
   publisher.changed("file:///b.memfd");
   publisher.closed("file:///b.memfd");
   await pause(SETTLE_MILLISECONDS * 3);
-  assert.deepEqual(sent.map(({ uri, diagnostics }) => [uri, diagnostics.length]), [["file:///b.memfd", 0], [URI, 1]]);
+  assert.deepEqual(
+    sent.map(({ uri, diagnostics }) => [uri, diagnostics.length]),
+    [
+      ["file:///b.memfd", 0],
+      [URI, 1],
+    ],
+  );
 });

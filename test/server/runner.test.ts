@@ -48,7 +48,7 @@ test("a newer edit cancels the older run at once; its late answer never shows", 
   assert.equal(stop?.[0], 0);
   runner.want("a", [fresh]);
   assert.equal(stop?.[0], 1, "the word in shared memory is set within the same turn");
-  workers.answer(0, report("s", "incomplete", "cancelled"));
+  workers.answer(0, report("s", "incomplete", "stopped"));
   await turn();
   assert.equal(workers.requests.length, 2);
   workers.answer(1, report("s"));
@@ -82,7 +82,10 @@ test("without shared memory the worker is ended at once", async () => {
   runner.want("a", [job("s", 2n)]);
   await turn();
   assert.deepEqual(workers.ended, [0]);
-  assert.deepEqual(workers.requests.map(({ worker }) => worker), [0, 1]);
+  assert.deepEqual(
+    workers.requests.map(({ worker }) => worker),
+    [0, 1],
+  );
   runner.dispose();
 });
 
@@ -115,7 +118,7 @@ test("undone while the cancelled run still winds down: it runs again", async () 
   runner.want("a", [job("s", 2n)]);
   runner.want("a", [first]);
   assert.equal(runner.pending(first.key), true);
-  workers.answer(0, report("s", "incomplete", "cancelled"));
+  workers.answer(0, report("s", "incomplete", "stopped"));
   await turn();
   assert.equal(workers.requests.length, 2);
   workers.answer(1, report("s"));
@@ -132,7 +135,7 @@ test("stop ends the run and what waits; both stay stopped until asked again, and
   assert.equal(workers.last.stop?.[0], 0);
   runner.stop("a");
   assert.equal(workers.last.stop?.[0], 1);
-  workers.answer(0, report("one", "incomplete", "cancelled"));
+  workers.answer(0, report("one", "incomplete", "stopped"));
   await turn();
   await runner.settled([one.key, two.key]);
   assert.equal(runner.outcome(one.key)?.kind, "stopped");
@@ -182,7 +185,7 @@ test("who waits for a run is woken by its end, by a newer edit and by dispose", 
   runner.want("a", [two]);
   await first;
   const second = runner.settled([two.key]);
-  workers.answer(0, report("s", "incomplete", "cancelled"));
+  workers.answer(0, report("s", "incomplete", "stopped"));
   await turn();
   workers.answer(1, report("s"));
   await second;

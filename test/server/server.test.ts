@@ -48,14 +48,22 @@ const ENDLESS = scenario(
   'ram = memfd_create("x", MFD_INACCESSIBLE)',
   "ftruncate(ram, 64K)",
   "parallel {",
-  ...Array.from({ length: 7 }, (_, thread) => `  t${thread} { repeat 6 as i { fallocate(ram, 0, 0x1000, 4K) fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) } }`.replace("4K) fallocate", "4K); fallocate")),
+  ...Array.from({ length: 7 }, (_, thread) =>
+    `  t${thread} { repeat 6 as i { fallocate(ram, 0, 0x1000, 4K) fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) } }`.replace(
+      "4K) fallocate",
+      "4K); fallocate",
+    ),
+  ),
   "}",
 );
 
 test("a file is opened: results inline, a squiggle on the broken expectation, verdicts", async () => {
   const uri = await open(scenario("closed twice", "close(-1)", "close(-1) = -EBADF", "close(-1) = 0"));
   const status = await client.settled(uri);
-  assert.deepEqual(status.scenarios.map(({ scenario: name, kernel, state, line }) => [name, kernel, state, line]), [["closed twice", "v8", "fail", 0]]);
+  assert.deepEqual(
+    status.scenarios.map(({ scenario: name, kernel, state, line }) => [name, kernel, state, line]),
+    [["closed twice", "v8", "fail", 0]],
+  );
   assert.deepEqual(await hints(uri), ["2:11 = -EBADF", "3:20 ✓", "4:11 = -EBADF"]);
   const diagnostics = await client.until("the broken expectation", () => client.diagnostics(uri)?.length === 1 && client.diagnostics(uri));
   const [{ range, severity, code, codeDescription, source }] = diagnostics;
@@ -96,7 +104,10 @@ test("an edit that only moves a scenario moves its squiggle without a new run", 
   const version = await client.replace(uri, `// one\n// two\n${text}`);
   await client.settled(uri, version);
   await client.until("the moved squiggle", () => client.diagnostics(uri)?.[0]?.range.start.line === 4);
-  assert.deepEqual(client.statuses.slice(seen).filter(({ running }) => running), []);
+  assert.deepEqual(
+    client.statuses.slice(seen).filter(({ running }) => running),
+    [],
+  );
 });
 
 test("a newer edit cancels an endless run at once", async () => {
@@ -109,7 +120,11 @@ test("a newer edit cancels an endless run at once", async () => {
   assert.equal(status.fail, 1);
   assert.ok(took < 2_000, `${Math.round(took)} ms`);
   const versions = client.published.filter((one) => one.uri === uri && one.version !== undefined).map((one) => one.version ?? 0);
-  assert.deepEqual(versions, [...versions].sort((one, other) => one - other), "no answer for an older text after one for a newer");
+  assert.deepEqual(
+    versions,
+    [...versions].sort((one, other) => one - other),
+    "no answer for an older text after one for a newer",
+  );
 });
 
 test("while an endless run goes on, requests are answered; stop makes it incomplete, never a pass", async () => {
@@ -118,14 +133,20 @@ test("while an endless run goes on, requests are answered; stop makes it incompl
   const before = performance.now();
   const symbols = await client.request<DocumentSymbol[]>("textDocument/documentSymbol", { textDocument: { uri } });
   const took = performance.now() - before;
-  assert.deepEqual(symbols.map(({ name }) => name), ["endless", "other"]);
+  assert.deepEqual(
+    symbols.map(({ name }) => name),
+    ["endless", "other"],
+  );
   assert.ok(took < 500, `${Math.round(took)} ms`);
   await client.request(STOP, {});
   const status = await client.settled(uri);
   const endless = status.scenarios.find((one) => one.scenario === "endless");
   assert.deepEqual([endless?.state, endless?.reason], ["incomplete", "it was stopped"]);
   const again = await client.request<RunResult>(RUN, { uri, scenario: "other" });
-  assert.deepEqual(again.verdicts.map(({ scenario: name, state }) => [name, state]), [["other", "pass"]]);
+  assert.deepEqual(
+    again.verdicts.map(({ scenario: name, state }) => [name, state]),
+    [["other", "pass"]],
+  );
   await client.rpc.sendNotification("textDocument/didClose", { textDocument: { uri } });
 });
 
@@ -160,9 +181,18 @@ test("the story of a scenario, by name and by the cursor's position; a refusal s
 test("several kernels: each its own verdict, lens and result", async () => {
   const uri = await open('scenario "two" {\n  kernel v4, v8\n  close(-1) = -EBADF\n}\n');
   const status = await client.settled(uri);
-  assert.deepEqual(status.scenarios.map(({ kernel, state }) => [kernel, state]), [["v4", "pass"], ["v8", "pass"]]);
+  assert.deepEqual(
+    status.scenarios.map(({ kernel, state }) => [kernel, state]),
+    [
+      ["v4", "pass"],
+      ["v8", "pass"],
+    ],
+  );
   const lenses = await client.request<CodeLens[]>("textDocument/codeLens", { textDocument: { uri } });
-  assert.deepEqual(lenses.map(({ command }) => command?.title), ["Run", "Show page tables (v4)", "Show page tables (v8)", "✓ v4 · ✓ v8"]);
+  assert.deepEqual(
+    lenses.map(({ command }) => command?.title),
+    ["Run", "Show page tables (v4)", "Show page tables (v8)", "✓ v4 · ✓ v8"],
+  );
 });
 
 test("hover tells the prototype, what came back and the memory after it", async () => {
@@ -182,7 +212,10 @@ test("completion, folding and formatting", async () => {
   const edits = await client.request<TextEdit[]>("textDocument/formatting", { textDocument: { uri }, options: { tabSize: 2, insertSpaces: true } });
   assert.equal(edits.length, 1);
   const items = await client.request<CompletionItem[]>("textDocument/completion", { textDocument: { uri }, position: { line: 2, character: 6 } });
-  assert.ok(items.some(({ label }) => label === "memfd_create"), `${items.length} items`);
+  assert.ok(
+    items.some(({ label }) => label === "memfd_create"),
+    `${items.length} items`,
+  );
 });
 
 test("imports: an open document before the disk, and its edit reaches who imports it", async () => {
@@ -212,22 +245,40 @@ test("the settings decide: manual runs nothing by itself, a command does; a limi
   try {
     const uri = await open(ENDLESS);
     const status = await client.until("the status", () => client.statuses.findLast((one) => one.uri === uri && one.scenarios.length > 0));
-    assert.deepEqual(status.scenarios.map(({ state }) => state), ["notRun"]);
+    assert.deepEqual(
+      status.scenarios.map(({ state }) => state),
+      ["notRun"],
+    );
     const { verdicts } = await client.request<RunResult>(RUN, { uri });
-    assert.deepEqual(verdicts.map(({ state, reason }) => [state, reason]), [["incomplete", "the limit of states was reached"]]);
+    assert.deepEqual(
+      verdicts.map(({ state, reason }) => [state, reason]),
+      [["incomplete", "the limit of 1000 states"]],
+    );
   } finally {
     client.settings = {};
   }
 });
 
 test("bad input is answered, on a line, and the server lives on", async () => {
-  const texts = ["", "\0\0\0", "\ufffd\ufffd", "{".repeat(20_000), '"'.repeat(5_000), "scenario", "kernel all\nclose(-1)\n", "}\n".repeat(2_000), "import\n", "\u{1f600}".repeat(1_000)];
+  const texts = [
+    "",
+    "\0\0\0",
+    "\ufffd\ufffd",
+    "{".repeat(20_000),
+    '"'.repeat(5_000),
+    "scenario",
+    "kernel all\nclose(-1)\n",
+    "}\n".repeat(2_000),
+    "import\n",
+    "\u{1f600}".repeat(1_000),
+  ];
   for (const text of texts) {
     const uri = await open(text);
     const symbols = await client.request<DocumentSymbol[]>("textDocument/documentSymbol", { textDocument: { uri } });
     assert.ok(Array.isArray(symbols));
     await hints(uri);
-    for (const method of ["hover", "completion"]) await client.request(`textDocument/${method}`, { textDocument: { uri }, position: { line: 9_999_999, character: 9_999_999 } });
+    for (const method of ["hover", "completion"])
+      await client.request(`textDocument/${method}`, { textDocument: { uri }, position: { line: 9_999_999, character: 9_999_999 } });
     await client.rpc.sendNotification("textDocument/didClose", { textDocument: { uri } });
   }
   const uri = await open(scenario("alive", "close(-1)"));

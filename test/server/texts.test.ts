@@ -32,10 +32,16 @@ test("one file, two spellings", () => {
 test("no path throws, and none leaves scheme and host", () => {
   const base = new URL("file:///x/a.memfd");
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.tuple(fc.constantFrom("file:", "http:", "//", "/", "\\\\", "data:", ""), fc.string()).map((parts) => parts.join(""))), (path) => {
-      const found = resolve(path, base.href);
-      if (found !== undefined) assert.deepEqual([new URL(found).protocol, new URL(found).host], ["file:", ""]);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.tuple(fc.constantFrom("file:", "http:", "//", "/", "\\\\", "data:", ""), fc.string()).map((parts) => parts.join("")),
+      ),
+      (path) => {
+        const found = resolve(path, base.href);
+        if (found !== undefined) assert.deepEqual([new URL(found).protocol, new URL(found).host], ["file:", ""]);
+      },
+    ),
   );
 });
 

@@ -69,7 +69,7 @@ const access: StepCode = {
     const cached = entry?.get(state) ?? 0;
     const frame = cached || (leaf?.get(state) ?? 0);
     if (frame === 0) {
-      context.say(`neither TLB nor EPT maps ${gfnText(context)}: EPT violation`);
+      if (context.telling) context.say(`neither TLB nor EPT maps ${gfnText(context)}: EPT violation`);
       return NEXT;
     }
     entry?.set(state, frame);
@@ -78,7 +78,7 @@ const access: StepCode = {
     if (value === undefined) return context.done(byteResult(readRange(context, frame, range), context, `${where}: loads from frame ${frame}`));
     writeRange(context, frame, range, value);
     if (machine.options.taint) machine.frames[frame].tainted.set(state, kind === PRIVATE ? 1 : 0);
-    context.say(`${where}: stores 0x${value.toString(16)} into frame ${frame}`);
+    if (context.telling) context.say(`${where}: stores 0x${value.toString(16)} into frame ${frame}`);
     return context.done(ZERO);
   },
 };
@@ -92,7 +92,7 @@ const snapshot: StepCode = {
     thread.stale.set(state, 0);
     thread.decided.set(state, 0);
     thread.hit.set(state, 0);
-    context.say("remembers mmu_invalidate_seq");
+    if (context.telling) context.say("remembers mmu_invalidate_seq");
     return NEXT;
   },
 };
@@ -109,16 +109,16 @@ const findSlot: StepCode = {
         { name: "phys_addr", value: (BigInt(gfn) << 12n) + BigInt(byte) }, { name: "len", value: 1n }, { name: "is_write", value: value === undefined ? 0n : 1n },
         ...(value === undefined ? [] : [{ name: "data", value: BigInt(value) }]),
       ];
-      context.say(`no slot has ${gfnText(context)}`);
+      if (context.telling) context.say(`no slot has ${gfnText(context)}`);
       return context.done({ kind: "exit", exit: "KVM_EXIT_MMIO", fields });
     }
     if (slot.invalid) {
       endFault(context);
-      context.say("the slot is being deleted: try again");
+      if (context.telling) context.say("the slot is being deleted: try again");
       return context.jump("access");
     }
     thread.slot.set(state, slot.config.index + 1);
-    context.say(`slot ${slot.config.id} has ${gfnText(context)}`);
+    if (context.telling) context.say(`slot ${slot.config.id} has ${gfnText(context)}`);
     return NEXT;
   },
 };
@@ -140,7 +140,7 @@ function decide(context: Context): void {
 function memoryExit(context: Context): number {
   const { gfn, kind } = accessOf(context);
   endFault(context);
-  context.say(`a ${kind === PRIVATE ? "private" : "shared"} access to a ${kind === PRIVATE ? "shared" : "private"} gfn: leaves KVM_RUN`);
+  if (context.telling) context.say(`a ${kind === PRIVATE ? "private" : "shared"} access to a ${kind === PRIVATE ? "shared" : "private"} gfn: leaves KVM_RUN`);
   const fields = [{ name: "flags", value: kind === PRIVATE ? MEMORY_EXIT_FLAG_PRIVATE : 0n }, { name: "gpa", value: BigInt(gfn) << 12n }, { name: "size", value: 4096n }];
   return context.done({ kind: "exit", exit: context.machine.features.exit, fields } satisfies Result);
 }
@@ -158,13 +158,13 @@ const checkKind: StepCode = {
   run(context) {
     const { machine, state } = context;
     if (!isPrivateSlot(configOf(context))) {
-      context.say("an ordinary slot");
+      if (context.telling) context.say("an ordinary slot");
       return context.jump("gup");
     }
     decide(context);
     const { kind } = accessOf(context);
     if (convertedKind(machine, state, vmOf(context), cellOf(context)) !== kind) return memoryExit(context);
-    context.say(`${gfnText(context)} is ${kind === PRIVATE ? "private" : "shared"}, as the access`);
+    if (context.telling) context.say(`${gfnText(context)} is ${kind === PRIVATE ? "private" : "shared"}, as the access`);
     return kind === PRIVATE ? NEXT : context.jump("gup");
   },
 };
@@ -182,7 +182,7 @@ const getPage: StepCode = {
     const frame = file.frames[cell].get(state) || addPage(context, file, cell);
     if (machine.features.fresh_page === "zeroed") makeUptodate(context, file, cell);
     thread.frame.set(state, frame);
-    context.say(`gets frame ${frame} from the private file, with a reference`);
+    if (context.telling) context.say(`gets frame ${frame} from the private file, with a reference`);
     return context.jump("map");
   },
 };
@@ -201,13 +201,13 @@ const lookupPage: StepCode = {
     const { kind } = accessOf(context);
     if ((frame !== 0) !== (kind === PRIVATE)) return memoryExit(context);
     if (kind === SHARED) {
-      context.say("the private file holds no page here: shared");
+      if (context.telling) context.say("the private file holds no page here: shared");
       return context.jump("gup");
     }
     makeUptodate(context, file, cell);
     file.folios[cell].set(state, thread.index + 1);
     thread.frame.set(state, frame);
-    context.say(`frame ${frame} of the private file, with its folio locked`);
+    if (context.telling) context.say(`frame ${frame} of the private file, with its folio locked`);
     return context.jump("map");
   },
 };
@@ -224,12 +224,12 @@ const gup: StepCode = {
     if (frame === "again") return AGAIN;
     if (frame === undefined) {
       endFault(context);
-      context.say("nothing is mapped at the slot's userspace_addr");
+      if (context.telling) context.say("nothing is mapped at the slot's userspace_addr");
       return context.fail("EFAULT");
     }
     decide(context);
     thread.frame.set(state, frame);
-    context.say(`gets frame ${frame} through userspace_addr`);
+    if (context.telling) context.say(`gets frame ${frame} through userspace_addr`);
     return context.jump("map");
   },
 };
@@ -245,17 +245,17 @@ const map: StepCode = {
     const checked = ordinary || machine.features.private_fault_check === "seq";
     const after = ordinary ? "put_page" : lastStep(context);
     if (checked && thread.stale.get(state) === 1) {
-      context.say("mmu_invalidate_seq has moved: try again");
+      if (context.telling) context.say("mmu_invalidate_seq has moved: try again");
       return context.jump(after);
     }
     if (checked && vm.inProgress.get(state) > 0 && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state)) {
-      context.say(`an invalidation of ${gfnText(context)} is in progress: try again`);
+      if (context.telling) context.say(`an invalidation of ${gfnText(context)} is in progress: try again`);
       return context.jump(after);
     }
     if (thread.hit.get(state) === 1) machine.emit("install-after-invalidate", thread.index, accessOf(context).gfn);
     const kind = ordinary ? SHARED : PRIVATE;
     vm.ept[kind][cell]?.set(state, thread.frame.get(state));
-    context.say(`the EPT maps ${gfnText(context)} to frame ${thread.frame.get(state)}`);
+    if (context.telling) context.say(`the EPT maps ${gfnText(context)} to frame ${thread.frame.get(state)}`);
     return context.jump(after);
   },
 };
@@ -268,7 +268,7 @@ const putPage: StepCode = {
     const { state, thread } = context;
     const frame = thread.frame.get(state);
     endFault(context);
-    context.say(`puts the reference on frame ${frame}`);
+    if (context.telling) context.say(`puts the reference on frame ${frame}`);
     release(context, frame);
     return context.jump("access");
   },
@@ -281,7 +281,7 @@ const unlockFolioPut: StepCode = {
     const { file, cell } = filePlace(context);
     const folio = machine.files[file].folios[cell];
     if (folio.get(state) === thread.index + 1) folio.set(state, 0);
-    context.say("the folio is unlocked");
+    if (context.telling) context.say("the folio is unlocked");
     return putPage.run(context);
   },
 };

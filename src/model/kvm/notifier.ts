@@ -39,20 +39,20 @@ export function zap(context: Context, vm: VmState, range: GfnRange, kinds: reado
   for (const kind of kinds) {
     vm.ept[kind].forEach((leaf, cell) => {
       if (!leaf || leaf.get(state) === 0 || vm.cells.start(cell) < range.from || vm.cells.start(cell) >= range.to) return;
-      context.say(`the EPT of ${vm.object.name} no longer maps gfn ${formatAddress(BigInt(vm.cells.start(cell)))} to frame ${leaf.get(state)}`);
+      if (context.telling) context.say(`the EPT of ${vm.object.name} no longer maps gfn ${formatAddress(BigInt(vm.cells.start(cell)))} to frame ${leaf.get(state)}`);
       leaf.set(state, 0);
       flush = true;
     });
   }
   if (!flush) {
-    context.say("no EPT entry to remove");
+    if (context.telling) context.say("no EPT entry to remove");
     return;
   }
   for (const vcpu of machine.vcpus) {
     if (vcpu.object.vm !== vm.object.index) continue;
     for (const entries of vcpu.tlb) for (const entry of entries) entry?.set(state, 0);
   }
-  context.say("all TLBs are flushed");
+  if (context.telling) context.say("all TLBs are flushed");
 }
 
 /** mmu_invalidate_seq++: every fault of the VM in flight will see that it moved. */
@@ -189,7 +189,7 @@ const invalidateBegin: StepCode = {
       vm.inProgress.set(state, count);
       widen(context, vm, range, count === 1);
       thread.begun.set(state, thread.begun.get(state) + 1);
-      context.say(`mmu_invalidate_in_progress of ${vm.object.name} becomes ${count}`);
+      if (context.telling) context.say(`mmu_invalidate_in_progress of ${vm.object.name} becomes ${count}`);
       zap(context, vm, range, BOTH);
     });
     return NEXT;
@@ -217,7 +217,7 @@ const invalidateEnd: StepCode = {
       thread.begun.set(state, Math.max(0, thread.begun.get(state) - 1));
       if (count === 0) {
         machine.emit("end-without-begin", vm.object.index);
-        context.say(`mmu_invalidate_in_progress of ${vm.object.name} would fall below 0`);
+        if (context.telling) context.say(`mmu_invalidate_in_progress of ${vm.object.name} would fall below 0`);
         return;
       }
       vm.inProgress.set(state, count - 1);
@@ -225,7 +225,7 @@ const invalidateEnd: StepCode = {
         vm.rangeStart.set(state, 0);
         vm.rangeEnd.set(state, 0);
       }
-      context.say(`mmu_invalidate_seq of ${vm.object.name} moves, in_progress becomes ${count - 1}`);
+      if (context.telling) context.say(`mmu_invalidate_seq of ${vm.object.name} moves, in_progress becomes ${count - 1}`);
     });
     return NEXT;
   },

@@ -42,12 +42,12 @@ export function dropPage(context: Context, file: FileState, cell: number): void 
   const { state } = context;
   const frame = file.frames[cell].get(state);
   if (frame === 0) {
-    context.say(`the file holds nothing at ${offsetOf(file, cell)}`);
+    if (context.telling) context.say(`the file holds nothing at ${offsetOf(file, cell)}`);
     return;
   }
   file.frames[cell].set(state, 0);
   file.uptodate[cell].set(state, 0);
-  context.say(`${pagesOf(file, cell)} leaves the file${file.cells.single(cell) ? `, which held ${frameName(frame)} there` : ""}`);
+  if (context.telling) context.say(`${pagesOf(file, cell)} leaves the file${file.cells.single(cell) ? `, which held ${frameName(frame)} there` : ""}`);
   if (file.cells.single(cell)) release(context, frame);
 }
 
@@ -56,13 +56,13 @@ export function addPage(context: Context, file: FileState, cell: number): number
   const { state } = context;
   if (!file.cells.single(cell)) {
     allocateWide(context, file.object.index, cell);
-    context.say(`${pagesOf(file, cell)} get frames`);
+    if (context.telling) context.say(`${pagesOf(file, cell)} get frames`);
     return 0;
   }
   const frame = allocateFrame(context);
   file.frames[cell].set(state, frame);
   file.uptodate[cell].set(state, 0);
-  context.say(`${frameName(frame)} enters the file at ${offsetOf(file, cell)}`);
+  if (context.telling) context.say(`${frameName(frame)} enters the file at ${offsetOf(file, cell)}`);
   return frame;
 }
 
@@ -82,5 +82,5 @@ export function zeroPart(context: Context, file: FileState, cell: number, from: 
   if (frame === 0) return;
   makeUptodate(context, file, cell);
   for (const range of machine.bytes.range(from, to)) machine.frames[frame].content[range].set(state, 0);
-  context.say(`bytes ${from} to ${to - 1} of ${pagesOf(file, cell)} are zeroed`);
+  if (context.telling) context.say(`bytes ${from} to ${to - 1} of ${pagesOf(file, cell)} are zeroed`);
 }

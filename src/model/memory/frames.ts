@@ -109,7 +109,7 @@ export function clear(machine: Machine, state: Int32Array, frame: number): void 
 export function release(context: Context, frame: number): void {
   const { machine, state } = context;
   if (frame === 0 || referencesOf(machine, state, frame) > 0) return;
-  context.say(`frame ${frame} has no holder left and is free`);
+  if (context.telling) context.say(`frame ${frame} has no holder left and is free`);
   const mapped = new Uint8Array(machine.frames.length);
   markMapped(machine, state, mapped);
   if (machine.features.fresh_page === "as_found" || mapped[frame]) return;

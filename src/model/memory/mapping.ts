@@ -64,7 +64,7 @@ const mapVma: StepCode = {
     for (const field of mapping.mapped) field.set(state, 1);
     const seals = machine.files[mapping.object.file].seals.get(state);
     mapping.mayWrite.set(state, mapping.object.shared && seals & SEAL.FUTURE_WRITE && !(mapping.object.prot & PROT_WRITE) ? 0 : 1);
-    context.say("a VMA; pages come at the first access");
+    if (context.telling) context.say("a VMA; pages come at the first access");
     return NEXT;
   },
 };
@@ -107,7 +107,7 @@ const unmapVma: StepCode = {
       mapping.copies[cell]?.set(state, 0);
       release(context, copy);
     }
-    context.say("the VMA and its PTEs are gone");
+    if (context.telling) context.say("the VMA and its PTEs are gone");
     if (!isReferenced(machine, state, file)) file.frames.forEach((_, cell) => void dropPage(context, file, cell));
     return NEXT;
   },
@@ -156,20 +156,20 @@ const accessHost: StepCode = {
     const frame = mapping.ptes[cell]?.get(state) ?? 0;
     const copied = frame !== 0 && mapping.copies[cell]?.get(state) === frame;
     if (frame === 0 || (value !== undefined && !mapping.object.shared && !copied)) {
-      context.say(frame === 0 ? "no PTE: page fault" : "the PTE is read-only: copy on write");
+      if (context.telling) context.say(frame === 0 ? "no PTE: page fault" : "the PTE is read-only: copy on write");
       return NEXT;
     }
     machine.emit("host-access", frame);
     const range = machine.bytes.range(byte, byte + 1)[0];
     if (value === undefined) return context.done(byteResult(readRange(context, frame, range), context, `loads from frame ${frame}`));
     writeRange(context, frame, range, value);
-    context.say(`stores 0x${value.toString(16)} into frame ${frame}`);
+    if (context.telling) context.say(`stores 0x${value.toString(16)} into frame ${frame}`);
     return context.done(ZERO);
   },
 };
 
 export function byteResult(byte: number, context: Context, text: string): Result {
-  context.say(byte < 0 ? `${text} what lay there before` : `${text}: 0x${byte.toString(16)}`);
+  if (context.telling) context.say(byte < 0 ? `${text} what lay there before` : `${text}: 0x${byte.toString(16)}`);
   return byte < 0 ? { kind: "found" } : { kind: "value", value: BigInt(byte) };
 }
 
@@ -207,7 +207,7 @@ const lookupHost: StepCode = {
     makeUptodate(context, file, fileCell);
     const frame = file.frames[fileCell].get(state);
     installPte(context, mapping, cell, value !== undefined && !mapping.object.shared ? copyOf(context, mapping, cell, frame) : frame);
-    context.say(`the host page table maps frame ${mapping.ptes[cell]?.get(state)} (${offsetOf(file, fileCell)})`);
+    if (context.telling) context.say(`the host page table maps frame ${mapping.ptes[cell]?.get(state)} (${offsetOf(file, fileCell)})`);
     return NEXT;
   },
 };

@@ -113,7 +113,7 @@ const lockInode: StepCode = {
     const { lock } = fileOf(context);
     if (lock.get(context.state) !== 0) return BLOCKED;
     lock.set(context.state, me(context));
-    context.say("inode_lock taken");
+    if (context.telling) context.say("inode_lock taken");
     return NEXT;
   },
 };
@@ -122,7 +122,7 @@ const unlockInode: StepCode = {
   reads: ["file"], writes: ["file"],
   run(context) {
     unlock(context);
-    context.say("inode_lock released");
+    if (context.telling) context.say("inode_lock released");
     return NEXT;
   },
 };
@@ -143,7 +143,7 @@ const checkAlignment: StepCode = {
   run(context) {
     const { offset, length } = resize(context);
     if (isInaccessible(context.state, fileOf(context)) && !(isPageAligned(offset) && isPageAligned(length))) return failUnlocked(context, "EINVAL");
-    context.say(isInaccessible(context.state, fileOf(context)) ? "offset and len are page aligned" : "an ordinary file needs no alignment");
+    if (context.telling) context.say(isInaccessible(context.state, fileOf(context)) ? "offset and len are page aligned" : "an ordinary file needs no alignment");
     return NEXT;
   },
 };
@@ -155,7 +155,7 @@ const checkSizeOnce: StepCode = {
     const { machine, state } = context;
     if (sizeOf(machine, state, fileOf(context)) !== 0n) return context.fail("EPERM");
     if (!isPageAligned(resize(context).end)) return context.fail("EINVAL");
-    context.say("the size is still 0 and the new one is page aligned");
+    if (context.telling) context.say("the size is still 0 and the new one is page aligned");
     return NEXT;
   },
 };
@@ -175,7 +175,7 @@ const checkSeals: StepCode = {
           ? seals & (SEAL.WRITE | SEAL.FUTURE_WRITE)
           : end > size && seals & SEAL.GROW;
     if (refused) return failUnlocked(context, "EPERM");
-    context.say("no seal forbids it");
+    if (context.telling) context.say("no seal forbids it");
     return NEXT;
   },
 };
@@ -189,12 +189,12 @@ const setSizeStep: StepCode = {
     const before = sizeOf(machine, state, file);
     if (call === "fallocate") {
       if (mode & KEEP_SIZE || end <= before) {
-        context.say("i_size stays");
+        if (context.telling) context.say("i_size stays");
         return NEXT;
       }
     }
     setSize(machine, state, file, end);
-    context.say(`i_size becomes ${end}`);
+    if (context.telling) context.say(`i_size becomes ${end}`);
     return call === "ftruncate" && end >= before && context.operation.labels.has("unlock_inode") ? context.jump("unlock_inode") : NEXT;
   },
 };
@@ -222,7 +222,7 @@ function unmapCell(context: Context, file: FileState, mapping: MappingState, fil
   invalidateHva(context, mapping, cell);
   if ((mapping.ptes[cell]?.get(state) ?? 0) > 0 && (mapping.copies[cell]?.get(state) ?? 0) === 0) {
     mapping.ptes[cell]?.set(state, 0);
-    context.say(`the host page table no longer maps ${pagesOf(file, fileCell)}`);
+    if (context.telling) context.say(`the host page table no longer maps ${pagesOf(file, fileCell)}`);
   }
 }
 
@@ -267,7 +267,7 @@ const allocate: StepCode = {
     const { mode, end } = resize(context);
     const file = fileOf(context);
     if (mode & ~(KEEP_SIZE | PUNCH_HOLE)) {
-      context.say("the tmpfs below refuses this mode: EOPNOTSUPP");
+      if (context.telling) context.say("the tmpfs below refuses this mode: EOPNOTSUPP");
       return context.remember({ kind: "errno", errno: "EOPNOTSUPP" });
     }
     if (!enterInnerLock(context)) return BLOCKED;
@@ -284,7 +284,7 @@ const announceHole: StepCode = {
   reads: [], writes: ["file"],
   run(context) {
     fileOf(context).hole.set(context.state, me(context));
-    context.say("faults into the range wait from here on");
+    if (context.telling) context.say("faults into the range wait from here on");
     return NEXT;
   },
 };
@@ -293,7 +293,7 @@ const retractHole: StepCode = {
   reads: [], writes: ["file"],
   run(context) {
     fileOf(context).hole.set(context.state, 0);
-    context.say("faults into the range go on");
+    if (context.telling) context.say("faults into the range go on");
     return NEXT;
   },
 };
@@ -304,7 +304,7 @@ const lockFolio: StepCode = {
     const folio = fileOf(context).folios[context.cell];
     if (folio.get(context.state) !== 0) return BLOCKED;
     folio.set(context.state, me(context));
-    context.say(`the folio at ${pagesOf(fileOf(context), context.cell)} is locked`);
+    if (context.telling) context.say(`the folio at ${pagesOf(fileOf(context), context.cell)} is locked`);
     return NEXT;
   },
 };
@@ -314,7 +314,7 @@ const unlockFolio: StepCode = {
   run(context) {
     const folio = fileOf(context).folios[context.cell];
     if (folio.get(context.state) === me(context)) folio.set(context.state, 0);
-    context.say("the folio is unlocked");
+    if (context.telling) context.say("the folio is unlocked");
     return NEXT;
   },
 };

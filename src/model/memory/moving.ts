@@ -1,0 +1,79 @@
+// migrate and reclaim: the kernel tries to move a page to another frame, or to swap it out (mm/migrate.c, mm/vmscan.c). The series only takes __GFP_MOVABLE
+// out of the mapping's mask and marks it unevictable, so a page that is there still migrates (kernel.md I-14), and KVM's private mappings are not told.
+
+import type { Call, CallId } from "../../scenario/program.ts";
+import { invalidateHva } from "../kvm/notifier.ts";
+import type { Machine } from "../machine.ts";
+import { NotModelled } from "../objects.ts";
+import { plan, ZERO } from "../plan.ts";
+import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { allocateFrame, referencesOf, release } from "./frames.ts";
+import { singleCell } from "./io.ts";
+import type { FileState } from "./state.ts";
+
+const MFD_INACCESSIBLE = 8n;
+
+interface Move {
+  readonly page: number;
+}
+
+/** migrate(frame(fd, off)), reclaim(frame(fd, off)). */
+export function planMove(machine: Machine, id: CallId, call: Call): Plan {
+  const target = call.operands[0];
+  const file = target?.kind === "frame" ? machine.objects.fileOf.get(machine.program.handles[target.handle].call) : undefined;
+  if (target?.kind !== "frame" || file === undefined) throw new NotModelled(id, `${call.spec} takes the frame of a file page, as in ${call.spec}(frame(fd, 0x1000))`);
+  const inaccessible = (machine.objects.files[file].flags & MFD_INACCESSIBLE) !== 0n;
+  if (call.spec === "reclaim" && !inaccessible) throw new NotModelled(id, "swapping out a page of an ordinary memfd is not modelled");
+  return plan(id, call, { operations: [call.spec], success: ZERO, file, data: { page: Number(target.offset >> 12n) } satisfies Move });
+}
+
+function pageOf(context: Context): { file: FileState; cell: number; frame: number } {
+  const file = context.machine.files[context.plan.file];
+  const cell = singleCell(file.cells, (context.plan.data as Move).page);
+  return { file, cell, frame: file.frames[cell].get(context.state) };
+}
+
+const migrate: StepCode = {
+  reads: ["page", "content", "pte", "slot", "ept", "tlb", "driver", "thread", "file"], writes: ["page", "content", "pte", "ept", "tlb", "fault"], events: true,
+  run(context) {
+    const { machine, state } = context;
+    const { file, cell, frame } = pageOf(context);
+    if (frame === 0) return context.fail("ENOENT");
+    if (file.folios[cell].get(state) !== 0) return BLOCKED;
+    if (referencesOf(machine, state, frame) > 1) return context.fail("EBUSY");
+    const moved = allocateFrame(context);
+    const tainted = machine.frames[frame].tainted.get(state);
+    machine.frames[moved].content.forEach((field, range) => field.set(state, machine.frames[frame].content[range].get(state)));
+    machine.frames[moved].tainted.set(state, tainted);
+    unmapHost(context, file, cell);
+    file.frames[cell].set(state, moved);
+    const isPrivate = tainted === 1 || (file.object.flags & MFD_INACCESSIBLE) !== 0n;
+    machine.emit("migrated", frame, isPrivate ? 1 : 0);
+    context.say(`the page moves from frame ${frame} to frame ${moved}`);
+    release(context, frame);
+    return NEXT;
+  },
+};
+
+/** try_to_migrate finds the host's mappings by rmap and tells MMU notifiers; KVM's private mappings have no rmap. */
+function unmapHost(context: Context, file: FileState, fileCell: number): void {
+  for (const mapping of context.machine.mappings) {
+    if (mapping.object.file !== file.object.index) continue;
+    const cell = mapping.cells.at(file.cells.start(fileCell) - mapping.object.filePage);
+    if (cell < 0 || mapping.mapped[cell].get(context.state) === 0) continue;
+    invalidateHva(context, mapping, cell);
+    if (mapping.copies[cell]?.get(context.state) !== mapping.ptes[cell]?.get(context.state)) mapping.ptes[cell]?.set(context.state, 0);
+  }
+}
+
+/** mapping_set_unevictable: reclaim leaves these pages alone. */
+const reclaim: StepCode = {
+  reads: ["page"], writes: [],
+  run(context) {
+    if (pageOf(context).frame === 0) return context.fail("ENOENT");
+    context.say("the mapping is unevictable: the page stays");
+    return context.fail("EBUSY");
+  },
+};
+
+export const movingSteps = { migrate, reclaim };
