@@ -2,6 +2,7 @@
 
 import type { Edge, Observer } from "../explore/system.ts";
 import type { Invariant } from "../invariants/index.ts";
+import { bits } from "../model/footprint.ts";
 import type { Machine } from "../model/machine.ts";
 import { NoAnswer } from "../model/queries.ts";
 import type { CallId, Question, Site } from "../scenario/program.ts";
@@ -28,6 +29,10 @@ export class Collector implements Observer {
   readonly #machine: Machine;
   readonly #stateful: readonly { readonly invariant: Invariant; readonly base: number }[];
   readonly #eventful: readonly Invariant[];
+  readonly #watched: number;
+  /** The state that is expanded, and what is broken in it, worked out when the first edge needs it. */
+  readonly #expanded: Int32Array;
+  #judged = false;
   #before: number[] = [];
   #after: number[] = [];
   #into: number[] = [];
@@ -49,11 +54,14 @@ export class Collector implements Observer {
     this.results = machine.program.calls.map(() => new Map());
     this.#stateful = invariants.flatMap((invariant, index) => (invariant.state ? [{ invariant, base: index * SUBJECTS }] : []));
     this.#eventful = invariants.filter((invariant) => invariant.event);
+    this.#watched = bits(this.#stateful.flatMap(({ invariant }) => invariant.reads).filter((region) => region !== "thread"));
+    this.#expanded = new Int32Array(machine.words);
     this.#push = (subject) => this.#into.push(this.#base + subject);
   }
 
   state(state: Int32Array): void {
-    this.#judge(state, this.#before);
+    this.#expanded.set(state.length === this.#expanded.length ? state : state.subarray(0, this.#expanded.length));
+    this.#judged = false;
   }
 
   edge(state: Int32Array, edge: Edge): void {
@@ -71,6 +79,9 @@ export class Collector implements Observer {
         }
       }
     }
+    if ((machine.lastWrites & this.#watched) === 0) return;
+    if (!this.#judged) this.#judge(this.#expanded, this.#before);
+    this.#judged = true;
     this.#judge(state, this.#after);
     for (const key of this.#after) {
       if (this.#before.includes(key)) continue;

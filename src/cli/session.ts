@@ -117,7 +117,7 @@ export function run(loaded: Loaded, program: Program, environment: Environment, 
       calls,
       violations: [],
       remarks: [],
-      witnesses: [],
+      witnesses: [], refinement: { cuts: [], extraFrames: 0 },
       exploration,
     };
     return { program, report, findings: [loaded.placed(finding)] };

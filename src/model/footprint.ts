@@ -14,6 +14,8 @@ export interface Footprint {
 }
 
 const BIT = new Map<string, number>(REGIONS.map((region, index) => [region, 1 << index]));
+/** A call that begins or returns moves its thread, binds names and opens or closes windows: nothing is taken for unchanged. */
+export const EVERYTHING = ~0;
 const OWN = bits(["thread"]);
 const NOTHING: Footprint = { reads: 0, writes: 0, visible: false };
 

@@ -5,7 +5,7 @@ import { assert } from "../base/assert.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { addCuts } from "./cuts.ts";
-import { Footprints } from "./footprint.ts";
+import { EVERYTHING, Footprints } from "./footprint.ts";
 import { Results, Values } from "./intern.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
 import { type Field, Layout } from "./layout.ts";
@@ -101,6 +101,8 @@ export class Machine {
   readonly events: ModelEvent[] = [];
   lastCall: CallId = -1;
   lastStep = "";
+  /** Regions that the last step may have changed, as bits (footprint.ts). */
+  lastWrites = EVERYTHING;
   /** Why this run cannot be called complete (a wide cell that would take a special frame). */
   limit: string | undefined;
   readonly #runner: Runner;

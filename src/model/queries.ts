@@ -44,7 +44,15 @@ export function evaluate(machine: Machine, state: Int32Array, expression: Expres
   }
 }
 
+/** A result that is no integer (an exit, a byte as found) equals no integer. */
+function isOtherThanInteger(machine: Machine, state: Int32Array, expression: Expression): boolean {
+  const result = expression.kind === "result" ? answerOf(machine, state, expression.calls) : undefined;
+  return result !== undefined && !["value", "errno", "handle"].includes(result.kind);
+}
+
 function binary(machine: Machine, state: Int32Array, operator: BinaryOperator, left: Expression, right: Expression): bigint {
+  const isEquality = operator === "==" || operator === "!=";
+  if (isEquality && isOtherThanInteger(machine, state, left) !== isOtherThanInteger(machine, state, right)) return truth(operator === "!=");
   const a = evaluate(machine, state, left);
   if (operator === "&&") return a === 0n ? 0n : truth(evaluate(machine, state, right) !== 0n);
   if (operator === "||") return a !== 0n ? 1n : truth(evaluate(machine, state, right) !== 0n);

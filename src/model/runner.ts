@@ -3,6 +3,7 @@
 import { assert } from "../base/assert.ts";
 import { ERRNO } from "../base/errno.ts";
 import type { CallId, Result } from "../scenario/program.ts";
+import { EVERYTHING, footprintOf } from "./footprint.ts";
 import type { Machine, ThreadState } from "./machine.ts";
 import type { Instruction } from "./schedule.ts";
 import { AGAIN, BLOCKED, type CompiledOperation, type Context, DONE, NEXT, type Plan } from "./step.ts";
@@ -29,6 +30,7 @@ export class Runner {
     const machine = this.#machine;
     const instruction = machine.instruction(state, actor);
     if (!instruction) return 0;
+    machine.lastWrites = EVERYTHING;
     const owner = machine.atomicOwner.get(state);
     if (owner !== 0 && owner !== actor + 1) return 0;
     if (instruction.assertion) {
@@ -84,6 +86,7 @@ export class Runner {
     thread.operation.set(state, operation.index + 1);
     if (instruction.atomicEnter) machine.atomicOwner.set(state, actor + 1);
     if (step) this.#mark(state, call, step.name);
+    if (step && running !== 0) machine.lastWrites = footprintOf(step).writes;
     if (code === DONE) this.#return(state, actor, instruction, call, context.result);
     else this.#advance(state, actor, instruction, call, operation, plan, at, code);
     return context.choices;
@@ -122,6 +125,7 @@ export class Runner {
   #return(state: Int32Array, actor: number, instruction: Instruction, call: CallId, result: number): void {
     const machine = this.#machine;
     const thread = machine.threads[actor];
+    machine.lastWrites = EVERYTHING;
     if (thread.begun.get(state) > 0) machine.emit("begin-without-end", actor, thread.begun.get(state));
     clearLocals(thread, state);
     const binds = machine.program.calls[call].binds;

@@ -19,7 +19,7 @@ export function foldingRanges(document: TextDocument): FoldingRange[] {
     if (to > from && ranges.length < MAX_RANGES) ranges.push({ startLine: from, endLine: to, ...(kind === undefined ? {} : { kind }) });
   };
   // Strings and comments are consumed whole; a newline ends a string.
-  const token = /\n|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)'|\/\/[^\n]*|\/\*[^]*?(?:\*\/|$)|[{}]/g;
+  const token = /\n|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)'|\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|[{}]/g;
   let comment: { from: number; to: number } | undefined;
   const endComment = (): void => {
     if (comment !== undefined) add(comment.from, comment.to, FoldingRangeKind.Comment);

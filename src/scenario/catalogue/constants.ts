@@ -132,6 +132,7 @@ const KVM = [
     ["KVM_CAP_GUEST_MEMFD_FLAGS", 244n, "capability: valid flags of KVM_CREATE_GUEST_MEMFD", IN.gmemMmap],
   ]),
   ...group("KVM_TDX_", [["KVM_TDX_MEASURE_MEMORY_REGION", 0x1n, "flag of KVM_TDX_INIT_MEM_REGION: extend the measurement", IN.tdx]]),
+  ...group("FRAME", [["NONE", 0n, "no frame: what `ept`, `tlb` and `frame` answer where nothing is mapped or allocated"]]),
   ...group("GPA", [
     [
       "SHARED",

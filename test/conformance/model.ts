@@ -1,0 +1,64 @@
+// The model's side: a text → its programs, and of each program the one answer per call that a sequential run has.
+
+import { check } from "../../src/check/index.ts";
+import type { Report } from "../../src/check/report.ts";
+import { analyse } from "../../src/language/index.ts";
+import type { Program, Result } from "../../src/scenario/program.ts";
+
+/** Answers in the words that `machine.ts` reads from the C programs. */
+export function resultText(result: Result): string {
+  switch (result.kind) {
+    case "value":
+      return result.data === undefined || result.data.length === 0 ? `${result.value}` : `${result.value} ${Buffer.from(result.data).toString("hex")}`;
+    case "handle":
+      return "ok";
+    case "found":
+      return "bytes as found";
+    case "text":
+      return JSON.stringify(result.text);
+    case "errno":
+      return `-${result.errno}`;
+    case "signal":
+      return result.signal;
+    case "exit":
+      return ["exit", result.exit, ...result.fields.map(({ name, value }) => `${name}=${value}`)].join(" ");
+    case "status":
+      return result.status;
+    case "exception":
+      return result.exception;
+    case "blocks":
+      return "blocks";
+  }
+}
+
+/** All programs of a text; a finding of the language is a mistake of the test. */
+export function programsOf(file: string, text: string): readonly Program[] {
+  const { findings, programs } = analyse(file, text, { imports: () => undefined });
+  const errors = findings.filter((finding) => finding.severity === "error");
+  if (errors.length > 0) {
+    const [first] = errors;
+    throw new Error(`${file}: ${first.code} ${first.message}: ${JSON.stringify(text.slice(first.span.from, first.span.to))}`);
+  }
+  return programs;
+}
+
+export interface ModelRun {
+  readonly report: Report;
+  readonly answers: readonly string[];
+  /** Why the model has no single answer: not modelled, a limit, several results, or a violation that a correct kernel cannot show. */
+  readonly problem: string | undefined;
+}
+
+export function runModel(program: Program): ModelRun {
+  const report = check(program, { now: () => performance.now() });
+  const answers = report.calls.map(({ results }) => results.map(({ result }) => resultText(result)).join(" | "));
+  return { report, answers, problem: problemOf(report) };
+}
+
+function problemOf(report: Report): string | undefined {
+  if (!report.exploration.complete) return `incomplete: ${report.exploration.limit}; ${report.remarks.map((remark) => remark.message).join("; ")}`;
+  const several = report.calls.findIndex((call) => call.results.length !== 1);
+  if (several >= 0) return `call ${several} has ${report.calls[several].results.length} results`;
+  const [violation] = report.violations;
+  return violation && !violation.expected ? `${violation.invariant} is violated: ${violation.message}` : undefined;
+}
