@@ -35,12 +35,20 @@ function violationFinding(program: Program, report: Report, violation: Violation
   };
 }
 
-/** The last steps before the violation that made a mapping, freed a frame or took a page out of the file, newest first. */
+/** Steps that give a frame away, take it or map it; what else mentions a frame only follows from them. */
+const TELLING: ReadonlySet<string> = new Set([
+  "truncate", "free_pages", "unbind", "unmap_vma", "migrate", "allocate", "get_page", "lookup_page", "gup", "map", "take_frame", "write_frame", "set_marker", "store",
+]);
+const MOST_RELATED = 5;
+
+/** The story backwards: the last steps that mapped, freed or handed out the frame that the violation is about. */
 function relatedOf(program: Program, violation: Violation): Related[] {
-  const telling = violation.story.steps.filter((step) => step.call >= 0 && /maps? |frame|leaves the file|seals|invalidat/.test(step.effect));
+  const frame = /frame (\d+)/.exec(`${violation.subject} ${violation.message}`)?.[0];
+  const mentions = new RegExp(`\\b${frame}\\b`);
+  const telling = violation.story.steps.filter((step) => step.call >= 0 && TELLING.has(step.step) && (frame === undefined || mentions.test(step.effect)));
   return telling
     .reverse()
-    .slice(0, 6)
+    .slice(0, MOST_RELATED)
     .map((step) => ({ span: program.sites[program.calls[step.call].site], message: stepText(program, step) }));
 }
 

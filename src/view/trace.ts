@@ -7,7 +7,7 @@ import { completed, replaySchedule } from "../check/story.ts";
 import { decodeSchedule, encodeSchedule } from "../explore/schedule.ts";
 import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
-import { callSpec } from "../scenario/catalogue/index.ts";
+import { callSpec, invariants } from "../scenario/catalogue/index.ts";
 import { printCall, printResult } from "../scenario/print.ts";
 import type { CallId, Program } from "../scenario/program.ts";
 import { changedKeys } from "./diff.ts";
@@ -51,7 +51,7 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
   replaySchedule(machine, schedule, (state, step) => {
     const machineNow = machineView(machine, state);
     const broken = report.violations.filter((violation) => violation.call === step.call && violation.step === step.step && isPrefix(violation.story.schedule, schedule, steps.length));
-    const own = broken.map((violation) => violations.push(traceViolation(program, violation, steps.length, place(violation.call).line)) - 1);
+    const own = broken.map((violation) => violations.push(traceViolation(violation, steps.length, place(violation.call).line)) - 1);
     const result = step.result && step.call >= 0 ? printResult(step.result, callSpec(program.calls[step.call].spec).returns) : undefined;
     steps.push({
       actor: step.actor, call: step.call < 0 ? "assert" : printCall(program, step.call), callId: step.call, step: step.step, effect: step.effect, ...(result ? { result } : {}),
@@ -103,8 +103,8 @@ function isPrefix(story: Schedule, schedule: Schedule, length: number): boolean 
   return story.length === length && story.every((step, at) => step.actor === schedule[at].actor && step.choice === schedule[at].choice);
 }
 
-function traceViolation(program: Program, violation: Violation, step: number, line: number): TraceViolation {
-  const statement = violation.call < 0 ? program.name : printCall(program, violation.call);
+function traceViolation(violation: Violation, step: number, line: number): TraceViolation {
+  const statement = invariants.find((row) => row.name === violation.invariant)?.statement ?? violation.invariant;
   return { invariant: violation.invariant, statement, message: violation.message, step, line, expected: violation.expected };
 }
 

@@ -74,6 +74,7 @@ function report(program: Program): Report {
     violations: want === "fail" || want === "expected" ? [violation] : [],
     remarks: [],
     witnesses: [],
+    refinement: { cuts: [], extraFrames: 0 },
     exploration: { states: 7, transitions: 9, complete: verdict !== "incomplete", milliseconds: 2, ...(verdict === "incomplete" ? { limit: "states" } : {}) },
   };
 }
