@@ -259,7 +259,7 @@ export const diagnostics: readonly DiagnosticRow[] = [
   },
   {
     code: "MEMFD6001", severity: "error", title: "File too large",
-    explanation: "At most four million characters are read.",
+    explanation: "At most a million characters are read.",
     example: "",
   },
   {

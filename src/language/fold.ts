@@ -87,11 +87,18 @@ function unknownName(scope: Scope, node: Primary): undefined {
     near === undefined ? undefined : { title: `Write ${near}`, text: near });
 }
 
+const MAX_CHAIN = 100;
 const evaluating = new Set<string>();
 
 function ownConstant(scope: Scope, name: string, node: Primary): { value: bigint | undefined } | undefined {
   const declared = scope.declarations.constants.get(name);
   if (declared === undefined) return undefined;
+  const known = scope.constantValues.get(name);
+  if (known !== undefined) return known;
+  if (evaluating.size > MAX_CHAIN) {
+    scope.report("MEMFD6002", node, `constants refer to one another at most ${MAX_CHAIN} deep`);
+    return { value: undefined };
+  }
   if (evaluating.has(name)) {
     scope.report("MEMFD2033", node, `the constant \`${name}\` refers to itself`);
     return { value: undefined };
@@ -106,7 +113,9 @@ function ownConstant(scope: Scope, name: string, node: Primary): { value: bigint
     scope.variables.clear();
     const folded = fold(scope, declared.value);
     if (folded?.handle !== undefined) scope.report("MEMFD2033", declared.value, "a constant is made of integers and constants only");
-    return { value: folded?.handle === undefined ? folded?.value : undefined };
+    const result = { value: folded?.handle === undefined ? folded?.value : undefined };
+    scope.constantValues.set(name, result);
+    return result;
   } finally {
     scope.source = source;
     scope.anchor = anchor;

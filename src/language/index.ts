@@ -33,7 +33,7 @@ export interface Analysis {
   readonly tree: Tree | undefined;
   readonly parsed: ParsedFile | undefined;
   /** For the next edit. */
-  readonly cache: ReadonlyMap<string, Cached>;
+  readonly cache: ReadonlyMap<Item, Cached>;
   readonly importCache: ReadonlyMap<string, ParsedFile>;
 }
 
@@ -44,6 +44,9 @@ export interface Options {
 
 interface Cached {
   readonly lowered: Lowered;
+  /** The kernel chosen above it, and the constants, variants and names of setups of the file. */
+  readonly kernel: string;
+  readonly shared: string;
   /** Texts of the setups that it uses. */
   readonly setups: readonly (readonly [string, string])[];
   /** Offsets for which `programs` and `findings` were placed. */
@@ -88,7 +91,7 @@ class Analyser {
   readonly findings: Finding[] = [];
   readonly programs: Program[] = [];
   readonly outline: OutlineEntry[] = [];
-  readonly cache = new Map<string, Cached>();
+  readonly cache = new Map<Item, Cached>();
   readonly importCache = new Map<string, ParsedFile>();
   readonly used = new Set<string>();
   readonly sources = new Map<string, Source>();
@@ -122,6 +125,11 @@ class Analyser {
     for (const map of [declarations.setups, declarations.constants, declarations.variants]) for (const source of map.values()) this.sources.set(source.key, source);
     this.shared = [...declarations.constants.values(), ...declarations.variants.values()].map((d) => `${d.key}\n${d.text}`).join("\n");
     this.shared += `\n${[...declarations.setups.keys()].join(" ")}`;
+    // The same text as before becomes the same object, so that comparing it costs nothing.
+    for (const cached of this.previous?.cache.values() ?? []) {
+      if (cached.shared === this.shared) this.shared = cached.shared;
+      break;
+    }
     const bare = this.walk();
     this.bare(bare);
     this.unusedSetups();
@@ -171,8 +179,10 @@ class Analyser {
     this.findings.push(placed(this.file, { code, from: at.from, to: at.to, message }, offset));
   }
 
+  private items = 0;
+
   private itemSource(parsed: ParsedItem): Source {
-    const source: Source = { key: `item ${parsed.offset}`, file: this.file, offset: parsed.offset, text: parsed.text };
+    const source: Source = { key: `item ${this.items++}`, file: this.file, offset: parsed.offset, text: parsed.text };
     this.sources.set(source.key, source);
     return source;
   }
@@ -188,7 +198,7 @@ class Analyser {
     const source: Source = { key: "self", file: this.file, offset: parsed.offset, text: parsed.text };
     const statements = (item.body?.statements ?? []).map((statement) => ({ statement, source }));
     const complaints = first === undefined && item.body !== undefined ? item.complaints : [{ code: "", message: "", from: 0, to: 0 }];
-    this.unit({ name, source, header: item.header, statements, complaints, lenient: false }, item, parsed);
+    this.unit({ name, source, header: item.header, statements, complaints, lenient: false }, item, parsed, first === undefined ? item : undefined);
   }
 
   private bare(items: readonly ParsedItem[]): void {
@@ -199,39 +209,52 @@ class Analyser {
     const last = items[items.length - 1];
     const complaints = items.flatMap(({ item }) => item.complaints);
     const end = last.offset + last.text.length - first.offset;
-    this.unit({ name: bareName(this.file), source, header: statements[0].statement.header, statements, complaints, lenient: false }, { from: 0, to: end }, first, true);
+    this.unit({ name: bareName(this.file), source, header: statements[0].statement.header, statements, complaints, lenient: false }, { from: 0, to: end }, first, undefined);
   }
 
-  private unit(unit: Unit, range: { from: number; to: number }, parsed: ParsedItem, bare = false): void {
+  private unit(unit: Unit, range: { from: number; to: number }, parsed: ParsedItem, key: Item | undefined): void {
     this.sources.set("self", unit.source);
-    const cached = this.lower(unit, bare);
+    const cached = this.lower(unit, key);
     for (const name of cached.lowered.usedSetups) this.used.add(name);
-    this.programs.push(...cached.programs);
-    this.findings.push(...cached.findings);
+    for (const program of cached.programs) this.programs.push(program);
+    for (const finding of cached.findings) this.findings.push(finding);
     const at = (r: { from: number; to: number }): Span => ({ file: this.file, from: r.from + parsed.offset, to: r.to + parsed.offset });
     const { kernels, broken, names } = cached.lowered;
     this.outline.push({ name: unit.name, span: at(range), header: at(unit.header), kernels, broken, names });
   }
 
-  private lower(unit: Unit, bare: boolean): Cached {
+  /** `key` is the built text of the unit, the same object as long as the text is the same; without one nothing is remembered. */
+  private lower(unit: Unit, key: Item | undefined): Cached {
     const kernel = this.kernel.map((word) => `${word.text}@${word.source.key}`).join(",");
-    const key = `${unit.name}\n${unit.lenient}\n${kernel}\n${this.shared}\n${unit.source.text}`;
-    const known = bare ? undefined : (this.cache.get(key) ?? this.previous?.cache.get(key));
-    const fresh = known?.setups.every(([name, text]) => this.collector.declarations.setups.get(name)?.text === text) ? known : undefined;
+    const { shared } = this;
+    const { setups: declared } = this.collector.declarations;
+    const known = key === undefined ? undefined : this.previous?.cache.get(key);
+    const same = known !== undefined && known.kernel === kernel && known.shared === shared && known.setups.every(([name, text]) => declared.get(name)?.text === text);
+    const fresh = same ? known : undefined;
     const lowered = fresh?.lowered ?? lowerUnit(unit, this.kernel, this.collector.declarations);
-    const setups = fresh?.setups ?? [...lowered.usedSetups].map((name) => [name, this.collector.declarations.setups.get(name)?.text ?? ""] as const);
-    const cached = this.place(lowered, setups, fresh);
-    if (!bare) this.cache.set(key, cached);
+    const setups = fresh?.setups ?? [...lowered.usedSetups].map((name) => [name, declared.get(name)?.text ?? ""] as const);
+    const offsets = `${this.sharedOffsets()} ${unit.source.file} ${unit.source.offset}`;
+    if (fresh !== undefined && fresh.offsets === offsets) {
+      if (key !== undefined) this.cache.set(key, fresh);
+      return fresh;
+    }
+    const programs = lowered.drafts.map(({ program, sites }) => ({ ...program, sites: sites.map((site) => resolveSpan(site, this.sources)) }));
+    const findings = lowered.findings.map((finding) => placeFinding(finding, this.sources));
+    const cached: Cached = { lowered, kernel, shared, setups, offsets, programs, findings };
+    if (key !== undefined) this.cache.set(key, cached);
     return cached;
   }
 
-  /** Puts sites and findings where the declarations stand now. */
-  private place(lowered: Lowered, setups: Cached["setups"], fresh: Cached | undefined): Cached {
-    const offsets = [...this.sources.values()].map((source) => source.offset).join(" ") + [...this.sources.values()].map((source) => source.file).join(" ");
-    if (fresh !== undefined && fresh.offsets === offsets) return fresh;
-    const programs = lowered.drafts.map(({ program, sites }) => ({ ...program, sites: sites.map((site) => resolveSpan(site, this.sources)) }));
-    const findings = lowered.findings.map((finding) => placeFinding(finding, this.sources));
-    return { lowered, setups, offsets, programs, findings };
+  private offsetsFor = -1;
+  private offsetsText = "";
+
+  /** Where the declarations stand that scenarios share; a new one makes it new. */
+  private sharedOffsets(): string {
+    if (this.offsetsFor !== this.sources.size) {
+      this.offsetsText = [...this.sources.values()].filter((source) => source.key !== "self").map((source) => `${source.file} ${source.offset}`).join("\n");
+      this.offsetsFor = this.sources.size;
+    }
+    return this.offsetsText;
   }
 
   /** A setup that no scenario uses is read for what is wrong with it in any case. */

@@ -59,11 +59,15 @@ export class Lowerer {
     for (const resolve of this.scope.pending) resolve();
   }
 
+  private stopped = false;
+
   private guard(work: () => void): void {
+    if (this.stopped) return;
     try {
       work();
     } catch (error) {
       if (!(error instanceof TooLarge)) throw error;
+      this.stopped = true;
     }
   }
 

@@ -6,7 +6,7 @@ import { buildItem } from "./build.ts";
 import { parser } from "./generated/parser.ts";
 import { scanBlockComment, scanLineComment, scanString, type Chars } from "./scan.ts";
 
-export const MAX_SOURCE = 4_000_000;
+export const MAX_SOURCE = 1_000_000;
 export const MAX_NESTING = 100;
 /** Steps of the parser between two looks at the limit. */
 const SLICE = 20_000;
@@ -99,7 +99,6 @@ export function parseFile(file: string, text: string, previous?: ParsedFile): Pa
         continue;
       }
       const offset = cursor.from;
-      // One character more, for what is complained about may depend on whether anything follows on the line.
       const own = text.slice(offset, cursor.to);
       const item = built.get(own) ?? previous?.built.get(own) ?? buildItem(cursor.node.cursor(), offset, own);
       built.set(own, item);

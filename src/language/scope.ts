@@ -60,6 +60,8 @@ export class Scope {
   readonly variables = new Map<string, bigint>();
   /** `[2]` inside the third round of a `repeat`, one part per level. */
   readonly rounds: string[] = [];
+  /** Own constants that are folded already. */
+  readonly constantValues = new Map<string, { readonly value: bigint | undefined }>();
   readonly usedSetups = new Set<string>();
   /** Points whose labels are looked up when all labels are known. */
   readonly pending: (() => void)[] = [];

@@ -85,6 +85,7 @@ export interface Objects {
   readonly driverOf: Map<CallId, number>;
 }
 
+export const KVM_MEM_READONLY = 2;
 export const KVM_MEM_PRIVATE = 4;
 export const MAP_PRIVATE = 2n;
 export const MAP_TYPE = 0xfn;

@@ -242,11 +242,11 @@ export class Panel extends LitElement {
             @memfd-fold=${(event: CustomEvent<number>) => this.#fold(event.detail)}></memfd-timeline>
         </section>
         <div class="state">
-          ${stepCard(trace, cursor, this.#blame, { reveal: (step) => this.#reveal(step), go: (step) => this.#seek(step) })}
           <memfd-pages .trace=${trace} .blame=${this.#blame} .cursor=${cursor} @memfd-go=${(event: CustomEvent<number>) => this.#seek(event.detail)}
             @memfd-cause=${(event: CustomEvent<number>) => {
               this.cause = event.detail;
             }}></memfd-pages>
+          ${stepCard(trace, cursor, this.#blame, { reveal: (step) => this.#reveal(step), go: (step) => this.#seek(step) })}
           ${facts(trace, cursor, this.#blame)}
         </div>
       </div>

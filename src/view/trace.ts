@@ -59,7 +59,12 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
     });
     before = machineNow;
   });
-  return { ...header(program, report), schedule: encodeSchedule(schedule), files, steps, violations, stories: stories(report) };
+  return { ...header(program, report), columns: usedColumns(steps), schedule: encodeSchedule(schedule), files, steps, violations, stories: stories(report) };
+}
+
+/** Columns that some step has something in: a scenario without host mappings needs no host PTE column. */
+function usedColumns(steps: readonly TraceStep[]): TraceView["columns"] {
+  return PAGE_COLUMNS.filter(({ id }) => steps.some((step) => step.machine.pages.some((row) => row.cells[id].text !== "")));
 }
 
 function header(program: Program, report: Report): Pick<TraceView, "version" | "scenario" | "kernel" | "verdict" | "summary" | "actors" | "columns"> {

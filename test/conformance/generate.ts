@@ -42,7 +42,7 @@ function fresh(list: string[], letter: string): string {
 }
 
 const create: LineArbitrary = fc
-  .tuple(mostly(['"ram"', '""', '"a/b"', '"(deleted)"', '"x" * 249'], ['"x" * 250', '"x" * 300', "NULL"]), mostly(["MFD_ALLOW_SEALING", "MFD_ALLOW_SEALING|MFD_CLOEXEC", "0", "MFD_CLOEXEC"], ["0x20", "0x80000000", "0x42", "-1"]))
+  .tuple(mostly(['"ram"', '""', '"a/b"', '"(deleted)"', '"x" * 249'], ['"x" * 250', '"x" * 300', "NULL"]), mostly(["MFD_ALLOW_SEALING", "MFD_ALLOW_SEALING|MFD_CLOEXEC", "0", "MFD_CLOEXEC"], ["0x20", "0x80000000", "0x42", "-1", "0x10"]))
   .map(([name, flags]) => (names) => `${fresh(names.fds, "f")} = memfd_create(${name}, ${flags})`);
 
 const truncate: LineArbitrary = fc.tuple(pick, size).map(([fd, length]) => (names) => `ftruncate(${fdOf(names, fd)}, ${length})`);
@@ -91,7 +91,7 @@ const store: LineArbitrary = fc.tuple(pick, near, byte).map(([map, at, value]) =
 
 const SEALS = ["F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_WRITE", "F_SEAL_FUTURE_WRITE", "F_SEAL_SHRINK|F_SEAL_GROW", "F_SEAL_GROW|F_SEAL_WRITE", "0"];
 const addSeals: LineArbitrary = fc
-  .tuple(pick, mostly(SEALS, ["F_SEAL_SEAL", "0x40", "0x80000000", "0x44", "0x1f", "F_SEAL_SEAL|F_SEAL_WRITE"]))
+  .tuple(pick, mostly(SEALS, ["F_SEAL_SEAL", "0x40", "0x80000000", "0x44", "0x1f", "0x20", "0x100000002", "F_SEAL_SEAL|F_SEAL_WRITE"]))
   .map(([fd, seals]) => (names) => `fcntl(${fdOf(names, fd)}, F_ADD_SEALS, ${seals})`);
 const getSeals: LineArbitrary = pick.map((fd) => (names) => `fcntl(${fdOf(names, fd)}, F_GET_SEALS)`);
 const dup: LineArbitrary = pick.map((fd) => (names) => {

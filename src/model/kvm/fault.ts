@@ -6,9 +6,9 @@ import type { Call, CallId, Result } from "../../scenario/program.ts";
 import { SHARED_BIT } from "../cuts.ts";
 import { addPage, makeUptodate, sizeOf } from "../memory/file.ts";
 import { readRange, release, writeRange } from "../memory/frames.ts";
-import { byteResult, getUserPage } from "../memory/mapping.ts";
+import { byteResult, getUserPage, isWritable } from "../memory/mapping.ts";
 import type { Machine } from "../machine.ts";
-import { intOf, KVM_MEM_PRIVATE, NotModelled, type SlotConfig } from "../objects.ts";
+import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, type SlotConfig } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BOUND } from "../runner.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
@@ -56,9 +56,19 @@ function effectiveKind(context: Context): number {
   return slot && !isPrivateSlot(slot.config) ? SHARED : kind;
 }
 
+/** A leaf that a load put there lets a store pass only where the slot and the host's PTE do. */
+function letsPass(context: Context, kind: number): boolean {
+  const { machine, state } = context;
+  const { gfn, value } = accessOf(context);
+  const config = value === undefined || kind === PRIVATE ? undefined : slotAt(machine, state, vmOf(context), gfn)?.config;
+  if (!config) return true;
+  const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
+  return !(config.flags & KVM_MEM_READONLY) && (mapping === undefined || isWritable(state, mapping, config.mappingPage + gfn - config.gfn));
+}
+
 /** Translate and touch are one step: TLB, else the EPT (and the TLB is filled), else a fault. */
 const access: StepCode = {
-  reads: ["tlb", "ept", "slot", "content"], writes: ["tlb", "content"], events: true,
+  reads: ["tlb", "ept", "slot", "content", "pte", "page"], writes: ["tlb", "content"], events: true,
   run(context) {
     const { machine, state } = context;
     const { vcpu, byte, value } = accessOf(context);
@@ -70,6 +80,10 @@ const access: StepCode = {
     const frame = cached || (leaf?.get(state) ?? 0);
     if (frame === 0) {
       if (context.telling) context.say(`neither TLB nor EPT maps ${gfnText(context)}: EPT violation`);
+      return NEXT;
+    }
+    if (!letsPass(context, kind)) {
+      context.say(`${gfnText(context)} is mapped read-only: EPT violation`);
       return NEXT;
     }
     entry?.set(state, frame);
@@ -101,17 +115,9 @@ const findSlot: StepCode = {
   reads: ["slot"], writes: ["fault", "slot"],
   run(context) {
     const { machine, state, thread } = context;
-    const { gfn, byte, value } = accessOf(context);
+    const { gfn } = accessOf(context);
     const slot = slotAt(machine, state, vmOf(context), gfn);
-    if (!slot) {
-      endFault(context);
-      const fields = [
-        { name: "phys_addr", value: (BigInt(gfn) << 12n) + BigInt(byte) }, { name: "len", value: 1n }, { name: "is_write", value: value === undefined ? 0n : 1n },
-        ...(value === undefined ? [] : [{ name: "data", value: BigInt(value) }]),
-      ];
-      if (context.telling) context.say(`no slot has ${gfnText(context)}`);
-      return context.done({ kind: "exit", exit: "KVM_EXIT_MMIO", fields });
-    }
+    if (!slot) return mmioExit(context, `no slot has ${gfnText(context)}`);
     if (slot.invalid) {
       endFault(context);
       if (context.telling) context.say("the slot is being deleted: try again");
@@ -122,6 +128,18 @@ const findSlot: StepCode = {
     return NEXT;
   },
 };
+
+/** The access is emulated, finds no memory it may touch, and leaves the guest for user space to answer. */
+function mmioExit(context: Context, why: string): number {
+  const { gfn, byte, value } = accessOf(context);
+  endFault(context);
+  context.say(why);
+  const fields = [
+    { name: "phys_addr", value: (BigInt(gfn) << 12n) + BigInt(byte) }, { name: "len", value: 1n }, { name: "is_write", value: value === undefined ? 0n : 1n },
+    ...(value === undefined ? [] : [{ name: "data", value: BigInt(value) }]),
+  ];
+  return context.done({ kind: "exit", exit: "KVM_EXIT_MMIO", fields });
+}
 
 const configOf = (context: Context): SlotConfig => context.machine.objects.slots[context.thread.slot.get(context.state) - 1];
 
@@ -218,8 +236,11 @@ const gup: StepCode = {
   run(context) {
     const { machine, state, thread } = context;
     const config = configOf(context);
+    const write = accessOf(context).value !== undefined;
+    // KVM_PFN_ERR_RO_FAULT: the store is emulated, and the emulator may not write there either.
+    if (write && config.flags & KVM_MEM_READONLY) return mmioExit(context, "the slot is KVM_MEM_READONLY");
     const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
-    const frame = mapping && getUserPage(context, mapping, config.mappingPage + accessOf(context).gfn - config.gfn);
+    const frame = mapping && getUserPage(context, mapping, config.mappingPage + accessOf(context).gfn - config.gfn, write);
     if (frame === "blocked") return BLOCKED;
     if (frame === "again") return AGAIN;
     if (frame === undefined) {

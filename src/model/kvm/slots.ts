@@ -6,7 +6,7 @@ import type { Errno } from "../../base/errno.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import { dropPage, isReferenced } from "../memory/file.ts";
 import type { Machine } from "../machine.ts";
-import { intOf, KVM_MEM_PRIVATE, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
+import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { isPrivateSlot } from "./fault.ts";
@@ -14,7 +14,6 @@ import { moveSequence, zap } from "./notifier.ts";
 import { KINDS, type SlotState, type VmState } from "./state.ts";
 
 const KVM_MEM_LOG_DIRTY_PAGES = 1;
-const KVM_MEM_READONLY = 2;
 /** KVM_USER_MEM_SLOTS of x86; above 16 bits stands the address space. */
 const KVM_USER_MEM_SLOTS = 32764n;
 const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
@@ -48,7 +47,7 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
       if (refused) return refused;
       const address = call.operands[5];
       // A name of a failed mmap is a negative number, which no user address is.
-      return config && address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
+      return address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
     },
     select: (context) => {
       const due = classify(context);
@@ -76,7 +75,9 @@ function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | und
   if (isPrivate && flags & ~BigInt(KVM_MEM_PRIVATE)) throw new NotModelled(id, "KVM_MEM_PRIVATE together with another flag is not modelled");
   if (!isPageAligned(size) || !isPageAligned(gpa)) return "EINVAL";
   const target = call.operands[5];
-  if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || (address + size > USER_ADDRESS_MAX && machine.features.marker === "shim")) return "EINVAL";
+  // v4 skips access_ok for private slots, whose userspace_addr may be left out (kernel.md B.1).
+  const unchecked = isPrivate && machine.features.marker === "seal";
+  if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || (address + size > USER_ADDRESS_MAX && !unchecked)) return "EINVAL";
   if (isPrivate && !isPageAligned(offset)) {
     if (machine.features.marker === "seal") throw new NotModelled(id, "what v4 does with an unaligned private_offset is not modelled");
     return "EINVAL";

@@ -26,7 +26,7 @@ interface Creation {
 export function planCreate(machine: Machine, id: CallId, call: Call): Plan {
   const flags = BigInt.asUintN(32, intOf(call, id, 1));
   const name = call.operands[0];
-  if (flags & MFD_HUGETLB) throw new NotModelled(id, "memfd_create with MFD_HUGETLB is not modelled");
+  if (flags & MFD_HUGETLB && flagsFit(machine, flags)) throw new NotModelled(id, "memfd_create with MFD_HUGETLB is not modelled");
   const data: Creation = { flags, nameLength: name?.kind === "data" ? name.length : -1n };
   return plan(id, call, {
     operations: ["memfd_create", "memfd_create.plain"], success: { kind: "handle", handle: "fd" }, data, file: machine.objects.fileOf.get(id) ?? -1,
@@ -37,12 +37,17 @@ export function planCreate(machine: Machine, id: CallId, call: Call): Plan {
 const creation = (context: Context): Creation => context.plan.data as Creation;
 const fileOf = (context: Context) => context.machine.files[context.plan.file];
 
+/** v4 02/12 and v8 1/8: MFD_INACCESSIBLE goes with no sealing, and in v8 with no huge pages. */
+function flagsFit(machine: Machine, flags: bigint): boolean {
+  if (flags & ~(flags & MFD_HUGETLB ? MFD_ALL_FLAGS | MFD_HUGE_SIZES : MFD_ALL_FLAGS)) return false;
+  if (!(flags & MFD_INACCESSIBLE)) return true;
+  return !(flags & MFD_ALLOW_SEALING) && !(flags & MFD_HUGETLB && machine.features.inaccessible_hugetlb === "EINVAL");
+}
+
 const checkFlags: StepCode = {
   reads: [], writes: [],
   run(context) {
-    const { flags } = creation(context);
-    if (flags & ~(flags & MFD_HUGETLB ? MFD_ALL_FLAGS | MFD_HUGE_SIZES : MFD_ALL_FLAGS)) return context.fail("EINVAL");
-    if (flags & MFD_INACCESSIBLE && flags & MFD_ALLOW_SEALING) return context.fail("EINVAL");
+    if (!flagsFit(context.machine, creation(context).flags)) return context.fail("EINVAL");
     context.say("the flags are known and go together");
     return NEXT;
   },
@@ -153,10 +158,17 @@ const freePages: StepCode = {
 export function planReadlink(machine: Machine, id: CallId, call: Call): Plan {
   const handle = machine.handleOf(call.operands[0]);
   const file = handle === undefined ? undefined : machine.objects.fileOf.get(machine.program.handles[handle].call);
-  if (handle !== undefined && file === undefined) throw new NotModelled(id, "the link text of this descriptor is not modelled");
+  if (handle !== undefined && file === undefined && !neverOpens(machine, handle)) throw new NotModelled(id, "the link text of this descriptor is not modelled");
   return plan(id, call, {
     operations: ["readlink_fd"], success: ZERO, decode: (context) => descriptor(machine, context, call.operands[0]) ?? undefined, reads: ["handle"], file: file ?? -1, data: linkText(machine, file),
   });
+}
+
+/** dup(-1), and a dup of that. */
+function neverOpens(machine: Machine, handle: number): boolean {
+  const maker = machine.program.calls[machine.program.handles[handle].call];
+  const source = machine.handleOf(maker.operands[0]);
+  return maker.spec === "dup" && (source === undefined || neverOpens(machine, source));
 }
 
 function linkText(machine: Machine, file: number | undefined): string {

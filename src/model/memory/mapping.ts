@@ -1,6 +1,6 @@
 // mmap, munmap, and what host threads do through a mapping (mm/mmap.c do_mmap; mm/shmem.c shmem_mmap, shmem_fault; mm/memory.c).
 
-import { isPageAligned, pageUp, asU64 } from "../../base/units.ts";
+import { asU64, isPageAligned, pageUp, S64_MAX } from "../../base/units.ts";
 import type { Errno } from "../../base/errno.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
 import { singleCell } from "./io.ts";
@@ -25,6 +25,9 @@ export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
   if (flags & ~MAP_PLAIN) throw new NotModelled(id, "of the flags of mmap only MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS and MAP_NORESERVE are modelled");
   const file = anonymous ? undefined : fileOperand(machine, id, call.operands[4]);
   const index = machine.objects.mappingOf.get(id);
+  if (index === undefined && (anonymous || file !== undefined) && length > 0n && pageUp(length) <= TASK_SIZE) {
+    throw new NotModelled(id, "a mapping of more than 64 TiB is not modelled");
+  }
   return plan(id, call, {
     operations: ["mmap"], success: { kind: "handle", handle: "mapping" }, file: file ?? -1, data: index, reads: ["handle", "file"],
     decode(context) {
@@ -42,7 +45,8 @@ export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
 function mmapRefuses(context: Context, file: FileState | undefined, length: bigint, prot: bigint, flags: bigint, offset: bigint): Errno | undefined {
   if (length === 0n) return "EINVAL";
   if (pageUp(length) > TASK_SIZE) return "ENOMEM";
-  if (asU64(offset + pageUp(length)) < offset) return "EOVERFLOW";
+  // file_mmap_ok: the range ends at or below s_maxbytes.
+  if (file && offset >> 12n > (S64_MAX - pageUp(length)) >> 12n) return "EOVERFLOW";
   const type = flags & MAP_TYPE;
   if (type !== 1n && type !== 2n && !(type === 3n && file)) return "EINVAL";
   if (!file) return undefined;
@@ -73,7 +77,7 @@ export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   const length = asU64(intOf(call, id, 1));
   const index = objectOfOperand(machine.program, machine.objects.mappingOf, target);
-  if (target?.kind === "handle" && index === undefined) throw new NotModelled(id, "munmap of a name that no mmap of a known file binds is not modelled");
+  if (target?.kind === "handle" && index === undefined && !isMapping(machine, target.handle)) throw new NotModelled(id, "munmap of a name that no mmap binds is not modelled");
   const from = target?.kind === "handle" ? target.offset : 0n;
   const cells = index === undefined || !isPageAligned(from) || length === 0n || length > TASK_SIZE ? [] : mappedCells(machine.mappings[index], from, length);
   return plan(id, call, {
@@ -123,11 +127,20 @@ interface HostAccess {
 
 const access = (context: Context): HostAccess => context.plan.data as HostAccess;
 
+/** An mmap that no object stands for cannot succeed (planMmap), so its name holds a negative errno: an address that nothing is mapped at. */
+const isMapping = (machine: Machine, handle: number): boolean => machine.program.handles[handle].kind === "mapping";
+
+function planNoMapping(machine: Machine, id: CallId, call: Call): Plan {
+  const target = call.operands[0];
+  if (target?.kind !== "handle" || !isMapping(machine, target.handle)) throw new NotModelled(id, "a host access through anything but a mapping of this scenario is not modelled");
+  return plan(id, call, { operations: [call.spec], success: ZERO, decode: () => ({ kind: "signal", signal: "SIGSEGV" }) });
+}
+
 /** load(map, off), store(map, off, value). */
 export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   const index = objectOfOperand(machine.program, machine.objects.mappingOf, target);
-  if (index === undefined) throw new NotModelled(id, "a host access through anything but a mapping of this scenario is not modelled");
+  if (index === undefined) return planNoMapping(machine, id, call);
   const at = intOf(call, id, 1) + (target?.kind === "handle" ? target.offset : 0n);
   const store = call.spec === "host.store";
   const mapping = machine.mappings[index];
@@ -221,21 +234,28 @@ function installPte(context: Context, mapping: MappingState, cell: number, frame
 function copyOf(context: Context, mapping: MappingState, cell: number, frame: number): number {
   const { machine, state } = context;
   const copy = allocateFrame(context);
+  if ((mapping.ptes[cell]?.get(state) ?? 0) !== 0) invalidateHva(context, mapping, cell);
   machine.frames[copy].content.forEach((field, range) => field.set(state, machine.frames[frame].content[range].get(state)));
   machine.frames[copy].tainted.set(state, machine.frames[frame].tainted.get(state));
   mapping.copies[cell]?.set(state, copy);
   return copy;
 }
 
-/** What GUP finds at a host address: the frame of the PTE, faulting it in when needed; undefined where nothing is mapped. */
-export function getUserPage(context: Context, mapping: MappingState, page: number): number | "blocked" | "again" | undefined {
+/** A store reaches the frame that the PTE of this page names, without a copy. */
+export function isWritable(state: Int32Array, mapping: MappingState, page: number): boolean {
+  const cell = mapping.cells.at(page);
+  if (!(mapping.object.prot & PROT_WRITE)) return false;
+  return mapping.object.shared || mapping.copies[cell]?.get(state) === mapping.ptes[cell]?.get(state);
+}
+
+/** What GUP finds at a host address: the frame of the PTE, faulting it in when needed; undefined where nothing is mapped or its protection forbids it. */
+export function getUserPage(context: Context, mapping: MappingState, page: number, write: boolean): number | "blocked" | "again" | undefined {
   const { machine, state } = context;
-  if (page < 0 || page >= mapping.object.pages) return undefined;
+  if (page < 0 || page >= mapping.object.pages || !(mapping.object.prot & (write ? PROT_WRITE : PROT_READ | PROT_WRITE))) return undefined;
   const cell = singleCell(mapping.cells, page);
   if (mapping.mapped[cell].get(state) === 0) return undefined;
   const present = mapping.ptes[cell]?.get(state) ?? 0;
-  const writable = mapping.object.shared || mapping.copies[cell]?.get(state) === present;
-  if (present !== 0 && writable) return present;
+  if (present !== 0 && (!write || isWritable(state, mapping, page))) return present;
   const file = machine.files[mapping.object.file];
   const fileCell = fileCellOf(file, mapping, cell);
   if (file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file)) return undefined;
@@ -243,10 +263,11 @@ export function getUserPage(context: Context, mapping: MappingState, page: numbe
   if (file.frames[fileCell].get(state) === 0) {
     addPage(context, file, fileCell);
     makeUptodate(context, file, fileCell);
-    if (!mapping.object.shared) return "again";
+    if (write && !mapping.object.shared) return "again";
   }
   makeUptodate(context, file, fileCell);
-  installPte(context, mapping, cell, mapping.object.shared ? file.frames[fileCell].get(state) : copyOf(context, mapping, cell, file.frames[fileCell].get(state)));
+  const frame = file.frames[fileCell].get(state);
+  installPte(context, mapping, cell, write && !mapping.object.shared ? copyOf(context, mapping, cell, frame) : frame);
   return mapping.ptes[cell]?.get(state);
 }
 

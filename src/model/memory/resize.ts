@@ -10,6 +10,7 @@ import { intOf } from "../objects.ts";
 import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, dropPage, isInaccessible, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
+import { release } from "./frames.ts";
 import { type FileState, type MappingState, SEAL } from "./state.ts";
 
 const KEEP_SIZE = 1n;
@@ -213,17 +214,21 @@ const unmapUser: StepCode = {
   },
 };
 
-/** Only whole pages lose their PTEs; pages of a hole that are covered in part stay mapped. */
+/** Only whole pages lose their PTEs; pages that are covered in part stay mapped. A new size takes private copies too (even_cows), a hole leaves them. */
 function unmapCell(context: Context, file: FileState, mapping: MappingState, fileCell: number): void {
   const { state } = context;
   if (resize(context).parts.has(fileCell)) return;
   const cell = mapping.cells.at(file.cells.start(fileCell) - mapping.object.filePage);
   if (cell < 0 || mapping.mapped[cell].get(state) === 0) return;
   invalidateHva(context, mapping, cell);
-  if ((mapping.ptes[cell]?.get(state) ?? 0) > 0 && (mapping.copies[cell]?.get(state) ?? 0) === 0) {
+  const copy = mapping.copies[cell]?.get(state) ?? 0;
+  if (copy !== 0 && resize(context).call === "fallocate") return;
+  mapping.copies[cell]?.set(state, 0);
+  if ((mapping.ptes[cell]?.get(state) ?? 0) > 0) {
     mapping.ptes[cell]?.set(state, 0);
     if (context.telling) context.say(`the host page table no longer maps ${pagesOf(file, fileCell)}`);
   }
+  release(context, copy);
 }
 
 /** Drops the pages one after the other. Where the operation holds no inode lock itself (v8), the tmpfs below takes its own for the whole loop. */
