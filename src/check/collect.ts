@@ -66,7 +66,10 @@ export class Collector implements Observer {
 
   edge(state: Int32Array, edge: Edge): void {
     const machine = this.#machine;
-    for (const event of machine.events) {
+    // `schedule()` may run other steps on the machine, so what this one left there is taken first.
+    const { lastCall: call, lastStep: step, lastWrites } = machine;
+    const events = machine.events.length > 0 ? machine.events.slice() : machine.events;
+    for (const event of events) {
       if (event.kind === "returned") {
         const seen = this.results[event.a];
         if (!seen.has(event.b)) seen.set(event.b, edge.schedule());
@@ -75,18 +78,18 @@ export class Collector implements Observer {
       } else {
         for (const invariant of this.#eventful) {
           const subject = invariant.event?.(machine, event, state);
-          if (subject !== undefined) this.#breach(invariant, subject, edge);
+          if (subject !== undefined) this.#breach(invariant, subject, call, step, edge);
         }
       }
     }
-    if ((machine.lastWrites & this.#watched) === 0) return;
+    if ((lastWrites & this.#watched) === 0) return;
     if (!this.#judged) this.#judge(this.#expanded, this.#before);
     this.#judged = true;
     this.#judge(state, this.#after);
     for (const key of this.#after) {
       if (this.#before.includes(key)) continue;
       const found = this.#stateful.find((row) => row.base === key - (key % SUBJECTS));
-      if (found) this.#breach(found.invariant, key % SUBJECTS, edge);
+      if (found) this.#breach(found.invariant, key % SUBJECTS, call, step, edge);
     }
   }
 
@@ -107,10 +110,9 @@ export class Collector implements Observer {
   }
 
   /** One entry per invariant, call and step: the first one found has a shortest schedule. */
-  #breach(invariant: Invariant, subject: number, edge: Edge): void {
-    const { lastCall, lastStep } = this.#machine;
-    const key = `${invariant.name} ${lastCall} ${lastStep}`;
-    if (!this.breaches.has(key)) this.breaches.set(key, { invariant, call: lastCall, step: lastStep, subject, schedule: edge.schedule() });
+  #breach(invariant: Invariant, subject: number, call: CallId, step: string, edge: Edge): void {
+    const key = `${invariant.name} ${call} ${step}`;
+    if (!this.breaches.has(key)) this.breaches.set(key, { invariant, call, step, subject, schedule: edge.schedule() });
   }
 
   #ask(question: Question, state: Int32Array, schedule: () => { actor: number; choice: number }[]): void {
@@ -126,6 +128,7 @@ export class Collector implements Observer {
   /** The calls at which actors stand for ever answer `blocks`. */
   #stuck(state: Int32Array, schedule: () => { actor: number; choice: number }[]): void {
     const machine = this.#machine;
+    if (machine.isHeldBack(state)) return;
     const calls: CallId[] = [];
     const blocks = machine.results.number({ kind: "blocks" });
     for (let actor = 0; actor < machine.actors; actor++) {

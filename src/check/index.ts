@@ -6,6 +6,7 @@ import { explore } from "../explore/search.ts";
 import { shorten } from "../explore/shorten.ts";
 import type { Budget, Exploration } from "../explore/system.ts";
 import { INVARIANTS, type Invariant, NO_DEADLOCK } from "../invariants/index.ts";
+import { TooManyValues } from "../model/intern.ts";
 import { Machine, type MachineOptions } from "../model/machine.ts";
 import { NotModelled } from "../model/objects.ts";
 import { resolveProfile } from "../model/profile/index.ts";
@@ -55,6 +56,7 @@ function answerTo(program: Program, error: unknown): Report {
     return unjudged(program, [{ code: "MEMFD5091", severity: "warning", site: program.calls[error.call].site, message: error.message }], error.message);
   }
   if (error instanceof NoAnswer) return unjudged(program, [{ code: "MEMFD3023", severity: "error", site: program.site, message: error.message }], error.message);
+  if (error instanceof TooManyValues) return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${error.message}` }], error.message);
   const message = error instanceof Error ? error.message : String(error);
   const kind = error instanceof ModelBug ? "" : `${error instanceof Error ? error.name : "error"}: `;
   return unjudged(program, [{ code: "MEMFD9001", severity: "error", site: program.site, message: `a bug of the model, not of this scenario: ${kind}${message}` }], "a bug of the model");

@@ -62,10 +62,12 @@ const noLostInvalidation: Invariant = {
   name: "no-lost-invalidation",
   reads: ["fault"],
   ghosts: { invalidationGhost: true },
-  event: (_machine, event) => (event.kind === "install-after-invalidate" ? event.a * 0x1000000 + (event.b % 0x1000000) : undefined),
+  event: (_machine, event) => (event.kind === "install-after-invalidate" ? event.a * 0x10000 + event.b : undefined),
   describe(machine, subject) {
-    const actor = machine.program.actors[Math.floor(subject / 0x1000000)].name;
-    const gfn = formatAddress(BigInt(subject % 0x1000000));
+    const index = Math.floor(subject / 0x10000);
+    const actor = machine.program.actors[index].name;
+    const vcpu = machine.objects.vcpus.find((candidate) => candidate.handle === machine.program.actors[index].handle);
+    const gfn = vcpu ? formatAddress(BigInt(machine.vms[vcpu.vm].cells.start(subject % 0x10000))) : "";
     return { subject: `${actor} gfn ${gfn}`, message: `the fault of ${actor} installs gfn ${gfn} although an invalidation of it began after the fault had looked it up` };
   },
 };

@@ -79,15 +79,11 @@ function targetName(scope: Scope, target: Primary): string | undefined {
   return full;
 }
 
-function expectation(scope: Scope, results: readonly Alternative[], spec: CallSpec | undefined): Expectation | undefined {
+function expectation(scope: Scope, results: readonly Alternative[]): Expectation | undefined {
   const any = [];
   for (const alternative of results) {
     const pattern = lowerPattern(scope, alternative.value);
     if (pattern === undefined) continue;
-    if (spec?.returns === "nothing" && pattern.kind === "value" && spec.subsystem !== "kvm") {
-      scope.report("MEMFD2030", alternative, `\`${spec.name}\` returns nothing; write \`ok\``);
-      continue;
-    }
     if (alternative.kernels === undefined || alternative.kernels.some((word) => word.text === scope.choice.name || word.text === "all")) any.push(pattern);
   }
   if (any.length === 0) return undefined;
@@ -135,7 +131,7 @@ export function lowerSimple(scope: Scope, statement: StmtOf<"simple">, actor: Ac
     scope.report("MEMFD5001", parts.call.name, `\`${spec.name}\` does not exist in \`${scope.choice.name}\`; ${listed(having)} ${having.length === 1 ? "has" : "have"} it`);
   }
   const operands = lowerArguments(scope, spec, parts.call);
-  const expect = parts.results === undefined ? undefined : expectation(scope, parts.results, spec);
+  const expect = parts.results === undefined ? undefined : expectation(scope, parts.results);
   if (operands === undefined) {
     bindAnyway(scope, parts, spec);
     return undefined;

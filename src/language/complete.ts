@@ -39,8 +39,10 @@ function placeAt(text: string, offset: number): Place | undefined {
     const c = before[i];
     if (c === '"') {
       const end = /^"(?:[^"\\\n]|\\.)*"?/.exec(before.slice(i, i + 4000));
-      i += (end?.[0].length ?? 1) - 1;
-      if (i >= before.length - 1 && !before.endsWith('"')) return undefined;
+      const literal = end?.[0] ?? '"';
+      i += literal.length - 1;
+      const closed = literal.length > 1 && literal.endsWith('"');
+      if (!closed && i >= before.length - 1) return undefined;
     } else if (c === "/" && before[i + 1] === "/") {
       const end = before.indexOf("\n", i);
       if (end < 0) return undefined;

@@ -40,8 +40,12 @@ function readPieces(line: string): Piece[] {
   return pieces;
 }
 
+/** Words behind which a minus is a sign, not a difference. */
+const BEFORE_SIGN = new Set(["or", "assert", "exists", "never", "forall"]);
+
 const isOperand = (piece: Piece | undefined): boolean =>
-  piece !== undefined && (piece.kind === "number" || piece.kind === "string" || piece.kind === "word" || piece.text === ")" || piece.text === "]");
+  piece !== undefined &&
+  (piece.kind === "number" || piece.kind === "string" || (piece.kind === "word" && !BEFORE_SIGN.has(piece.text)) || piece.text === ")" || piece.text === "]");
 
 const TIGHT = new Set(["|", "&", "<<", ">>", "^", "*", "/", "%"]);
 

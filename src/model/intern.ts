@@ -2,6 +2,15 @@
 
 import type { Result } from "../scenario/program.ts";
 
+/** Numbers of results and of values fit packed fields of this width. */
+export const RESULTS_MAX = 0xfff;
+export const VALUES_MAX = 0xfff;
+
+/** Thrown when a run meets more different results or sizes than the state has room for. */
+export class TooManyValues extends Error {
+  override name = "TooManyValues";
+}
+
 /** Interned 64-bit integers; 0 is always number 0. */
 export class Values {
   readonly #numbers = new Map<bigint, number>([[0n, 0]]);
@@ -11,6 +20,7 @@ export class Values {
     let number = this.#numbers.get(value);
     if (number === undefined) {
       number = this.#values.length;
+      if (number > VALUES_MAX) throw new TooManyValues(`more than ${VALUES_MAX} different sizes and positions`);
       this.#values.push(value);
       this.#numbers.set(value, number);
     }
@@ -32,6 +42,7 @@ export class Results {
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = this.#results.length;
+      if (number >= RESULTS_MAX) throw new TooManyValues(`more than ${RESULTS_MAX} different results`);
       this.#results.push(result);
       this.#numbers.set(key, number);
     }

@@ -3,8 +3,8 @@
 import { assert } from "../base/assert.ts";
 
 /**
- * What a step may read or write, the grain of footprints (see `step.ts`). Every region starts on a word of its own, so a test can watch which
- * regions a step really touches.
+ * What a step may read or write, the grain of footprints (see `step.ts`). No word holds two regions, so a test can watch which regions a step really
+ * touches.
  */
 export const REGIONS = [
   "thread", // control position and locals of one actor
@@ -49,8 +49,8 @@ export class Field {
 
 export class Layout {
   #words = 0;
-  #bits = 32;
-  #region: string | undefined;
+  /** The word of each region that still has room, and how many of its bits are taken. */
+  readonly #open = new Map<Region, { word: number; bits: number }>();
   /** Region of each word. */
   readonly regions: Region[] = [];
 
@@ -58,19 +58,19 @@ export class Layout {
     return this.#words;
   }
 
-  /** A field that holds 0 … max. `object` names what it belongs to; a new region or object begins a new word. */
-  field(region: Region, object: string, max: number): Field {
+  /** A field that holds 0 … max. */
+  field(region: Region, max: number): Field {
     const bits = Math.max(1, 32 - Math.clz32(max));
     assert(bits <= 30, `field of ${region} too wide: ${max}`);
-    const key = `${region}/${object}`;
-    if (this.#region !== key || this.#bits + bits > 32) {
-      this.#region = key;
-      this.#bits = 0;
+    let open = this.#open.get(region);
+    if (!open || open.bits + bits > 32) {
+      open = { word: this.#words, bits: 0 };
+      this.#open.set(region, open);
       this.regions.push(region);
       this.#words += 1;
     }
-    const field = new Field(this.#words - 1, this.#bits, bits === 32 ? -1 : (1 << bits) - 1);
-    this.#bits += bits;
+    const field = new Field(open.word, open.bits, (1 << bits) - 1);
+    open.bits += bits;
     return field;
   }
 }

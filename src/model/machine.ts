@@ -6,7 +6,7 @@ import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "..
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { addCuts } from "./cuts.ts";
 import { EVERYTHING, Footprints } from "./footprint.ts";
-import { Results, Values } from "./intern.ts";
+import { Results, RESULTS_MAX, Values } from "./intern.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
 import { type Field, Layout } from "./layout.ts";
 import { FOUND, type FileState, type FrameState, fileState, frameState, type MappingState, mappingState } from "./memory/state.ts";
@@ -53,6 +53,10 @@ export interface ModelEvent {
   readonly a: number;
   readonly b: number;
 }
+
+/** Bounds of packed fields; compiling or running past one is refused aloud. */
+const OPERATIONS_MAX = 63;
+const STEPS_MAX = 31;
 
 export interface MachineOptions {
   readonly cuts?: readonly { readonly space: string; readonly at: number }[];
@@ -123,21 +127,20 @@ export class Machine {
     const mapCells = this.objects.mappings.map((mapping) => cuts.cells(mapSpace(mapping.index)));
     const vmCells = this.objects.vms.map((vm) => cuts.cells(vmSpace(vm.index)));
     const frames = this.#frameCount(fileCells, mapCells) + (options.extraFrames ?? 0);
-    const thread = this.#threads(actors, frames);
-    this.threads = thread;
-    this.segment = this.layout.field("schedule", "phase", this.segments.length);
-    this.turn = this.layout.field("schedule", "phase", Math.max(1, ...this.segments.map((segment) => segment.sequence.length)));
-    this.atomicOwner = this.layout.field("schedule", "phase", actors);
-    this.marks = this.orders.marks.map(() => this.layout.field("schedule", "marks", 1));
-    this.handles = program.handles.map((handle) => this.layout.field("handle", handle.name, 255));
-    this.answers = new Map([...answersRead(program)].map((call) => [call, this.layout.field("result", `call ${call}`, 0xffff)]));
+    this.threads = this.#threads(actors, frames, Math.max(64, ...[...fileCells, ...mapCells, ...vmCells].map((cells) => cells.count)));
+    this.segment = this.layout.field("schedule", this.segments.length);
+    this.turn = this.layout.field("schedule", Math.max(1, ...this.segments.map((segment) => segment.sequence.length)));
+    this.atomicOwner = this.layout.field("schedule", actors);
+    this.marks = this.orders.marks.map(() => this.layout.field("schedule", 1));
+    this.handles = program.handles.map(() => this.layout.field("handle", 255));
+    this.answers = new Map([...answersRead(program)].map((call) => [call, this.layout.field("result", RESULTS_MAX)]));
     this.files = this.objects.files.map((file, index) => fileState(this.layout, file, fileCells[index], frames, actors));
     this.mappings = this.objects.mappings.map((mapping, index) => mappingState(this.layout, mapping, mapCells[index], frames));
     this.vms = this.objects.vms.map((vm, index) => vmState(this.layout, vm, vmCells[index], this.objects.slots, frames, actors, this.objects.vcpus.length));
     const touched = touchedPages(program, this.objects);
     this.vcpus = this.objects.vcpus.map((vcpu) => vcpuState(this.layout, vcpu, vmCells[vcpu.vm], touched[vcpu.index], frames));
-    this.frames = Array.from({ length: frames + 1 }, (_, frame) => (frame === 0 ? { content: [], tainted: this.segment } : frameState(this.layout, frame, this.bytes.count)));
-    this.drivers = this.objects.drivers.map((driver) => this.layout.field("driver", driver.name, frames));
+    this.frames = Array.from({ length: frames + 1 }, (_, frame) => (frame === 0 ? { content: [], tainted: this.segment } : frameState(this.layout, this.bytes.count)));
+    this.drivers = this.objects.drivers.map(() => this.layout.field("driver", frames));
     this.operations = compileOperations(profile);
     this.plans = plansOf(this);
     this.#runner = new Runner(this, new Context(this));
@@ -169,6 +172,14 @@ export class Machine {
 
   finished(state: Int32Array): boolean {
     return this.segment.get(state) >= this.segments.length;
+  }
+
+  /** Nobody can step, and only because an `order` or an `atomic` block holds somebody back: a schedule that the scenario rules out, no deadlock. */
+  isHeldBack(state: Int32Array): boolean {
+    const free = Int32Array.from(state);
+    for (const mark of this.marks) mark.set(free, 1);
+    this.atomicOwner.set(free, 0);
+    return this.program.actors.some((_, actor) => this.step(Int32Array.from(free), actor, 0) > 0);
   }
 
   alone(state: Int32Array, actor: number): boolean {
@@ -225,14 +236,14 @@ export class Machine {
     return count;
   }
 
-  #threads(actors: number, frames: number): ThreadState[] {
-    const cells = 4095;
+  #threads(actors: number, frames: number, cells: number): ThreadState[] {
     return Array.from({ length: actors }, (_, index) => {
-      const own = (max: number): Field => this.layout.field("thread", `actor ${index}`, max);
-      const fault = (max: number): Field => this.layout.field("fault", `actor ${index}`, max);
+      const own = (max: number): Field => this.layout.field("thread", max);
+      const fault = (max: number): Field => this.layout.field("fault", max);
+      const longest = Math.max(1, ...this.segments.map((segment) => segment.threads[index]?.length ?? 0));
       return {
-        index, at: own(0xffff), operation: own(63), step: own(31), cursor: own(cells), frame: own(frames), slot: own(this.objects.slots.length), answer: own(0xfff), begun: own(15),
-        inFault: fault(1), stale: fault(1), decided: fault(1), hit: fault(1),
+        index, at: own(longest), operation: own(OPERATIONS_MAX), step: own(STEPS_MAX), cursor: own(cells), frame: own(frames), slot: own(this.objects.slots.length), answer: own(RESULTS_MAX),
+        begun: own(15), inFault: fault(1), stale: fault(1), decided: fault(1), hit: fault(1),
       };
     });
   }

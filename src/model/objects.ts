@@ -86,6 +86,8 @@ export interface Objects {
 }
 
 export const KVM_MEM_READONLY = 2;
+/** A vCPU is a bit of the SRCU readers' word. */
+const MAX_VCPUS = 29;
 export const KVM_MEM_PRIVATE = 4;
 export const MAP_PRIVATE = 2n;
 export const MAP_TYPE = 0xfn;
@@ -137,6 +139,7 @@ function findObject(program: Program, objects: Objects, call: Call, id: CallId):
     case "KVM_CREATE_VCPU": {
       const vm = objectOfOperand(program, objects.vmOf, call.operands[0]);
       if (vm === undefined || call.binds === undefined) break;
+      if (objects.vcpus.length === MAX_VCPUS) throw new NotModelled(id, `more than ${MAX_VCPUS} vCPUs are not modelled`);
       objects.vcpuOf.set(id, objects.vcpus.length);
       objects.vcpus.push({ index: objects.vcpus.length, call: id, name, vm, handle: call.binds });
       break;

@@ -22,6 +22,8 @@ export interface Comparison {
   readonly differences: readonly Difference[];
   /** Programs that the model gives no single answer for. */
   readonly problems: readonly { readonly program: Program; readonly problem: string }[];
+  /** Programs whose choices of free frames were not all explored. */
+  readonly limited: number;
   /** How often each row of the table explained a difference. */
   readonly explained: ReadonlyMap<string, number>;
   /** Equal answers by call and answer, to see that a generator reaches what it is meant to. */
@@ -52,6 +54,7 @@ export function compare(file: string, text: string, options: Options = {}): Comp
 class Counter implements Comparison {
   compared = 0;
   programs = 0;
+  limited = 0;
   readonly differences: Difference[] = [];
   readonly problems: { program: Program; problem: string }[] = [];
   readonly explained = new Map<string, number>();
@@ -60,6 +63,7 @@ class Counter implements Comparison {
   add(program: Program, run: ModelRun, machine: readonly (string | undefined)[], explain: Explain | undefined): void {
     this.programs += 1;
     if (run.problem !== undefined) this.problems.push({ program, problem: run.problem });
+    if (run.limit !== undefined) this.limited += 1;
     for (let call = 0; call < program.calls.length; call++) {
       const difference = { program, call, model: run.answers[call] ?? "", machine: machine[call] ?? "no answer" };
       if (difference.model !== difference.machine) {

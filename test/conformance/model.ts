@@ -47,18 +47,23 @@ export interface ModelRun {
   readonly answers: readonly string[];
   /** Why the model has no single answer: not modelled, a limit, several results, or a violation that a correct kernel cannot show. */
   readonly problem: string | undefined;
+  /** Every call has its answer, but not every choice of free frames was explored (model.md, rule 6). */
+  readonly limit: string | undefined;
 }
 
 export function runModel(program: Program): ModelRun {
   const report = check(program, { now: () => performance.now() });
   const answers = report.calls.map(({ results }) => results.map(({ result }) => resultText(result)).join(" | "));
-  return { report, answers, problem: problemOf(report) };
+  const limit = report.exploration.complete || !answers.every((answer) => answer !== "") ? undefined : report.exploration.limit;
+  return { report, answers, problem: problemOf(report, limit), limit };
 }
 
-function problemOf(report: Report): string | undefined {
-  if (!report.exploration.complete) return `incomplete: ${report.exploration.limit}; ${report.remarks.map((remark) => remark.message).join("; ")}`;
+function problemOf(report: Report, limit: string | undefined): string | undefined {
+  if (!report.exploration.complete && limit === undefined) return `incomplete: ${report.exploration.limit}; ${report.remarks.map((remark) => remark.message).join("; ")}`;
   const several = report.calls.findIndex((call) => call.results.length !== 1);
   if (several >= 0) return `call ${several} has ${report.calls[several].results.length} results`;
-  const [violation] = report.violations;
-  return violation && !violation.expected ? `${violation.invariant} is violated: ${violation.message}` : undefined;
+  const violation = report.violations.find((each) => !each.expected);
+  if (violation) return `${violation.invariant} is violated: ${violation.message}`;
+  const broken = report.remarks.find((remark) => remark.severity === "error");
+  return broken && `${broken.code} ${broken.message}`;
 }

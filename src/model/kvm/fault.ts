@@ -273,7 +273,7 @@ const map: StepCode = {
       if (context.telling) context.say(`an invalidation of ${gfnText(context)} is in progress: try again`);
       return context.jump(after);
     }
-    if (thread.hit.get(state) === 1) machine.emit("install-after-invalidate", thread.index, accessOf(context).gfn);
+    if (thread.hit.get(state) === 1) machine.emit("install-after-invalidate", thread.index, cell);
     const kind = ordinary ? SHARED : PRIVATE;
     vm.ept[kind][cell]?.set(state, thread.frame.get(state));
     if (context.telling) context.say(`the EPT maps ${gfnText(context)} to frame ${thread.frame.get(state)}`);

@@ -3,7 +3,7 @@
 
 import { formatAddress } from "../../base/units.ts";
 import type { SlotConfig } from "../objects.ts";
-import type { Resize } from "../memory/resize.ts";
+import { PUNCH_HOLE, type Resize } from "../memory/resize.ts";
 import type { MappingState } from "../memory/state.ts";
 import { type Context, NEXT, type StepCode } from "../step.ts";
 import { KINDS, SHARED, type VmState } from "./state.ts";
@@ -127,6 +127,12 @@ function intendedRange(context: Context, config: SlotConfig): GfnRange | undefin
   return from < to ? { from, to } : undefined;
 }
 
+/** A page that is added to the file makes shared mappings of its gfn wrong, and private ones not. */
+function allocates(context: Context): boolean {
+  const { call, mode } = context.plan.data as Resize;
+  return call === "fallocate" && !(mode & PUNCH_HOLE);
+}
+
 /** The file's notifier list: every slot bound to it. */
 function eachBinding(context: Context, visit: (vm: VmState, range: GfnRange | undefined, config: SlotConfig) => void): void {
   const { machine, state } = context;
@@ -136,7 +142,7 @@ function eachBinding(context: Context, visit: (vm: VmState, range: GfnRange | un
       const config = machine.objects.slots[slot.bound.get(state) - 1];
       if (!config || config.file !== context.plan.file) continue;
       const intended = intendedRange(context, config);
-      if (intended) markHits(context, vm, intended);
+      if (intended) markHits(context, vm, intended, allocates(context) ? SHARED : undefined);
       const range = handlerRange(context, config);
       told = true;
       if (!range) context.say(`the handler of slot ${config.id} returns at once: ${rangeText(context)} lies outside the slot`);

@@ -51,30 +51,29 @@ export interface VcpuState {
 const IN_PROGRESS_MAX = 15;
 
 export function vmState(layout: Layout, object: VmObject, cells: Cells, configs: readonly SlotConfig[], frames: number, actors: number, vcpus: number): VmState {
-  const name = `vm ${object.index}`;
   const slotIds = [...new Set(configs.filter((config) => config.vm === object.index).map((config) => config.id))];
-  const slotsLock = layout.field("slot", name, actors);
-  const readers = layout.field("slot", name, 2 ** Math.max(1, vcpus) - 1);
+  const slotsLock = layout.field("slot", actors);
+  const readers = layout.field("slot", 2 ** Math.max(1, vcpus) - 1);
   const slots = slotIds.map((id) => ({
-    id, config: layout.field("slot", name, configs.length), invalid: layout.field("slot", name, 1), bound: layout.field("slot", name, configs.length),
+    id, config: layout.field("slot", configs.length), invalid: layout.field("slot", 1), bound: layout.field("slot", configs.length),
   }));
-  const inProgress = layout.field("notifier", name, IN_PROGRESS_MAX);
+  const inProgress = layout.field("notifier", IN_PROGRESS_MAX);
   const bounds = Math.max(1, cells.bounds.length);
   return {
-    object, cells, slotsLock, slots, slotIds, readers, inProgress, rangeStart: layout.field("notifier", name, bounds), rangeEnd: layout.field("notifier", name, bounds),
-    converted: Array.from({ length: cells.count }, () => layout.field("kind", name, 1)),
-    ept: leaves(layout, "ept", name, cells, frames),
+    object, cells, slotsLock, slots, slotIds, readers, inProgress, rangeStart: layout.field("notifier", bounds), rangeEnd: layout.field("notifier", bounds),
+    converted: Array.from({ length: cells.count }, () => layout.field("kind", 1)),
+    ept: leaves(layout, "ept", cells, frames),
   };
 }
 
 export function vcpuState(layout: Layout, object: VcpuObject, cells: Cells, touched: ReadonlySet<number>, frames: number): VcpuState {
-  return { object, tlb: leaves(layout, "tlb", `vcpu ${object.index}`, cells, frames, touched) };
+  return { object, tlb: leaves(layout, "tlb", cells, frames, touched) };
 }
 
-function leaves(layout: Layout, region: "ept" | "tlb", name: string, cells: Cells, frames: number, touched?: ReadonlySet<number>): (Field | undefined)[][] {
+function leaves(layout: Layout, region: "ept" | "tlb", cells: Cells, frames: number, touched?: ReadonlySet<number>): (Field | undefined)[][] {
   return KINDS.map(() =>
     Array.from({ length: cells.count }, (_, cell) =>
-      cells.single(cell) && (!touched || touched.has(cells.start(cell))) ? layout.field(region, name, frames) : undefined,
+      cells.single(cell) && (!touched || touched.has(cells.start(cell))) ? layout.field(region, frames) : undefined,
     ),
   );
 }

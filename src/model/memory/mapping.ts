@@ -18,6 +18,8 @@ const PROT_WRITE = 2;
 /** MAP_FIXED, MAP_POPULATE, MAP_HUGETLB and the like change what mmap does; MAP_NORESERVE and MAP_STACK do not. */
 const MAP_PLAIN = MAP_TYPE | MAP_ANONYMOUS | 0x4000n | 0x20000n;
 const TASK_SIZE = 1n << 47n;
+/** The default of vm.mmap_min_addr. */
+const MMAP_MIN_ADDR = 0x10000n;
 
 export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
   const [length, prot, flags, offset] = [asU64(intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3), asU64(intOf(call, id, 5))];
@@ -78,13 +80,16 @@ export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
   const length = asU64(intOf(call, id, 1));
   const index = objectOfOperand(machine.program, machine.objects.mappingOf, target);
   if (target?.kind === "handle" && index === undefined && !isMapping(machine, target.handle)) throw new NotModelled(id, "munmap of a name that no mmap binds is not modelled");
-  const from = target?.kind === "handle" ? target.offset : 0n;
+  const from = target?.kind === "handle" ? target.offset : asU64(intOf(call, id, 0));
+  if (target?.kind === "int" && from >= MMAP_MIN_ADDR && from < TASK_SIZE && isPageAligned(from)) throw new NotModelled(id, "munmap of an address that no mmap of this scenario answers is not modelled");
   const cells = index === undefined || !isPageAligned(from) || length === 0n || length > TASK_SIZE ? [] : mappedCells(machine.mappings[index], from, length);
   return plan(id, call, {
     operations: ["munmap"], success: ZERO, cells, data: index, reads: ["handle"],
     decode(context) {
-      if (!isPageAligned(from) || length === 0n || length > TASK_SIZE || !bound(machine, context.state, target)) return "EINVAL";
-      return undefined;
+      if (!isPageAligned(from) || length === 0n || length > TASK_SIZE || from > TASK_SIZE) return "EINVAL";
+      if (target?.kind === "handle" && !bound(machine, context.state, target)) return "EINVAL";
+      // Nothing is mapped below vm.mmap_min_addr, and unmapping nothing succeeds.
+      return index === undefined ? ZERO : undefined;
     },
   });
 }

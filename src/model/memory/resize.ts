@@ -11,6 +11,7 @@ import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, dropPage, isInaccessible, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
 import { release } from "./frames.ts";
+import type { Field } from "../layout.ts";
 import { type FileState, type MappingState, SEAL } from "./state.ts";
 
 const KEEP_SIZE = 1n;
@@ -107,11 +108,16 @@ function rangeCells(file: FileState, data: Resize, punch: boolean): number[] {
   return cells;
 }
 
-/** inode_lock. */
+/** inode_lock of the inode that the descriptor leads to: v8's shim has a lock of its own, beside that of the tmpfs file below it. */
+function inodeLock(context: Context): Field {
+  const { lock, shim, shimLock } = fileOf(context);
+  return shim.get(context.state) === 1 ? shimLock : lock;
+}
+
 const lockInode: StepCode = {
   reads: ["file"], writes: ["file"],
   run(context) {
-    const { lock } = fileOf(context);
+    const lock = inodeLock(context);
     if (lock.get(context.state) !== 0) return BLOCKED;
     lock.set(context.state, me(context));
     if (context.telling) context.say("inode_lock taken");
@@ -129,7 +135,7 @@ const unlockInode: StepCode = {
 };
 
 export function unlock(context: Context): void {
-  const { lock } = fileOf(context);
+  const lock = inodeLock(context);
   if (lock.get(context.state) === me(context)) lock.set(context.state, 0);
 }
 
@@ -151,11 +157,11 @@ const checkAlignment: StepCode = {
 
 /** A private file gets its size once (v4 01/12 shmem_setattr, v8 1/8 inaccessible_setattr). */
 const checkSizeOnce: StepCode = {
-  reads: ["file"], writes: [],
+  reads: ["file"], writes: ["file"],
   run(context) {
     const { machine, state } = context;
-    if (sizeOf(machine, state, fileOf(context)) !== 0n) return context.fail("EPERM");
-    if (!isPageAligned(resize(context).end)) return context.fail("EINVAL");
+    if (sizeOf(machine, state, fileOf(context)) !== 0n) return failUnlocked(context, "EPERM");
+    if (!isPageAligned(resize(context).end)) return failUnlocked(context, "EINVAL");
     if (context.telling) context.say("the size is still 0 and the new one is page aligned");
     return NEXT;
   },
@@ -233,7 +239,7 @@ function unmapCell(context: Context, file: FileState, mapping: MappingState, fil
 
 /** Drops the pages one after the other. Where the operation holds no inode lock itself (v8), the tmpfs below takes its own for the whole loop. */
 const truncate: StepCode = {
-  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"], writes: ["file", "page", "content"],
+  reads: ["file", "page", "content", "slot", "ept", "tlb", "pte", "driver", "thread"], writes: ["file", "page", "content", "pte", "ept", "tlb", "fault"],
   run(context) {
     const { state, plan: { cells } } = context;
     const file = fileOf(context);
@@ -243,12 +249,25 @@ const truncate: StepCode = {
     const folio = file.folios[context.cell].get(state);
     if (folio !== 0 && folio !== me(context)) return BLOCKED;
     if (part) zeroPart(context, file, context.cell, part.from, part.to);
-    else dropPage(context, file, context.cell);
+    else {
+      unmapAgain(context, file);
+      dropPage(context, file, context.cell);
+    }
     return leaveInnerLock(context, context.each());
   },
 };
 
-const hasOuterLock = (context: Context): boolean => context.operation.labels.has("lock_inode");
+/** truncate_cleanup_folio: a fault that passed wait_hole before the hole was announced has mapped the page once more. Private copies stay. */
+function unmapAgain(context: Context, file: FileState): void {
+  const { machine, state } = context;
+  for (const mapping of machine.mappings) {
+    const cell = mapping.object.file === file.object.index ? mapping.cells.at(file.cells.start(context.cell) - mapping.object.filePage) : -1;
+    const frame = cell < 0 ? 0 : (mapping.ptes[cell]?.get(state) ?? 0);
+    if (frame !== 0 && mapping.copies[cell]?.get(state) !== frame) unmapCell(context, file, mapping, context.cell);
+  }
+}
+
+const hasOuterLock = (context: Context): boolean => context.operation.labels.has("lock_inode") && fileOf(context).shim.get(context.state) === 0;
 
 function enterInnerLock(context: Context): boolean {
   const { lock } = fileOf(context);
@@ -260,7 +279,8 @@ function enterInnerLock(context: Context): boolean {
 }
 
 function leaveInnerLock(context: Context, code: number): number {
-  if (!hasOuterLock(context) && code !== AGAIN) unlock(context);
+  const { lock } = fileOf(context);
+  if (!hasOuterLock(context) && code !== AGAIN && lock.get(context.state) === me(context)) lock.set(context.state, 0);
   return code;
 }
 

@@ -2,11 +2,10 @@
 
 import type { Cells } from "../cells.ts";
 import { fileSpace, mapSpace } from "../cells.ts";
+import { VALUES_MAX } from "../intern.ts";
 import type { Field, Layout } from "../layout.ts";
 import type { FileObject, MappingObject } from "../objects.ts";
 
-/** Numbers of interned 64-bit values fit this. */
-const VALUE_MAX = 0xfff;
 
 export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, INACCESSIBLE: 32 } as const;
 
@@ -26,6 +25,8 @@ export interface FileState {
   readonly shim: Field;
   /** inode rwsem: 0 or 1 + actor. */
   readonly lock: Field;
+  /** The rwsem of v8's shim inode. */
+  readonly shimLock: Field;
   /** inode->i_private of a punch in progress: 1 + the actor that announced it. */
   readonly hole: Field;
   /** i_mmap_writable denied (F_SEAL_WRITE). */
@@ -64,12 +65,11 @@ export const LEFT = 512;
 const CONTENT_MAX = LEFT | 255;
 
 export function fileState(layout: Layout, object: FileObject, cells: Cells, frames: number, actors: number): FileState {
-  const name = `file ${object.index}`;
-  const file = (max: number): Field => layout.field("file", name, max);
-  const page = (max: number): Field => layout.field("page", name, max);
+  const file = (max: number): Field => layout.field("file", max);
+  const page = (max: number): Field => layout.field("page", max);
   const each = Array.from({ length: cells.count }, (_, cell) => cell);
   return {
-    object, cells, installed: file(1), size: file(VALUE_MAX), position: file(VALUE_MAX), seals: file(63), shim: file(1), lock: file(actors), hole: file(actors), denied: file(1),
+    object, cells, installed: file(1), size: file(VALUES_MAX), position: file(VALUES_MAX), seals: file(63), shim: file(1), lock: file(actors), shimLock: file(actors), hole: file(actors), denied: file(1),
     frames: each.map((cell) => page(cells.single(cell) ? frames : 1)),
     uptodate: each.map(() => page(1)),
     folios: each.map(() => page(actors)),
@@ -77,18 +77,16 @@ export function fileState(layout: Layout, object: FileObject, cells: Cells, fram
 }
 
 export function mappingState(layout: Layout, object: MappingObject, cells: Cells, frames: number): MappingState {
-  const name = `map ${object.index}`;
   const each = Array.from({ length: cells.count }, (_, cell) => cell);
-  const single = (region: "pte" | "page") => (cell: number): Field | undefined => (cells.single(cell) ? layout.field(region, name, frames) : undefined);
+  const single = (region: "pte" | "page") => (cell: number): Field | undefined => (cells.single(cell) ? layout.field(region, frames) : undefined);
   return {
-    object, cells, mayWrite: layout.field("pte", name, 1), mapped: each.map(() => layout.field("pte", name, 1)), ptes: each.map(single("pte")),
+    object, cells, mayWrite: layout.field("pte", 1), mapped: each.map(() => layout.field("pte", 1)), ptes: each.map(single("pte")),
     copies: object.shared ? each.map(() => undefined) : each.map(single("page")),
   };
 }
 
-export function frameState(layout: Layout, frame: number, ranges: number): FrameState {
-  const name = `frame ${frame}`;
-  return { content: Array.from({ length: ranges }, () => layout.field("content", name, CONTENT_MAX)), tainted: layout.field("content", name, 1) };
+export function frameState(layout: Layout, ranges: number): FrameState {
+  return { content: Array.from({ length: ranges }, () => layout.field("content", CONTENT_MAX)), tainted: layout.field("content", 1) };
 }
 
 /** The file cell behind a mapping's cell. */

@@ -31,7 +31,7 @@ export const V4: Profile = {
   operations: {
     ...PLAIN,
     memfd_create: ["check_flags", "check_name", "new_file", "set_marker", "install_fd"],
-    ftruncate: ["check_size_once", "set_size"],
+    ftruncate: ["lock_inode", "check_size_once", "set_size", "unlock_inode"],
     "ftruncate.plain": ["check_args", "lock_inode", "check_seals", "set_size", "unmap_user", UNDO_RANGE, "unlock_inode"],
     "fallocate.punch_hole": PUNCH,
     "fallocate.punch_hole.plain": PUNCH,

@@ -25,7 +25,7 @@ export const V8: Profile = {
   operations: {
     ...PLAIN,
     memfd_create: ["check_flags", "check_name", "new_file", "wrap", "install_fd"],
-    ftruncate: ["check_size_once", "set_size"],
+    ftruncate: ["lock_inode", "check_size_once", "set_size", "unlock_inode"],
     "fallocate.punch_hole": ["check_alignment", "truncate", "invalidate"],
     "fallocate.allocate": ["check_args", "allocate", "invalidate"],
     fault: ["snapshot", "find_slot", "check_kind", "get_page", "gup", "map", "put_page"],

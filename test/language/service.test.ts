@@ -1,0 +1,97 @@
+// Hover and completion, at places marked in a text; formatting by example.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { completeAt } from "../../src/language/complete.ts";
+import { format } from "../../src/language/format.ts";
+import { describeAt } from "../../src/language/hover.ts";
+import { read, SAMPLE } from "./support.ts";
+
+/** Labels that are offered at `|`. */
+const offered = (text: string): string[] => {
+  const at = text.indexOf("|");
+  return completeAt(read(text.slice(0, at) + text.slice(at + 1)), at).map((one) => one.label);
+};
+const inScenario = (line: string): string => `kernel mine extends v8 { notifier_units = pages }\nsetup made { close(1) }\nscenario "s" {\n  kernel v8\n  fd = memfd_create("x", 0) @made\n  vm = KVM_CREATE_VM(0)\n  vcpu0 = KVM_CREATE_VCPU(vm, 0)\n  ${line}\n}\n`;
+
+const table: [place: string, line: string, first: string | undefined, has: string[], hasNot: string[]][] = [
+  ["statement", "|", undefined, ["parallel", "use", "vcpu0", "vmm", "fallocate"], ["MFD_CLOEXEC", "no-stale-mapping"]],
+  ["half a word", "fall|", undefined, ["fallocate"], []],
+  ["flags of this kernel first", 'x = memfd_create("y", |', "MFD_CLOEXEC", ["MFD_INACCESSIBLE", "fd"], ["MFD_NOEXEC_SEAL"]],
+  ["a file first", "ftruncate(|", "fd", ["vm"], ["parallel"]],
+  ["a named argument", "KVM_SET_USER_MEMORY_REGION(vm, slot=0, |", undefined, ["memory_size", "private_fd"], ["slot"]],
+  ["flags by name", "KVM_SET_USER_MEMORY_REGION(vm, flags=|", undefined, ["KVM_MEM_PRIVATE"], []],
+  ["kernel", "kernel |", undefined, ["v4", "v8", "mine", "mainline"], ["fd"]],
+  ["kernel of a result", "close(fd) = 0 on |", undefined, ["v8", "mine"], ["fd"]],
+  ["invariant", "check |", undefined, ["no-stale-mapping"], ["fd"]],
+  ["invariant of expect", "expect violation |", undefined, ["no-stale-mapping"], ["fd"]],
+  ["expect", "expect |", "violation", ["safe"], ["fd"]],
+  ["setup", "use |", "made", [], ["fd"]],
+  ["label", "order |", "made", ["truncate"], ["fd"]],
+  ["condition", "assert |", undefined, ["allocated", "fd"], ["parallel"]],
+  ["label of result", "assert result(|", "made", [], ["fd"]],
+  ["result", "close(fd) = |", "0", ["-EINVAL", "ok", "?"], ["fd"]],
+  ["binding", "y = |", undefined, ["memfd_create"], ["parallel"]],
+  ["behind an actor", "vcpu0: |", undefined, ["load"], []],
+];
+for (const [place, line, first, has, hasNot] of table) {
+  test(`completion: ${place}`, () => {
+    const labels = offered(inScenario(line));
+    if (first !== undefined) assert.equal(labels[0], first);
+    for (const label of has) assert.ok(labels.includes(label), `${label} in ${labels.slice(0, 30).join(" ")}`);
+    for (const label of hasNot) assert.ok(!labels.includes(label), `${label} has no place here`);
+    assert.equal(new Set(labels).size, labels.length);
+  });
+}
+
+test("completion: operations and steps of a variant, nothing in strings and comments", () => {
+  assert.ok(offered("kernel x extends v8 { | }").includes("fallocate.punch_hole"));
+  assert.ok(offered("kernel x extends v8 { fallocate.punch_hole = truncate, | }").includes("invalidate_begin"));
+  assert.ok(offered("kernel x extends v8 { fallocate.punch_hole without | }").includes("truncate"));
+  assert.deepEqual(offered("kernel v8\n// |"), []);
+  assert.deepEqual(offered('kernel v8\nx = memfd_create("|'), []);
+});
+
+/** Text of the hover over the first `needle` behind `behind`. */
+const hover = (text: string, needle: string, into = 0): { word: string; markdown: string } | undefined => {
+  const found = describeAt(read(text), text.indexOf(needle) + into);
+  return found === undefined ? undefined : { word: text.slice(found.span.from, found.span.to), markdown: found.markdown };
+};
+
+test("hover", () => {
+  const call = hover(SAMPLE, "fallocate(ram, 0", 3);
+  assert.equal(call?.word, "fallocate");
+  assert.match(call?.markdown ?? "", /int fallocate\(.*\n```/);
+  assert.match(call?.markdown ?? "", /`EBADF`|`EINVAL`/);
+  assert.match(hover(SAMPLE, "MFD_INACCESSIBLE")?.markdown ?? "", /0x8/);
+  assert.match(hover(SAMPLE, "v8-reordered extends")?.markdown ?? "", /`v8-pages` with/);
+  assert.equal(hover(SAMPLE, "v8-pages {")?.word, "v8-pages");
+  assert.match(hover(SAMPLE, "v8\n")?.markdown ?? "", /kernel v8/);
+  assert.match(hover(SAMPLE, "invalidate_begin")?.markdown ?? "", /atomic step/);
+  assert.match(hover(SAMPLE, "no-stale-mapping")?.markdown ?? "", /page table entry/);
+  assert.match(hover(SAMPLE, "allocated(ram")?.markdown ?? "", /page at the offset/);
+  assert.match(hover(SAMPLE, "use one-private-page", 6)?.markdown ?? "", /memfd_create/);
+  assert.match(hover(SAMPLE, "16K")?.markdown ?? "", /16384/);
+  assert.match(hover("kernel 6.18\nx = memfd_create(\"a\", MFD_INACCESSIBLE)", "MFD_INACC")?.markdown ?? "", /not in `6.18`/);
+  assert.equal(hover(SAMPLE, "// Does"), undefined);
+});
+
+test("hover: a step behind the dot of a label", () => {
+  const text = "kernel v8\nclose(1) @hole\nexpect violation no-stale-mapping at hole.truncate";
+  assert.equal(hover(text, "hole.truncate", 8)?.word, "truncate");
+  assert.equal(hover(text, "hole.truncate", 1)?.word, "hole");
+});
+
+test("formatting by example", () => {
+  const rows: [string, string][] = [
+    ["kernel   v8\nclose( 1 )=0   @a", "kernel v8\nclose(1) = 0 @a\n"],
+    ["setup a{\nparallel{\nvmm{ close(1) }\n// note\n\n}\n}", "setup a {\n  parallel {\n    vmm { close(1) }\n    // note\n\n  }\n}\n"],
+    ["f(a,\nb=1 ,c)", "f(a,\n  b=1, c)\n"],
+    ["x = f(-1,~0,!a,A|B,A | B)", "x = f(-1, ~0, !a, A|B, A | B)\n"],
+    ["f()=exit KVM_EXIT_X{ gpa = 1,size=2 }", "f() = exit KVM_EXIT_X {gpa=1, size=2}\n"],
+    ["vcpu[ 2 ]:load( 0 )", "vcpu[2]: load(0)\n"],
+    ["kernel v8\nbroken   line  here\n  close(1)", "kernel v8\nbroken   line  here\nclose(1)\n"],
+    ["close(1)\r\n  close(2)\r\n", "close(1)\r\nclose(2)\r\n"],
+  ];
+  for (const [before, after] of rows) assert.equal(format(before), after);
+});

@@ -1,0 +1,37 @@
+// `memfd trace` of every file under scenarios/, word for word. `node test/scenarios/goldens.test.ts --bless` writes them anew; the difference is then read.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { it } from "node:test";
+import { memfd, pathOf, ROOT, SCENARIO_FILES } from "./engine.ts";
+
+const GOLDENS = join(ROOT, "test", "scenarios", "goldens");
+const BLESS = process.argv.includes("--bless");
+
+const goldenOf = (file: string): string => join(GOLDENS, file.replace(/\.memfd$/, ".txt"));
+
+for (const file of SCENARIO_FILES) {
+  it(`memfd trace scenarios/${file}`, () => {
+    const { status, out, error } = memfd("trace", pathOf(file));
+    assert.deepEqual({ status, error }, { status: 0, error: "" });
+    const golden = goldenOf(file);
+    if (BLESS) {
+      mkdirSync(dirname(golden), { recursive: true });
+      writeFileSync(golden, out);
+    }
+    assert.ok(existsSync(golden), `${golden} is missing; write it with --bless`);
+    assert.equal(out, readFileSync(golden, "utf8"));
+    const wide = out.split("\n").filter((line) => line.length > 80);
+    assert.deepEqual(wide, []);
+  });
+}
+
+it("every golden has its scenario file", () => {
+  const wanted = new Set(SCENARIO_FILES.map(goldenOf));
+  const left = readdirSync(GOLDENS, { recursive: true })
+    .map((name) => join(GOLDENS, String(name)))
+    .filter((path) => path.endsWith(".txt") && !wanted.has(path));
+  if (BLESS) for (const path of left) rmSync(path);
+  else assert.deepEqual(left, []);
+});
