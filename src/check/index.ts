@@ -57,6 +57,10 @@ function answerTo(program: Program, error: unknown): Report {
   }
   if (error instanceof NoAnswer) return unjudged(program, [{ code: "MEMFD3023", severity: "error", site: program.site, message: error.message }], error.message);
   if (error instanceof TooManyValues) return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${error.message}` }], error.message);
+  if (error instanceof CutNeeded || error instanceof MoreFramesNeeded) {
+    const text = `memory would have to be cut more than ${MAX_COMPILES} times (${error.message || error.name})`;
+    return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${text}` }], text);
+  }
   const message = error instanceof Error ? error.message : String(error);
   const kind = error instanceof ModelBug ? "" : `${error instanceof Error ? error.name : "error"}: `;
   return unjudged(program, [{ code: "MEMFD9001", severity: "error", site: program.site, message: `a bug of the model, not of this scenario: ${kind}${message}` }], "a bug of the model");

@@ -4,26 +4,59 @@ import { asS64 } from "../base/units.ts";
 import type { CallSpec, Param } from "../scenario/catalogue/index.ts";
 import type { HandleKind, Operand } from "../scenario/program.ts";
 import type { Argument, Node, Primary, Range } from "./ast.ts";
-import { type Folded, fold, meaning } from "./fold.ts";
+import { type Folded, fold } from "./fold.ts";
 import { didYouMean } from "./near.ts";
 import { parseString } from "./numbers.ts";
 import type { Scope } from "./scope.ts";
 
 /** Kinds of handle that a parameter takes beside integers. */
 const TAKES: Record<Param["type"], readonly HandleKind[]> = {
-  fd: ["fd", "vm", "vcpu"], vm: ["vm"], vcpu: ["vcpu"], kvm: ["vm"], mapping: ["mapping"], address: ["mapping"], frame: ["frame"], actor: ["vcpu"],
-  int: ["value"], flags: ["value"], gpa: ["value"], byte: ["value"], string: [], data: ["value"], count: ["value"],
+  fd: ["fd", "vm", "vcpu"],
+  vm: ["vm"],
+  vcpu: ["vcpu"],
+  kvm: ["vm"],
+  mapping: ["mapping"],
+  address: ["mapping"],
+  frame: ["frame"],
+  actor: ["vcpu"],
+  int: ["value"],
+  flags: ["value"],
+  gpa: ["value"],
+  byte: ["value"],
+  string: [],
+  data: ["value"],
+  count: ["value"],
 };
 
 const WANTED: Record<Param["type"], string> = {
-  fd: "a file descriptor", vm: "a VM", vcpu: "a vCPU", kvm: "`kvm` or a VM", mapping: "a mapping", address: "NULL, an integer or a mapping", frame: "a frame",
-  actor: "the name of an actor", int: "an integer", flags: "flags", gpa: "a guest physical address", byte: "a byte, 0 to 255", string: "a string",
-  data: "a string, a byte, or either * a count", count: "a count",
+  fd: "a file descriptor",
+  vm: "a VM",
+  vcpu: "a vCPU",
+  kvm: "`kvm` or a VM",
+  mapping: "a mapping",
+  address: "NULL, an integer or a mapping",
+  frame: "a frame",
+  actor: "the name of an actor",
+  int: "an integer",
+  flags: "flags",
+  gpa: "a guest physical address",
+  byte: "a byte, 0 to 255",
+  string: "a string",
+  data: "a string, a byte, or either * a count",
+  count: "a count",
 };
 
-const NAME_OF: Record<HandleKind, string> = { fd: "a file descriptor", vm: "a VM", vcpu: "a vCPU", mapping: "a mapping", frame: "a frame", value: "an integer" };
+const NAME_OF: Record<HandleKind, string> = {
+  fd: "a file descriptor",
+  vm: "a VM",
+  vcpu: "a vCPU",
+  mapping: "a mapping",
+  frame: "a frame",
+  value: "an integer",
+};
 
-export const signature = (spec: CallSpec): string => `${spec.name}(${spec.params.map((p) => (p.optional || p.type === "kvm" ? `[${p.name}]` : p.name)).join(", ")})`;
+export const signature = (spec: CallSpec): string =>
+  `${spec.name}(${spec.params.map((p) => (p.optional || p.type === "kvm" ? `[${p.name}]` : p.name)).join(", ")})`;
 
 function isKvmTarget(scope: Scope, node: Node): boolean {
   if (node.kind !== "primary" || node.args !== undefined) return false;
@@ -54,7 +87,14 @@ export function lowerArguments(scope: Scope, spec: CallSpec, call: Primary): rea
     named = arg;
     const name = arg.name.text;
     if (!spec.params.some((param) => param.name === name)) {
-      wrong("MEMFD2004", arg.name, `\`${spec.name}\` has no parameter \`${name}\`${didYouMean(name, spec.params.map((param) => param.name))}`);
+      wrong(
+        "MEMFD2004",
+        arg.name,
+        `\`${spec.name}\` has no parameter \`${name}\`${didYouMean(
+          name,
+          spec.params.map((param) => param.name),
+        )}`,
+      );
     } else if (given.has(name)) wrong("MEMFD2004", arg.name, `\`${name}\` is given twice`);
     else given.set(name, arg);
   }
@@ -92,13 +132,17 @@ export function operandFor(scope: Scope, param: Param, node: Node): Operand | un
 
 function fitted(scope: Scope, param: Param, node: Node, folded: Folded): Operand | undefined {
   if (folded.handle === undefined) {
-    if (param.type === "byte" && (folded.value < 0n || folded.value > 255n)) return scope.report("MEMFD2005", node, `\`${param.name}\` is a byte, 0 to 255, not ${folded.value}`);
+    if (param.type === "byte" && (folded.value < 0n || folded.value > 255n))
+      return scope.report("MEMFD2005", node, `\`${param.name}\` is a byte, 0 to 255, not ${folded.value}`);
     if (param.type === "count" && folded.value < 0n) return scope.report("MEMFD2005", node, `\`${param.name}\` is a count and not negative`);
     return { kind: "int", value: folded.value };
   }
   const handle = scope.handles[folded.handle];
   const fits = TAKES[param.type].includes(handle.kind) || (handle.kind === "value" && param.type !== "string" && param.type !== "frame");
-  if (!fits) return scope.lenient ? undefined : scope.report("MEMFD2005", node, `\`${param.name}\` is ${WANTED[param.type]}; \`${handle.name}\` is ${NAME_OF[handle.kind]}`);
+  if (!fits)
+    return scope.lenient
+      ? undefined
+      : scope.report("MEMFD2005", node, `\`${param.name}\` is ${WANTED[param.type]}; \`${handle.name}\` is ${NAME_OF[handle.kind]}`);
   if (folded.value !== 0n && handle.kind !== "mapping" && handle.kind !== "value") {
     return scope.report("MEMFD2005", node, `\`${handle.name}\` is ${NAME_OF[handle.kind]}; an offset can be added to a mapping only`);
   }
@@ -143,7 +187,8 @@ function dataOperand(scope: Scope, param: Param, node: Node): Operand | undefine
     const folded = fold(scope, product?.left ?? node);
     if (folded === undefined) return undefined;
     if (folded.handle !== undefined) return fitted(scope, param, node, folded);
-    if (folded.value < 0n || folded.value > 255n) return scope.report("MEMFD2005", product?.left ?? node, `data is a string or a byte, 0 to 255, not ${folded.value}`);
+    if (folded.value < 0n || folded.value > 255n)
+      return scope.report("MEMFD2005", product?.left ?? node, `data is a string or a byte, 0 to 255, not ${folded.value}`);
     bytes = [Number(folded.value)];
   }
   if (product === undefined) return repeated(scope, node, bytes, 1n);
@@ -164,7 +209,8 @@ function repeated(scope: Scope, node: Node, bytes: readonly number[], times: big
   if (bytes.length === 0 || times === 0n) return { kind: "data", runs: [], length: 0n };
   if (bytes.every((byte) => byte === bytes[0])) add(bytes[0], BigInt(bytes.length) * times);
   else {
-    if (BigInt(bytes.length) * times > BigInt(MAX_RUNS)) return scope.report("MEMFD6003", node, `a repeated string may have at most ${MAX_RUNS} bytes; repeat one byte for more`);
+    if (BigInt(bytes.length) * times > BigInt(MAX_RUNS))
+      return scope.report("MEMFD6003", node, `a repeated string may have at most ${MAX_RUNS} bytes; repeat one byte for more`);
     for (let i = 0n; i < times; i++) for (const byte of bytes) add(byte, 1n);
   }
   return { kind: "data", runs, length };

@@ -72,23 +72,24 @@ interface Prefixed extends Range {
   readonly damaged?: boolean;
 }
 
-export type Stmt = Prefixed & (
-  | { readonly kind: "simple"; readonly head: Primary; readonly parts: readonly (readonly Alternative[])[]; readonly label?: Label }
-  | { readonly kind: "actor"; readonly actor: Primary; readonly body: Block }
-  | { readonly kind: "kernel"; readonly names: readonly Word[]; readonly base?: Word; readonly entries: readonly VariantEntry[] }
-  | { readonly kind: "on"; readonly names: readonly Word[]; readonly body: Block }
-  | { readonly kind: "parallel" | "atomic"; readonly body: Block }
-  | { readonly kind: "repeat"; readonly count: Node; readonly variable: Word; readonly body: Block }
-  | { readonly kind: "machine" }
-  | { readonly kind: "process"; readonly name: Word }
-  | { readonly kind: "use"; readonly name: Word }
-  | { readonly kind: "order"; readonly before: Point; readonly after: Point }
-  | { readonly kind: "check" | "ignore"; readonly names: readonly Word[] }
-  | { readonly kind: "expect"; readonly safe: boolean; readonly invariant: Word; readonly at?: Point }
-  | { readonly kind: "assert" | "exists" | "never" | "forall"; readonly condition: Node }
-  /** A broken line: what is wrong with it has been said. */
-  | { readonly kind: "broken" }
-);
+export type Stmt = Prefixed &
+  (
+    | { readonly kind: "simple"; readonly head: Primary; readonly parts: readonly (readonly Alternative[])[]; readonly label?: Label }
+    | { readonly kind: "actor"; readonly actor: Primary; readonly body: Block }
+    | { readonly kind: "kernel"; readonly names: readonly Word[]; readonly base?: Word; readonly entries: readonly VariantEntry[] }
+    | { readonly kind: "on"; readonly names: readonly Word[]; readonly body: Block }
+    | { readonly kind: "parallel" | "atomic"; readonly body: Block }
+    | { readonly kind: "repeat"; readonly count: Node; readonly variable: Word; readonly body: Block }
+    | { readonly kind: "machine" }
+    | { readonly kind: "process"; readonly name: Word }
+    | { readonly kind: "use"; readonly name: Word }
+    | { readonly kind: "order"; readonly before: Point; readonly after: Point }
+    | { readonly kind: "check" | "ignore"; readonly names: readonly Word[] }
+    | { readonly kind: "expect"; readonly safe: boolean; readonly invariant: Word; readonly at?: Point }
+    | { readonly kind: "assert" | "exists" | "never" | "forall"; readonly condition: Node }
+    /** A broken line: what is wrong with it has been said. */
+    | { readonly kind: "broken" }
+  );
 
 /** The statement of a kind; a kind that shares its form with others gives that form. */
 export type StmtOf<K extends Stmt["kind"]> = Stmt extends infer S ? (S extends { kind: infer T } ? (K & T extends never ? never : S) : never) : never;
@@ -105,10 +106,10 @@ export interface Complaint extends Range {
 }
 
 export type Item = Range & { readonly complaints: readonly Complaint[] } & (
-  | { readonly kind: "import"; readonly path: Word }
-  | { readonly kind: "scenario"; readonly name: Word; readonly header: Range; readonly body?: Block }
-  | { readonly kind: "setup"; readonly name: Word; readonly header: Range; readonly body?: Block }
-  | { readonly kind: "statement"; readonly statement: Stmt }
-);
+    | { readonly kind: "import"; readonly path: Word }
+    | { readonly kind: "scenario"; readonly name: Word; readonly header: Range; readonly body?: Block }
+    | { readonly kind: "setup"; readonly name: Word; readonly header: Range; readonly body?: Block }
+    | { readonly kind: "statement"; readonly statement: Stmt }
+  );
 
 export type ItemOf<K extends Item["kind"]> = Extract<Item, { kind: K }>;

@@ -1,7 +1,7 @@
 // Lezer tree → ast.ts, one top-level declaration at a time, with what the form of the text lacks (MEMFD1xxx).
 
 import type { SyntaxNodeRef, TreeCursor } from "@lezer/common";
-import type { Alternative, Argument, Block, Complaint, Item, Label, Node, Point, Primary, Range, Stmt, VariantEntry, Word } from "./ast.ts";
+import type { Alternative, Argument, Block, Item, Label, Node, Point, Primary, Range, Stmt, VariantEntry, Word } from "./ast.ts";
 import { Complaints } from "./complaints.ts";
 import { joinTerms, type Piece } from "./precedence.ts";
 
@@ -142,7 +142,9 @@ class Builder {
 
   simple(raw: Raw): object {
     const label = raw.children.find((c) => c.name === "LabelDefinition");
-    const parts = raw.children.filter((c) => c.name === "Part").map((part) => part.children.filter((c) => c.name === "Alternative").map((a) => this.alternative(a)));
+    const parts = raw.children
+      .filter((c) => c.name === "Part")
+      .map((part) => part.children.filter((c) => c.name === "Alternative").map((a) => this.alternative(a)));
     return { kind: "simple", head: this.primary(raw.children[0]), parts, label: label === undefined ? undefined : this.label(label) };
   }
 
@@ -194,7 +196,11 @@ class Builder {
     const field = raw.children.find((c) => c.name === "Field");
     const to = raw.to;
     return {
-      kind: "primary", from: raw.from, to, name: this.word(raw.children[0], to), indexes: this.indexes(raw),
+      kind: "primary",
+      from: raw.from,
+      to,
+      name: this.word(raw.children[0], to),
+      indexes: this.indexes(raw),
       args: args?.children.filter((c) => c.name === "Argument").map((c) => this.argument(c)),
       field: field === undefined ? undefined : this.text.slice(field.from + 1, field.to),
     };
@@ -263,9 +269,12 @@ class Builder {
   exit(raw: Raw): Node {
     const name = raw.children.find((c) => c.name === "ExitName");
     const list = raw.children.find((c) => c.name === "ExitFields");
-    const fields = (list?.children ?? []).filter((c) => c.name === "ExitField" && c.children[0]?.name === "Name").map((c) => ({
-      name: this.word(c.children[0], c.to), value: this.expression(c.children.find((k) => k.name === "Expression")),
-    }));
+    const fields = (list?.children ?? [])
+      .filter((c) => c.name === "ExitField" && c.children[0]?.name === "Name")
+      .map((c) => ({
+        name: this.word(c.children[0], c.to),
+        value: this.expression(c.children.find((k) => k.name === "Expression")),
+      }));
     return { kind: "exit", from: raw.from, to: raw.to, name: name === undefined ? undefined : this.word(name, name.to), fields };
   }
 }

@@ -1,7 +1,7 @@
 // One call statement: which row of the catalogue it means, its operands, what it binds, its result and its label.
 
 import { isErrno } from "../base/errno.ts";
-import { calls, type CallSpec, callsNamed, constant, profiles } from "../scenario/catalogue/index.ts";
+import { type CallSpec, calls, callsNamed, constant, profiles } from "../scenario/catalogue/index.ts";
 import type { ActorId, CallId, Expectation, HandleId, HandleKind, Statement } from "../scenario/program.ts";
 import { lowerArguments } from "./arguments.ts";
 import type { Alternative, Primary, StmtOf } from "./ast.ts";
@@ -11,8 +11,18 @@ import { lowerPattern } from "./results.ts";
 import type { Scope } from "./scope.ts";
 
 const KIND: Record<CallSpec["returns"], HandleKind | undefined> = {
-  fd: "fd", vm: "vm", vcpu: "vcpu", mapping: "mapping", frame: "frame", zero: "value", count: "value", byte: "value", offset: "value", seals: "value",
-  text: undefined, nothing: undefined,
+  fd: "fd",
+  vm: "vm",
+  vcpu: "vcpu",
+  mapping: "mapping",
+  frame: "frame",
+  zero: "value",
+  count: "value",
+  byte: "value",
+  offset: "value",
+  seals: "value",
+  text: undefined,
+  nothing: undefined,
 };
 
 /** Calls that need more than one process or signals; they parse, and their line says what is missing. */
@@ -47,14 +57,21 @@ function specFor(scope: Scope, call: Primary, actor: ActorId): { spec: CallSpec;
   const rows = callsNamed(name);
   if (rows.length === 0) {
     const near = nearest(name, new Set(calls.map((spec) => spec.name)));
-    return scope.report("MEMFD2001", call.name, `there is no call \`${name}\`${near === undefined ? "" : `; did you mean \`${near}\`?`}`, undefined,
-      near === undefined ? undefined : { title: `Write ${near}`, text: near });
+    return scope.report(
+      "MEMFD2001",
+      call.name,
+      `there is no call \`${name}\`${near === undefined ? "" : `; did you mean \`${near}\`?`}`,
+      undefined,
+      near === undefined ? undefined : { title: `Write ${near}`, text: near },
+    );
   }
   const guest = scope.actors[actor].kind === "vcpu";
   const here = rows.filter((spec) => spec.context === "any" || (spec.context === "guest") === guest);
   if (here.length === 0) {
     if (scope.lenient) return undefined;
-    const where = guest ? `\`${name}\` is a call of the host; \`${scope.actors[actor].name}\` is a vCPU and runs guest code` : `\`${name}\` runs in the guest: write \`vcpu: ${name}(…)\` with the name of a vCPU`;
+    const where = guest
+      ? `\`${name}\` is a call of the host; \`${scope.actors[actor].name}\` is a vCPU and runs guest code`
+      : `\`${name}\` runs in the guest: write \`vcpu: ${name}(…)\` with the name of a vCPU`;
     return scope.report("MEMFD2019", call.name, where);
   }
   const spec = here.find((row) => row.profiles.includes(scope.choice.base)) ?? here[0];
@@ -67,7 +84,8 @@ function targetName(scope: Scope, target: Primary): string | undefined {
   if (RESERVED.has(name)) return scope.report("MEMFD2007", target, `\`${name}\` has a meaning of its own and cannot be bound`);
   if (scope.variables.has(name)) return scope.report("MEMFD2006", target, `\`${name}\` is the variable of a \`repeat\` here`);
   if (scope.declarations.constants.has(name)) return scope.report("MEMFD2007", target, `\`${name}\` is a constant of this file`);
-  if (constant(name, scope.choice.base) !== undefined || isErrno(name)) return scope.report("MEMFD2007", target, `\`${name}\` is a constant of \`${scope.choice.name}\``);
+  if (constant(name, scope.choice.base) !== undefined || isErrno(name))
+    return scope.report("MEMFD2007", target, `\`${name}\` is a constant of \`${scope.choice.name}\``);
   const suffix = target.indexes.length > 0 ? indexText(scope, target.indexes) : scope.suffix;
   if (suffix === undefined) return undefined;
   const full = name + suffix;
@@ -75,7 +93,8 @@ function targetName(scope: Scope, target: Primary): string | undefined {
   if (bound !== undefined) {
     return scope.report("MEMFD2006", target, `\`${full}\` is bound already`, [{ span: scope.sites[scope.handles[bound].site], message: "bound here first" }]);
   }
-  if (scope.actorIds.has(full)) return scope.report("MEMFD2006", target, `\`${full}\` is the name of a host thread above; actors and bound names share one namespace`);
+  if (scope.actorIds.has(full))
+    return scope.report("MEMFD2006", target, `\`${full}\` is the name of a host thread above; actors and bound names share one namespace`);
   return full;
 }
 
@@ -99,7 +118,8 @@ function defineLabel(scope: Scope, statement: StmtOf<"simple">, call: CallId): s
   if (suffix === undefined) return undefined;
   const full = label.name.text + suffix;
   const first = scope.labels.get(full);
-  if (first !== undefined) return scope.report("MEMFD2011", label, `the label @${full} is taken`, [{ span: scope.sites[first.site], message: "labelled here first" }]);
+  if (first !== undefined)
+    return scope.report("MEMFD2011", label, `the label @${full} is taken`, [{ span: scope.sites[first.site], message: "labelled here first" }]);
   scope.labels.set(full, { call, site: scope.site(label) });
   if (suffix !== "") scope.families.set(label.name.text, [...(scope.families.get(label.name.text) ?? []), call]);
   return full;
@@ -128,7 +148,11 @@ export function lowerSimple(scope: Scope, statement: StmtOf<"simple">, actor: Ac
   const { spec, known } = found;
   if (!known) {
     const having = profiles.filter((row) => spec.profiles.includes(row.name)).map((row) => row.name);
-    scope.report("MEMFD5001", parts.call.name, `\`${spec.name}\` does not exist in \`${scope.choice.name}\`; ${listed(having)} ${having.length === 1 ? "has" : "have"} it`);
+    scope.report(
+      "MEMFD5001",
+      parts.call.name,
+      `\`${spec.name}\` does not exist in \`${scope.choice.name}\`; ${listed(having)} ${having.length === 1 ? "has" : "have"} it`,
+    );
   }
   const operands = lowerArguments(scope, spec, parts.call);
   const expect = parts.results === undefined ? undefined : expectation(scope, parts.results);
@@ -150,8 +174,8 @@ export function lowerSimple(scope: Scope, statement: StmtOf<"simple">, actor: Ac
 
 function bindTarget(scope: Scope, target: Primary, spec: CallSpec, id: CallId): HandleId | undefined {
   const kind = KIND[spec.returns];
-  if (kind === undefined) return scope.report("MEMFD2032", target, `\`${spec.name}\` returns ${spec.returns === "text" ? "a text" : "nothing"} that could be bound`);
+  if (kind === undefined)
+    return scope.report("MEMFD2032", target, `\`${spec.name}\` returns ${spec.returns === "text" ? "a text" : "nothing"} that could be bound`);
   const name = targetName(scope, target);
   return name === undefined ? undefined : scope.bind(name, kind, id, target);
 }
-

@@ -12,16 +12,42 @@ interface Tree extends Range {
 }
 
 const OPERAND: Record<string, string> = {
-  import: "the path of a file in quotes", scenario: "its name in quotes", setup: "its name", kernel: "the name of a kernel", on: "the name of a kernel",
-  parallel: "`{`", atomic: "`{`", machine: "`{`", process: "its name", repeat: "a count", use: "the name of a setup", order: "a label", check: "an invariant",
-  ignore: "an invariant", expect: "`violation INVARIANT` or `safe`", assert: "a condition", exists: "a condition", never: "a condition", forall: "a condition",
+  import: "the path of a file in quotes",
+  scenario: "its name in quotes",
+  setup: "its name",
+  kernel: "the name of a kernel",
+  on: "the name of a kernel",
+  parallel: "`{`",
+  atomic: "`{`",
+  machine: "`{`",
+  process: "its name",
+  repeat: "a count",
+  use: "the name of a setup",
+  order: "a label",
+  check: "an invariant",
+  ignore: "an invariant",
+  expect: "`violation INVARIANT` or `safe`",
+  assert: "a condition",
+  exists: "a condition",
+  never: "a condition",
+  forall: "a condition",
 };
 
 /** What a statement still needs where it ends too early, by the name of its node. */
 const REST: Record<string, string> = {
-  Scenario: "`{` and the statements of the scenario", Setup: "`{` and the statements of the setup", Kernel: "`{` and the changes of the variant",
-  Order: "`before` and a label", Repeat: "`as NAME {`", Expect: "`violation INVARIANT` or `safe`", On: "`{`", Parallel: "`{`", Atomic: "`{`", Process: "`{`",
-  Machine: "`{`", Entry: "`=` and the steps, or `without` and a step", MachineEntry: "`=` and a value",
+  Scenario: "`{` and the statements of the scenario",
+  Setup: "`{` and the statements of the setup",
+  Kernel: "`{` and the changes of the variant",
+  Order: "`before` and a label",
+  Repeat: "`as NAME {`",
+  Expect: "`violation INVARIANT` or `safe`",
+  On: "`{`",
+  Parallel: "`{`",
+  Atomic: "`{`",
+  Process: "`{`",
+  Machine: "`{`",
+  Entry: "`=` and the steps, or `without` and a step",
+  MachineEntry: "`=` and a value",
 };
 
 export class Complaints {
@@ -72,7 +98,12 @@ export class Complaints {
     const head = raw.children[0];
     if (head.children.some((c) => c.name === "Arguments") || raw.children.some((c) => c.name === "Part" || c.name.startsWith("Bad"))) return;
     const word = this.text.slice(head.from, head.to);
-    this.add({ code: "MEMFD1002", from: head.from, to: head.to, message: `\`${word}\` alone is no statement; expected \`(\`, \`=\`, \`:\` or \`{\` behind it` });
+    this.add({
+      code: "MEMFD1002",
+      from: head.from,
+      to: head.to,
+      message: `\`${word}\` alone is no statement; expected \`(\`, \`=\`, \`:\` or \`{\` behind it`,
+    });
   }
 
   private next(at: number): Range {
@@ -104,7 +135,12 @@ export class Complaints {
     return { from: from === at ? Math.max(0, at - 1) : from, to: at };
   }
 
-  private describe(node: Tree, parent: Tree, index: number, found: string): { code: string; message: string; replacement?: Complaint["replacement"]; from?: number; to?: number } {
+  private describe(
+    node: Tree,
+    parent: Tree,
+    index: number,
+    found: string,
+  ): { code: string; message: string; replacement?: Complaint["replacement"]; from?: number; to?: number } {
     const instead = found === "" ? "" : ` instead of \`${found}\``;
     switch (node.name) {
       case "BadClose":
@@ -113,7 +149,10 @@ export class Complaints {
           const open = parent.from;
           return { code: "MEMFD1011", message: `this ${bracket} is not closed`, from: open, to: open + 1 };
         }
-        return { code: "MEMFD1002", message: `expected \`,\`, an operator or \`${parent.name === "Index" ? "]" : parent.name === "ExitFields" ? "}" : ")"}\`${instead}` };
+        return {
+          code: "MEMFD1002",
+          message: `expected \`,\`, an operator or \`${parent.name === "Index" ? "]" : parent.name === "ExitFields" ? "}" : ")"}\`${instead}`,
+        };
       case "BadOperand":
       case "BadField":
         return { code: "MEMFD1002", message: `expected ${node.name === "BadField" ? "`name=value`" : "a value"}${instead}` };
@@ -138,7 +177,7 @@ export class Complaints {
     }
     const rest = REST[parent.name];
     const before = parent.children[index - 1];
-    const complete = parent.name === "Kernel" && !parent.children.some((c) => c.name === "KernelBase") || (parent.name === "Expect" && before !== undefined);
+    const complete = (parent.name === "Kernel" && !parent.children.some((c) => c.name === "KernelBase")) || (parent.name === "Expect" && before !== undefined);
     if (rest !== undefined && !complete) return { code: "MEMFD1002", message: `expected ${rest}${found === "" ? "" : ` instead of \`${found}\``}` };
     if (parent.name === "Simple" && parent.children[0]?.children.length === 1 && index === 1) {
       const word = this.text.slice(parent.children[0].from, parent.children[0].to);

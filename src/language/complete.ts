@@ -1,9 +1,7 @@
 // What may stand at the cursor, the fittest first. The place is read from the text before the cursor, for it is there that the tree is broken.
 
 import { ERRNO } from "../base/errno.ts";
-import {
-  calls, type CallSpec, callsNamed, constants, invariants, type Param, profiles, queries, steps,
-} from "../scenario/catalogue/index.ts";
+import { type CallSpec, calls, callsNamed, constants, invariants, type Param, profiles, queries, steps } from "../scenario/catalogue/index.ts";
 import { basesAt, scenarioAt } from "./hover.ts";
 import type { Analysis } from "./index.ts";
 import { operations } from "./kernels.ts";
@@ -11,7 +9,21 @@ import { KEYWORDS } from "./tokens.ts";
 
 export interface Completion {
   readonly label: string;
-  readonly kind: "call" | "constant" | "handle" | "actor" | "label" | "invariant" | "kernel" | "operation" | "step" | "query" | "setup" | "keyword" | "parameter" | "result";
+  readonly kind:
+    | "call"
+    | "constant"
+    | "handle"
+    | "actor"
+    | "label"
+    | "invariant"
+    | "kernel"
+    | "operation"
+    | "step"
+    | "query"
+    | "setup"
+    | "keyword"
+    | "parameter"
+    | "result";
   readonly detail?: string;
   readonly documentation?: string;
 }
@@ -91,7 +103,8 @@ class Completer {
   names(kind: "handle" | "actor" | "label", details?: readonly string[]): void {
     const own = scenarioAt(this.analysis, this.offset);
     for (const entry of own === undefined ? this.analysis.outline : [own]) {
-      for (const name of entry.names) if (name.kind === kind && (details === undefined || details.includes(name.detail))) this.add({ label: name.name, kind, detail: name.detail });
+      for (const name of entry.names)
+        if (name.kind === kind && (details === undefined || details.includes(name.detail))) this.add({ label: name.name, kind, detail: name.detail });
     }
   }
 
@@ -106,15 +119,18 @@ class Completer {
   constants(group?: string): void {
     for (const row of constants) {
       if (group !== undefined ? row.group !== group : false) continue;
-      if (this.inKernel(row.profiles)) this.add({ label: row.name, kind: "constant", detail: `0x${BigInt.asUintN(64, row.value).toString(16)}`, documentation: row.help });
+      if (this.inKernel(row.profiles))
+        this.add({ label: row.name, kind: "constant", detail: `0x${BigInt.asUintN(64, row.value).toString(16)}`, documentation: row.help });
     }
     if (group !== undefined) return;
     for (const [name, declared] of this.analysis.declarations.constants) this.add({ label: name, kind: "constant", detail: declared.text });
   }
 
   kernels(): void {
-    for (const row of profiles) this.add({ label: row.name, kind: "kernel", detail: row.modelled ? row.title : `${row.title} (not modelled yet)`, documentation: row.source });
-    for (const variant of this.analysis.declarations.variants.values()) this.add({ label: variant.name, kind: "kernel", detail: `extends ${variant.statement.base?.text ?? ""}` });
+    for (const row of profiles)
+      this.add({ label: row.name, kind: "kernel", detail: row.modelled ? row.title : `${row.title} (not modelled yet)`, documentation: row.source });
+    for (const variant of this.analysis.declarations.variants.values())
+      this.add({ label: variant.name, kind: "kernel", detail: `extends ${variant.statement.base?.text ?? ""}` });
     this.add({ label: "mainline", kind: "kernel", detail: "the newest" });
   }
 
@@ -157,12 +173,21 @@ class Completer {
   }
 
   parameters(spec: CallSpec, args: string): void {
-    for (const param of spec.params) if (!new RegExp(`\\b${param.name}\\s*=`).test(args)) this.add({ label: param.name, kind: "parameter", detail: `${param.type}${param.optional ? ", optional" : ""}` });
+    for (const param of spec.params)
+      if (!new RegExp(`\\b${param.name}\\s*=`).test(args))
+        this.add({ label: param.name, kind: "parameter", detail: `${param.type}${param.optional ? ", optional" : ""}` });
   }
 
   values(param: Param): void {
     if (param.group !== undefined) this.constants(param.group);
-    const kinds: Partial<Record<Param["type"], readonly string[]>> = { fd: ["fd"], vm: ["vm"], vcpu: ["vcpu"], mapping: ["mapping"], address: ["mapping"], frame: ["frame"] };
+    const kinds: Partial<Record<Param["type"], readonly string[]>> = {
+      fd: ["fd"],
+      vm: ["vm"],
+      vcpu: ["vcpu"],
+      mapping: ["mapping"],
+      address: ["mapping"],
+      frame: ["frame"],
+    };
     const wanted = kinds[param.type];
     if (wanted !== undefined) this.names("handle", wanted);
     if (param.type === "address") this.add({ label: "NULL", kind: "constant" });
@@ -185,7 +210,8 @@ class Completer {
     if (/^(kernel\s+([\w.-]+\s*,\s*)*|on\s+([\w.-]+\s*,\s*)*|kernel\s+[\w.-]+\s+extends\s+)$/.test(line)) return this.kernels();
     if (/=.*\son\s+([\w.-]+\s*,\s*)*$/.test(line)) return this.kernels();
     if (/^(check|ignore)\s+/.test(line) || /^expect\s+violation\s+$/.test(line)) {
-      for (const row of invariants) this.add({ label: row.name, kind: "invariant", detail: row.modelled ? row.statement : "not modelled yet", documentation: row.when });
+      for (const row of invariants)
+        this.add({ label: row.name, kind: "invariant", detail: row.modelled ? row.statement : "not modelled yet", documentation: row.when });
       return;
     }
     if (/^expect\s+$/.test(line)) return ["violation", "safe"].forEach((label) => this.add({ label, kind: "keyword" }));

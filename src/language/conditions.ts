@@ -1,5 +1,6 @@
 // Conditions of assert, exists, never and forall → Expression.
 
+import { asS64 } from "../base/units.ts";
 import { calls, queries } from "../scenario/catalogue/index.ts";
 import type { BinaryOperator, CallId, Expression, Operand } from "../scenario/program.ts";
 import { operandFor } from "./arguments.ts";
@@ -9,7 +10,6 @@ import { didYouMean } from "./near.ts";
 import { parseInteger } from "./numbers.ts";
 import { isPattern, lowerPattern } from "./results.ts";
 import type { Scope } from "./scope.ts";
-import { asS64 } from "../base/units.ts";
 
 /** Undefined where a part of it has a finding. */
 export function lowerCondition(scope: Scope, node: Node): Expression | undefined {
@@ -92,7 +92,8 @@ export function callsLabelled(scope: Scope, name: string, suffix: string, rounds
   }
   const family = suffix === "" ? scope.families.get(name) : undefined;
   if (family !== undefined) return family;
-  if (!scope.lenient) scope.report("MEMFD2010", at, `no call is labelled @${name}${suffix}${didYouMean(name + suffix, [...scope.labels.keys(), ...scope.families.keys()])}`);
+  if (!scope.lenient)
+    scope.report("MEMFD2010", at, `no call is labelled @${name}${suffix}${didYouMean(name + suffix, [...scope.labels.keys(), ...scope.families.keys()])}`);
   return [];
 }
 
@@ -101,16 +102,28 @@ function lowerQuery(scope: Scope, node: Primary): Expression | undefined {
   const row = queries.find((query) => query.name === name);
   if (row === undefined) {
     if (calls.some((spec) => spec.name === name)) return scope.report("MEMFD2036", node.name, `\`${name}\` is a call; a condition asks about the state`);
-    return scope.report("MEMFD2031", node.name, `there is no state expression \`${name}\`${didYouMean(name, queries.map((query) => query.name))}`);
+    return scope.report(
+      "MEMFD2031",
+      node.name,
+      `there is no state expression \`${name}\`${didYouMean(
+        name,
+        queries.map((query) => query.name),
+      )}`,
+    );
   }
   const args = node.args ?? [];
   if (args.length !== row.params.length) {
-    return scope.report("MEMFD2003", node, `\`${name}\` takes ${row.params.map((param) => param.name).join(", ")}: ${row.params.length} argument${row.params.length === 1 ? "" : "s"}, not ${args.length}`);
+    return scope.report(
+      "MEMFD2003",
+      node,
+      `\`${name}\` takes ${row.params.map((param) => param.name).join(", ")}: ${row.params.length} argument${row.params.length === 1 ? "" : "s"}, not ${args.length}`,
+    );
   }
   const operands: Operand[] = [];
   for (const [i, param] of row.params.entries()) {
     const at = args[i].name === undefined ? i : args.findIndex((arg) => arg.name?.text === param.name);
-    const operand = at < 0 ? scope.report("MEMFD2004", args[i], `\`${name}\` has no parameter \`${args[i].name?.text}\``) : operandFor(scope, param, args[at].value);
+    const operand =
+      at < 0 ? scope.report("MEMFD2004", args[i], `\`${name}\` has no parameter \`${args[i].name?.text}\``) : operandFor(scope, param, args[at].value);
     if (operand === undefined) return undefined;
     operands.push(operand);
   }

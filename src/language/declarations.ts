@@ -2,8 +2,8 @@
 
 import type { Block, Complaint, Item, Node, Range, StmtOf } from "./ast.ts";
 import { didYouMean } from "./near.ts";
-import type { ParsedFile, ParsedItem } from "./parse.ts";
 import { parseString } from "./numbers.ts";
+import type { ParsedFile, ParsedItem } from "./parse.ts";
 import type { Source } from "./scope.ts";
 
 export type SetupDeclaration = Source & { readonly name: string; readonly header: Range; readonly body: Block; readonly broken: boolean };
@@ -31,8 +31,13 @@ const MAX_DEPTH = 32;
 const MAX_TEXT = 8_000_000;
 
 export const isConstant = (item: Item): item is Item & { kind: "statement" } =>
-  item.kind === "statement" && item.statement.kind === "simple" && item.statement.prefixes.length === 0 && item.statement.head.args === undefined &&
-  item.statement.head.indexes.length === 0 && item.statement.parts.length === 1 && !callsSomething(item.statement.parts[0][0].value);
+  item.kind === "statement" &&
+  item.statement.kind === "simple" &&
+  item.statement.prefixes.length === 0 &&
+  item.statement.head.args === undefined &&
+  item.statement.head.indexes.length === 0 &&
+  item.statement.parts.length === 1 &&
+  !callsSomething(item.statement.parts[0][0].value);
 
 const callsSomething = (node: Node): boolean => node.kind === "primary" && node.args !== undefined;
 
@@ -76,7 +81,11 @@ export class Collector {
     if (found === undefined) return this.complain(main, parsed, { ...at, code: "MEMFD2022", message: `the file \`${name}\` cannot be read` });
     const cycle = path.includes(found.file);
     if (cycle && main) {
-      return this.complain(true, parsed, { ...at, code: "MEMFD2023", message: found.file === file.file ? "a file cannot import itself" : `\`${name}\` imports this file again` });
+      return this.complain(true, parsed, {
+        ...at,
+        code: "MEMFD2023",
+        message: found.file === file.file ? "a file cannot import itself" : `\`${name}\` imports this file again`,
+      });
     }
     if (cycle) {
       if (found.file === path[0]) this.cycleToMain(path);
@@ -86,7 +95,13 @@ export class Collector {
     this.seen.add(found.file);
     this.text += found.text.length;
     if (path.length > MAX_DEPTH || this.seen.size > MAX_FILES || this.text > MAX_TEXT) {
-      return this.complaints.length > 0 && !main ? undefined : this.complain(true, parsed, { ...at, code: "MEMFD6005", message: `imports go at most ${MAX_DEPTH} files deep, ${MAX_FILES} files and ${MAX_TEXT / 1_000_000} MB in all` });
+      return this.complaints.length > 0 && !main
+        ? undefined
+        : this.complain(true, parsed, {
+            ...at,
+            code: "MEMFD6005",
+            message: `imports go at most ${MAX_DEPTH} files deep, ${MAX_FILES} files and ${MAX_TEXT / 1_000_000} MB in all`,
+          });
     }
     const next = this.host.parse(found.file, found.text);
     if (next === undefined) return this.complain(main, parsed, { ...at, code: "MEMFD2022", message: `the file \`${name}\` is no scenario text` });
@@ -108,7 +123,10 @@ export class Collector {
   private twice(main: boolean, parsed: ParsedItem, at: Range, what: string, name: string, first: Source): void {
     if (!main) return;
     this.complaints.push({
-      code: "MEMFD2021", from: at.from + parsed.offset, to: at.to + parsed.offset, message: `the ${what} \`${name}\` is declared already`,
+      code: "MEMFD2021",
+      from: at.from + parsed.offset,
+      to: at.to + parsed.offset,
+      message: `the ${what} \`${name}\` is declared already`,
       related: { file: first.file, from: first.offset, to: first.offset + Math.min(first.text.length, 40), message: "declared here first" },
     });
   }
@@ -120,7 +138,13 @@ export class Collector {
     const first = this.declarations.setups.get(name);
     if (first !== undefined) return this.twice(main, parsed, item.name, "setup", name, first);
     const body = item.body ?? { from: item.to, to: item.to, statements: [] };
-    this.declarations.setups.set(name, { ...this.source("setup", name, file, parsed), name, header: item.header, body, broken: item.complaints.length > 0 || item.body === undefined });
+    this.declarations.setups.set(name, {
+      ...this.source("setup", name, file, parsed),
+      name,
+      header: item.header,
+      body,
+      broken: item.complaints.length > 0 || item.body === undefined,
+    });
   }
 
   private statement(file: ParsedFile, parsed: ParsedItem, main: boolean): void {
@@ -134,7 +158,12 @@ export class Collector {
     } else if (statement.kind === "kernel" && statement.base !== undefined && statement.prefixes.length === 0) {
       const name = statement.names[0]?.text ?? "";
       if (statement.names.length > 1) {
-        return this.complain(main, parsed, { code: "MEMFD2017", from: statement.names[1].from, to: statement.names[1].to, message: `a variant has one name${didYouMean("", [])}` });
+        return this.complain(main, parsed, {
+          code: "MEMFD2017",
+          from: statement.names[1].from,
+          to: statement.names[1].to,
+          message: `a variant has one name${didYouMean("", [])}`,
+        });
       }
       const first = this.declarations.variants.get(name);
       if (first !== undefined) return this.twice(main, parsed, statement.names[0], "kernel variant", name, first);

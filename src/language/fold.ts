@@ -41,7 +41,9 @@ export function meaning(scope: Scope, node: Primary): Meaning | undefined {
     if (suffix === undefined) return undefined;
     const handle = scope.handleIds.get(name + suffix);
     if (handle !== undefined) return { kind: "handle", handle };
-    return scope.lenient ? undefined : scope.report("MEMFD2002", node, `\`${name}${suffix}\` is not bound${nearText(`${name}${suffix}`, scope.handleIds.keys())}`);
+    return scope.lenient
+      ? undefined
+      : scope.report("MEMFD2002", node, `\`${name}${suffix}\` is not bound${nearText(`${name}${suffix}`, scope.handleIds.keys())}`);
   }
   const variable = scope.variables.get(name);
   if (variable !== undefined) return { kind: "int", value: variable };
@@ -67,11 +69,19 @@ function unknownName(scope: Scope, node: Primary): undefined {
   const elsewhere = constantsNamed(name);
   if (elsewhere.length > 0) {
     const having = profiles.filter((row) => constant(name, row.name) !== undefined).map((row) => row.name);
-    return scope.report("MEMFD5002", node, `\`${name}\` does not exist in \`${scope.choice.name}\`; ${listed(having)} ${having.length === 1 ? "has" : "have"} it`);
+    return scope.report(
+      "MEMFD5002",
+      node,
+      `\`${name}\` does not exist in \`${scope.choice.name}\`; ${listed(having)} ${having.length === 1 ? "has" : "have"} it`,
+    );
   }
   if (scope.lenient) return undefined;
   const known = (part: string): boolean =>
-    /^\d/.test(part) || scope.lookUp(part) !== undefined || scope.variables.has(part) || scope.declarations.constants.has(part) || constant(part, scope.choice.base) !== undefined;
+    /^\d/.test(part) ||
+    scope.lookUp(part) !== undefined ||
+    scope.variables.has(part) ||
+    scope.declarations.constants.has(part) ||
+    constant(part, scope.choice.base) !== undefined;
   const parts = name.split("-");
   if (parts.length > 1 && parts.every(known)) {
     const spaced = parts.join(" - ");
@@ -79,12 +89,26 @@ function unknownName(scope: Scope, node: Primary): undefined {
   }
   const family = [...scope.handleIds.keys()].filter((key) => key.startsWith(`${name}[`));
   if (family.length > 0) return scope.report("MEMFD2002", node, `\`${name}\` was bound in a \`repeat\`: write \`${family[0]}\` for one of them`);
-  if (calls.some((spec) => spec.name === name)) return scope.report("MEMFD2036", node, `\`${name}\` is a call; calls do not nest: bind its result to a name first`);
-  const candidates = [...scope.handleIds.keys(), ...scope.variables.keys(), ...scope.declarations.constants.keys(), ...constants.map((row) => row.name), "NULL", "kvm", ...Object.keys(ERRNO)];
+  if (calls.some((spec) => spec.name === name))
+    return scope.report("MEMFD2036", node, `\`${name}\` is a call; calls do not nest: bind its result to a name first`);
+  const candidates = [
+    ...scope.handleIds.keys(),
+    ...scope.variables.keys(),
+    ...scope.declarations.constants.keys(),
+    ...constants.map((row) => row.name),
+    "NULL",
+    "kvm",
+    ...Object.keys(ERRNO),
+  ];
   const near = nearest(name, candidates);
   const later = scope.declarations.setups.has(name) ? " (it is the name of a setup)" : "";
-  return scope.report("MEMFD2002", node, `\`${name}\` is neither bound above nor a constant${later}${near === undefined ? "" : `; did you mean \`${near}\`?`}`, undefined,
-    near === undefined ? undefined : { title: `Write ${near}`, text: near });
+  return scope.report(
+    "MEMFD2002",
+    node,
+    `\`${name}\` is neither bound above nor a constant${later}${near === undefined ? "" : `; did you mean \`${near}\`?`}`,
+    undefined,
+    near === undefined ? undefined : { title: `Write ${near}`, text: near },
+  );
 }
 
 const MAX_CHAIN = 100;
@@ -130,29 +154,46 @@ const CONDITION_ONLY = new Set(["<", "<=", ">", ">=", "==", "!=", "&&", "||"]);
 export function compute(operator: BinaryOperator, a: bigint, b: bigint): bigint | undefined {
   const truth = (value: boolean): bigint => (value ? 1n : 0n);
   switch (operator) {
-    case "*": return asS64(a * b);
-    case "/": return b === 0n ? undefined : asS64(a / b);
-    case "%": return b === 0n ? undefined : asS64(a % b);
-    case "+": return asS64(a + b);
-    case "-": return asS64(a - b);
-    case "<<": return b < 0n || b > 63n ? undefined : asS64(a << b);
-    case ">>": return b < 0n || b > 63n ? undefined : a >> b;
-    case "&": return a & b;
-    case "^": return a ^ b;
-    case "|": return a | b;
-    case "<": return truth(a < b);
-    case "<=": return truth(a <= b);
-    case ">": return truth(a > b);
-    case ">=": return truth(a >= b);
-    case "==": return truth(a === b);
-    case "!=": return truth(a !== b);
-    case "&&": return truth(a !== 0n && b !== 0n);
-    case "||": return truth(a !== 0n || b !== 0n);
+    case "*":
+      return asS64(a * b);
+    case "/":
+      return b === 0n ? undefined : asS64(a / b);
+    case "%":
+      return b === 0n ? undefined : asS64(a % b);
+    case "+":
+      return asS64(a + b);
+    case "-":
+      return asS64(a - b);
+    case "<<":
+      return b < 0n || b > 63n ? undefined : asS64(a << b);
+    case ">>":
+      return b < 0n || b > 63n ? undefined : a >> b;
+    case "&":
+      return a & b;
+    case "^":
+      return a ^ b;
+    case "|":
+      return a | b;
+    case "<":
+      return truth(a < b);
+    case "<=":
+      return truth(a <= b);
+    case ">":
+      return truth(a > b);
+    case ">=":
+      return truth(a >= b);
+    case "==":
+      return truth(a === b);
+    case "!=":
+      return truth(a !== b);
+    case "&&":
+      return truth(a !== 0n && b !== 0n);
+    case "||":
+      return truth(a !== 0n || b !== 0n);
   }
 }
 
-export const cannotCompute = (operator: string): string =>
-  operator === "/" || operator === "%" ? "division by zero" : "a shift goes by 0 to 63 bits";
+export const cannotCompute = (operator: string): string => (operator === "/" || operator === "%" ? "division by zero" : "a shift goes by 0 to 63 bits");
 
 function integer(scope: Scope, node: Node & { kind: "number" }): Folded | undefined {
   const literal = parseInteger(node.text);

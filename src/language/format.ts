@@ -3,7 +3,7 @@
 
 import { parser } from "./generated/parser.ts";
 import { refuse } from "./parse.ts";
-import { isSpace, isDigit, isNameStart, scanBlockComment, scanLineComment, scanName, scanNumber, scanString, type Chars } from "./scan.ts";
+import { type Chars, isDigit, isNameStart, isSpace, scanBlockComment, scanLineComment, scanName, scanNumber, scanString } from "./scan.ts";
 
 interface Piece {
   readonly text: string;
@@ -125,7 +125,9 @@ function keptLines(text: string, starts: readonly number[]): Set<number> {
 
 const signature = (text: string): string => {
   const names: string[] = [];
-  parser.parse(text).iterate({ enter: (node) => void names.push(`${node.name}${node.node.firstChild === null ? `:${text.slice(node.from, node.to).trim()}` : ""}`) });
+  parser
+    .parse(text)
+    .iterate({ enter: (node) => void names.push(`${node.name}${node.node.firstChild === null ? `:${text.slice(node.from, node.to).trim()}` : ""}`) });
   return names.join(" ");
 };
 
@@ -198,4 +200,3 @@ function openColumn(line: string): number {
   }
   return open[0] ?? 0;
 }
-

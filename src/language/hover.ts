@@ -3,7 +3,16 @@
 import type { Span } from "../base/finding.ts";
 import { formatSize } from "../base/units.ts";
 import {
-  type CallSpec, callsNamed, constant, type Constant, constantsNamed, invariants, profile, profiles, queries, steps,
+  type CallSpec,
+  type Constant,
+  callsNamed,
+  constant,
+  constantsNamed,
+  invariants,
+  profile,
+  profiles,
+  queries,
+  steps,
 } from "../scenario/catalogue/index.ts";
 import type { Analysis, OutlineEntry } from "./index.ts";
 import { MAINLINE, newest } from "./kernels.ts";
@@ -42,7 +51,10 @@ function describeCall(spec: CallSpec, bases: readonly string[]): string {
   if (errors.length > 0) {
     parts.push("", "Errors, in the order of checking:", "");
     for (const row of errors) {
-      const only = row.profiles !== undefined && !bases.every((base) => row.profiles?.includes(base)) ? ` (${list(bases.filter((base) => row.profiles?.includes(base)))})` : "";
+      const only =
+        row.profiles !== undefined && !bases.every((base) => row.profiles?.includes(base))
+          ? ` (${list(bases.filter((base) => row.profiles?.includes(base)))})`
+          : "";
       parts.push(`- \`${row.errno}\`: ${row.when}${only}${row.derived === true ? " *[derived]*" : ""}`);
     }
   }
@@ -67,7 +79,9 @@ function describeKernel(analysis: Analysis, name: string): string | undefined {
   if (row !== undefined) return `**kernel ${row.name}**: ${row.title}${row.modelled ? "" : " · *not modelled yet*"}\n\n*Source: ${row.source}*`;
   const variant = analysis.declarations.variants.get(name);
   if (variant === undefined) return undefined;
-  const changes = variant.statement.entries.map((entry) => `- \`${entry.name.text}${entry.without ? " without " : " = "}${entry.values.map((word) => word.text).join(", ")}\``);
+  const changes = variant.statement.entries.map(
+    (entry) => `- \`${entry.name.text}${entry.without ? " without " : " = "}${entry.values.map((word) => word.text).join(", ")}\``,
+  );
   return [`**kernel ${name}**, \`${variant.statement.base?.text}\` with`, "", ...changes].join("\n");
 }
 
@@ -78,17 +92,33 @@ function describeWord(analysis: Analysis, word: string, offset: number, behind: 
     const row = queries.find((query) => query.name === word);
     const guest = callsNamed(word);
     const parts = [...guest.map((spec) => describeCall(spec, bases))];
-    if (row !== undefined) parts.push(`\`${row.name}(${row.params.map((param) => param.name).join(", ")})\`: ${row.help}${row.modelled ? "" : " · *not modelled yet*"}`);
+    if (row !== undefined)
+      parts.push(`\`${row.name}(${row.params.map((param) => param.name).join(", ")})\`: ${row.help}${row.modelled ? "" : " · *not modelled yet*"}`);
     if (parts.length > 0) return parts.join("\n\n---\n\n");
   }
   const known = scenario?.names.filter((name) => name.name === word || name.name.startsWith(`${word}[`)) ?? [];
-  if (known.length > 0) return known.slice(0, 8).map((name) => `\`${name.name}\`: ${name.kind === "handle" ? `bound to a ${name.detail}` : name.kind === "actor" ? `actor (${name.detail})` : "label of a call"}`).join("  \n");
+  if (known.length > 0)
+    return known
+      .slice(0, 8)
+      .map(
+        (name) =>
+          `\`${name.name}\`: ${name.kind === "handle" ? `bound to a ${name.detail}` : name.kind === "actor" ? `actor (${name.detail})` : "label of a call"}`,
+      )
+      .join("  \n");
   const own = analysis.declarations.constants.get(word);
   if (own !== undefined) return `\`${own.text.trim()}\`, a constant of this file`;
   const rows = constantsNamed(word);
-  if (rows.length > 0) return describeConstant(rows.filter((row) => bases.some((base) => constant(word, base) === row)).concat(rows).filter((row, i, all) => all.indexOf(row) === i), bases);
+  if (rows.length > 0)
+    return describeConstant(
+      rows
+        .filter((row) => bases.some((base) => constant(word, base) === row))
+        .concat(rows)
+        .filter((row, i, all) => all.indexOf(row) === i),
+      bases,
+    );
   const invariant = invariants.find((row) => row.name === word);
-  if (invariant !== undefined) return `**${invariant.name}**: ${invariant.statement}\n\nJudged ${invariant.when}${invariant.modelled ? "" : " · *not modelled yet*"}.\n\n*Source: ${invariant.source}*`;
+  if (invariant !== undefined)
+    return `**${invariant.name}**: ${invariant.statement}\n\nJudged ${invariant.when}${invariant.modelled ? "" : " · *not modelled yet*"}.\n\n*Source: ${invariant.source}*`;
   const step = steps.find((row) => row.name === word);
   if (step !== undefined) return `**${step.name}**, an atomic step: ${step.help}\n\n*Source: ${step.source}*`;
   const setup = analysis.declarations.setups.get(word);
@@ -105,7 +135,9 @@ export function describeAt(analysis: Analysis, offset: number): Description | un
   if (analysis.parsed === undefined) return undefined;
   const node = analysis.parsed.tree.resolveInner(Math.min(offset, analysis.text.length), 1);
   const left = analysis.parsed.tree.resolveInner(Math.min(offset, analysis.text.length), -1);
-  const leaf = [node, left].find((one) => one.firstChild === null && one.to - one.from > 0 && one.to - one.from < 200 && !/Comment|String|Bad|LineEnd/.test(one.name));
+  const leaf = [node, left].find(
+    (one) => one.firstChild === null && one.to - one.from > 0 && one.to - one.from < 200 && !/Comment|String|Bad|LineEnd/.test(one.name),
+  );
   if (leaf === undefined) return undefined;
   let { from, to } = leaf;
   let word = analysis.text.slice(from, to);

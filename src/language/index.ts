@@ -6,9 +6,9 @@ import type { Program } from "../scenario/program.ts";
 import type { Complaint, Item, Word } from "./ast.ts";
 import { Collector, type Declarations, isConstant } from "./declarations.ts";
 import { resolveKernel } from "./kernels.ts";
-import { parseFile, type ParsedFile, type ParsedItem, refuse } from "./parse.ts";
+import { type ParsedFile, type ParsedItem, parseFile, refuse } from "./parse.ts";
 import { type KernelWord, type KnownName, type Lowered, lowerUnit, placeFinding, type Unit } from "./scenario.ts";
-import { resolveSpan, severityOf, type Source } from "./scope.ts";
+import { resolveSpan, type Source, severityOf } from "./scope.ts";
 
 export interface OutlineEntry {
   readonly name: string;
@@ -61,7 +61,17 @@ const NO_DECLARATIONS: Declarations = { setups: new Map(), constants: new Map(),
 
 export function analyse(file: string, text: string, options: Options): Analysis {
   const refused = refuse(text);
-  const empty = { file, text, programs: [], outline: [], declarations: NO_DECLARATIONS, tree: undefined, parsed: undefined, cache: new Map(), importCache: new Map() };
+  const empty = {
+    file,
+    text,
+    programs: [],
+    outline: [],
+    declarations: NO_DECLARATIONS,
+    tree: undefined,
+    parsed: undefined,
+    cache: new Map(),
+    importCache: new Map(),
+  };
   if (refused !== undefined) return { ...empty, findings: [placed(file, refused, 0)] };
   return new Analyser(file, text, options).run();
 }
@@ -122,7 +132,8 @@ class Analyser {
       this.findings.push(related === undefined ? base : { ...base, related: [{ span: related, message: related.message }] });
     }
     for (const { item, offset } of this.parsed.items) for (const complaint of item.complaints) this.findings.push(placed(this.file, complaint, offset));
-    for (const map of [declarations.setups, declarations.constants, declarations.variants]) for (const source of map.values()) this.sources.set(source.key, source);
+    for (const map of [declarations.setups, declarations.constants, declarations.variants])
+      for (const source of map.values()) this.sources.set(source.key, source);
     this.shared = [...declarations.constants.values(), ...declarations.variants.values()].map((d) => `${d.key}\n${d.text}`).join("\n");
     this.shared += `\n${[...declarations.setups.keys()].join(" ")}`;
     // The same text as before becomes the same object, so that comparing it costs nothing.
@@ -155,7 +166,8 @@ class Analyser {
         if (item.statement.kind === "broken" || item.statement.kind === "machine") {
           if (item.statement.kind === "machine") this.complain("MEMFD5004", item.statement.header, offset, "`machine` is not modelled yet");
           else if (!hasScenario) bare.push(parsed);
-        } else if (hasScenario) this.complain("MEMFD2025", item.statement.header, offset, "a file has scenarios or bare statements, not both: put this into a scenario");
+        } else if (hasScenario)
+          this.complain("MEMFD2025", item.statement.header, offset, "a file has scenarios or bare statements, not both: put this into a scenario");
         else bare.push(parsed);
       }
     }
@@ -209,7 +221,12 @@ class Analyser {
     const last = items[items.length - 1];
     const complaints = items.flatMap(({ item }) => item.complaints);
     const end = last.offset + last.text.length - first.offset;
-    this.unit({ name: bareName(this.file), source, header: statements[0].statement.header, statements, complaints, lenient: false }, { from: 0, to: end }, first, undefined);
+    this.unit(
+      { name: bareName(this.file), source, header: statements[0].statement.header, statements, complaints, lenient: false },
+      { from: 0, to: end },
+      first,
+      undefined,
+    );
   }
 
   private unit(unit: Unit, range: { from: number; to: number }, parsed: ParsedItem, key: Item | undefined): void {
@@ -229,7 +246,8 @@ class Analyser {
     const { shared } = this;
     const { setups: declared } = this.collector.declarations;
     const known = key === undefined ? undefined : this.previous?.cache.get(key);
-    const same = known !== undefined && known.kernel === kernel && known.shared === shared && known.setups.every(([name, text]) => declared.get(name)?.text === text);
+    const same =
+      known !== undefined && known.kernel === kernel && known.shared === shared && known.setups.every(([name, text]) => declared.get(name)?.text === text);
     const fresh = same ? known : undefined;
     const lowered = fresh?.lowered ?? lowerUnit(unit, this.kernel, this.collector.declarations);
     const setups = fresh?.setups ?? [...lowered.usedSetups].map((name) => [name, declared.get(name)?.text ?? ""] as const);
@@ -251,7 +269,10 @@ class Analyser {
   /** Where the declarations stand that scenarios share; a new one makes it new. */
   private sharedOffsets(): string {
     if (this.offsetsFor !== this.sources.size) {
-      this.offsetsText = [...this.sources.values()].filter((source) => source.key !== "self").map((source) => `${source.file} ${source.offset}`).join("\n");
+      this.offsetsText = [...this.sources.values()]
+        .filter((source) => source.key !== "self")
+        .map((source) => `${source.file} ${source.offset}`)
+        .join("\n");
       this.offsetsFor = this.sources.size;
     }
     return this.offsetsText;
@@ -262,11 +283,19 @@ class Analyser {
     for (const setup of this.collector.declarations.setups.values()) {
       if (setup.file !== this.file || this.used.has(setup.name)) continue;
       const source: Source = { ...setup, key: setup.key };
-      const statements = setup.body.statements.map((statement) => ({ statement: statement.kind === "kernel" ? { ...statement, prefixes: [] } : statement, source }));
+      const statements = setup.body.statements.map((statement) => ({
+        statement: statement.kind === "kernel" ? { ...statement, prefixes: [] } : statement,
+        source,
+      }));
       const wrapped: Unit = { name: setup.name, source, header: setup.header, statements: [], complaints: [], lenient: true };
-      const lowered = lowerUnit({ ...wrapped, statements: statements.filter(({ statement }) => statement.kind !== "kernel") }, this.kernel, this.collector.declarations);
+      const lowered = lowerUnit(
+        { ...wrapped, statements: statements.filter(({ statement }) => statement.kind !== "kernel") },
+        this.kernel,
+        this.collector.declarations,
+      );
       for (const { statement } of statements) {
-        if (statement.kind === "kernel") this.complain("MEMFD2017", statement.header, setup.offset, "`kernel` does not stand in a setup: a setup runs under the kernel of its scenario");
+        if (statement.kind === "kernel")
+          this.complain("MEMFD2017", statement.header, setup.offset, "`kernel` does not stand in a setup: a setup runs under the kernel of its scenario");
       }
       for (const finding of lowered.findings) {
         const missing = finding.code === "MEMFD5003" || finding.code.startsWith("MEMFD500");
@@ -278,7 +307,9 @@ class Analyser {
   /** Variants and constants are checked although nothing refers to them. */
   private unusedDeclarations(): void {
     const { declarations } = this.collector;
-    const words = [...declarations.variants.values()].filter((variant) => variant.file === this.file).map((variant): KernelWord => ({ ...variant.statement.names[0], source: variant }));
+    const words = [...declarations.variants.values()]
+      .filter((variant) => variant.file === this.file)
+      .map((variant): KernelWord => ({ ...variant.statement.names[0], source: variant }));
     for (const word of words) {
       const header = { from: word.from, to: word.to };
       const lowered = lowerUnit({ name: word.text, source: word.source, header, statements: [], complaints: [], lenient: true }, [word], declarations);
@@ -286,8 +317,25 @@ class Analyser {
     }
     for (const constant of declarations.constants.values()) {
       if (constant.file !== this.file) continue;
-      const statement = { kind: "assert", from: 0, to: 0, prefixes: [], header: constant.value, condition: { kind: "primary", name: { text: constant.name, from: constant.value.from, to: constant.value.to }, indexes: [], from: constant.value.from, to: constant.value.to } } as const;
-      const lowered = lowerUnit({ name: constant.name, source: constant, header: constant.value, statements: [{ statement, source: constant }], complaints: [], lenient: true }, this.kernel, declarations);
+      const statement = {
+        kind: "assert",
+        from: 0,
+        to: 0,
+        prefixes: [],
+        header: constant.value,
+        condition: {
+          kind: "primary",
+          name: { text: constant.name, from: constant.value.from, to: constant.value.to },
+          indexes: [],
+          from: constant.value.from,
+          to: constant.value.to,
+        },
+      } as const;
+      const lowered = lowerUnit(
+        { name: constant.name, source: constant, header: constant.value, statements: [{ statement, source: constant }], complaints: [], lenient: true },
+        this.kernel,
+        declarations,
+      );
       for (const finding of lowered.findings) if (!finding.code.startsWith("MEMFD5")) this.findings.push(placeFinding(finding, this.sources));
     }
   }
@@ -306,6 +354,11 @@ function limited(findings: readonly Finding[], file: string): Finding[] {
   if (unique.length <= MAX_FINDINGS) return unique;
   const kept = unique.slice(0, MAX_FINDINGS);
   const next = unique[MAX_FINDINGS];
-  kept.push({ code: "MEMFD6004", severity: "information", span: { ...next.span, file }, message: `and ${unique.length - MAX_FINDINGS} more findings from here on` });
+  kept.push({
+    code: "MEMFD6004",
+    severity: "information",
+    span: { ...next.span, file },
+    message: `and ${unique.length - MAX_FINDINGS} more findings from here on`,
+  });
   return kept;
 }

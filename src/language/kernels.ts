@@ -33,7 +33,8 @@ export function resolveKernel(name: string, declarations: Declarations): Resolve
   for (;;) {
     const variant = declarations.variants.get(at);
     if (variant === undefined || profile(at) !== undefined) break;
-    if (chain.includes(variant)) return { code: "MEMFD2014", error: `the variant \`${name}\` extends itself: ${[...chain.map((v) => v.name).reverse(), at].reverse().join(" → ")}` };
+    if (chain.includes(variant))
+      return { code: "MEMFD2014", error: `the variant \`${name}\` extends itself: ${[...chain.map((v) => v.name).reverse(), at].reverse().join(" → ")}` };
     chain.push(variant);
     at = variant.statement.base?.text ?? "";
   }

@@ -1,15 +1,15 @@
 // Statements → the body of a Program: `use` expanded, `repeat` unrolled, actors resolved, places checked.
 
 import { invariants, profile } from "../scenario/catalogue/index.ts";
-import type { ActorId, ExpectedViolation, Order, Point, Question, Site, Statement } from "../scenario/program.ts";
-import type { Point as PointNode, Primary, Range, Stmt, StmtOf, Word } from "./ast.ts";
+import type { ActorId, ExpectedViolation, Order, Question, Site, Statement } from "../scenario/program.ts";
+import { actorOf } from "./actors.ts";
+import type { Primary, Range, Stmt, StmtOf, Word } from "./ast.ts";
 import { lowerSimple } from "./calls.ts";
-import { callsLabelled, lowerCondition } from "./conditions.ts";
-import { fold, indexText } from "./fold.ts";
-import { isStep } from "./kernels.ts";
-import { didYouMean, distance } from "./near.ts";
-import { type Mutable, type Scope, TooLarge } from "./scope.ts";
-import { steps } from "../scenario/catalogue/index.ts";
+import { lowerCondition } from "./conditions.ts";
+import { fold } from "./fold.ts";
+import { didYouMean } from "./near.ts";
+import { lowerPoint } from "./points.ts";
+import { type Scope, TooLarge } from "./scope.ts";
 
 export const MAX_STATEMENTS = 20_000;
 
@@ -163,7 +163,7 @@ export class Lowerer {
       this.scope.report("MEMFD2018", name, `\`${name.name.text}\` stands inside another actor`);
       return;
     }
-    const actor = this.actorOf(name);
+    const actor = actorOf(this.scope, name);
     if (actor === undefined) return;
     let out = place.out;
     if (place.kind === "parallel" && place.threads !== undefined) {
@@ -171,32 +171,6 @@ export class Lowerer {
       place.threads.set(actor, out);
     }
     this.block(body, { ...place, kind: "actor", actor, out });
-  }
-
-  private actorOf(node: Primary): ActorId | undefined {
-    const { scope } = this;
-    const name = node.name.text;
-    if (node.args !== undefined || node.field !== undefined || name.includes(".")) return scope.report("MEMFD1002", node, "in front of `:` or `{` stands the name of an actor");
-    const suffix = indexText(scope, node.indexes);
-    if (suffix === undefined) return undefined;
-    if (name === "vmm" && suffix === "") return 0;
-    const handle = suffix === "" ? scope.lookUp(name) : scope.handleIds.get(name + suffix);
-    if (handle !== undefined) {
-      const row = scope.handles[handle];
-      if (row.kind === "vcpu") return scope.actor(row.name, "vcpu", handle);
-      if (scope.lenient && row.kind === "value") return scope.actor(row.name, "vcpu", handle);
-      return scope.report("MEMFD2006", node, `\`${row.name}\` is bound, and not to a vCPU: it cannot be an actor`);
-    }
-    const full = name + suffix;
-    if (scope.variables.has(name) || scope.declarations.constants.has(name)) return scope.report("MEMFD2006", node, `\`${name}\` is a constant: it cannot be an actor`);
-    if (!scope.lenient) {
-      const vcpus = scope.handles.filter((row) => row.kind === "vcpu").map((row) => row.name);
-      const near = vcpus.find((vcpu) => distance(vcpu, full, 1) <= 1) ?? (vcpus.some((vcpu) => vcpu.startsWith(`${name}[`)) && suffix === "" ? vcpus.find((v) => v.startsWith(name)) : undefined);
-      if (near !== undefined) return scope.report("MEMFD2026", node, `\`${full}\` is not bound to a vCPU; did you mean \`${near}\`?`, undefined, { title: `Write ${near}`, text: near });
-      return scope.actor(full, "host");
-    }
-    // Without its user a setup does not tell a vCPU from a host thread.
-    return scope.actor(full, /^v?cpu/i.test(full) ? "vcpu" : "host");
   }
 
   private atomic(statement: StmtOf<"atomic">, place: Place): void {
@@ -216,7 +190,11 @@ export class Lowerer {
 
   private parallel(statement: StmtOf<"parallel">, place: Place): void {
     if (place.inParallel || place.kind !== "top") {
-      const where = place.inParallel ? "`parallel` does not nest" : place.kind === "actor" ? "`parallel` does not stand inside an actor" : "`parallel` does not stand inside `atomic`";
+      const where = place.inParallel
+        ? "`parallel` does not nest"
+        : place.kind === "actor"
+          ? "`parallel` does not stand inside an actor"
+          : "`parallel` does not stand inside `atomic`";
       this.scope.report("MEMFD2018", statement.header, where);
       return;
     }
@@ -269,7 +247,13 @@ export class Lowerer {
     }
     scope.usedSetups.add(name);
     if (place.setups.includes(name)) {
-      scope.report("MEMFD2009", statement.name, place.setups[place.setups.length - 1] === name ? `the setup \`${name}\` uses itself` : `the setup \`${name}\` uses itself: ${[...place.setups, name].join(" → ")}`);
+      scope.report(
+        "MEMFD2009",
+        statement.name,
+        place.setups[place.setups.length - 1] === name
+          ? `the setup \`${name}\` uses itself`
+          : `the setup \`${name}\` uses itself: ${[...place.setups, name].join(" → ")}`,
+      );
       return;
     }
     const { source, anchor } = scope;
@@ -289,38 +273,13 @@ export class Lowerer {
     }
   }
 
-  private point(node: PointNode): Point | undefined {
-    const { scope } = this;
-    if (node.label === "") return undefined;
-    const suffix = indexText(scope, node.indexes);
-    if (suffix === undefined) return undefined;
-    if (node.step !== undefined && !isStep(node.step)) {
-      return scope.report("MEMFD2016", node, `there is no step \`${node.step}\`${didYouMean(node.step, steps.map((row) => row.name))}`);
-    }
-    const label = node.label + suffix;
-    const point: Mutable<Point> = node.step === undefined ? { label, calls: [] } : { label, calls: [], step: node.step };
-    const { source, anchor } = scope;
-    const rounds = [...scope.rounds];
-    scope.pending.push(() => {
-      const now = { source: scope.source, anchor: scope.anchor };
-      scope.source = source;
-      scope.anchor = anchor;
-      point.calls = callsLabelled(scope, node.label, suffix, rounds, node);
-      // In a round of a `repeat` a plain label means the call of that round: the Program says so.
-      if (point.calls.length === 1) point.label = scope.calls[point.calls[0]].label ?? label;
-      scope.source = now.source;
-      scope.anchor = now.anchor;
-    });
-    return point;
-  }
-
   private order(statement: StmtOf<"order">, place: Place): void {
     if (place.kind !== "parallel" || place.orders === undefined) {
       this.scope.report("MEMFD2035", statement.header, "`order` stands directly inside `parallel`");
       return;
     }
-    const before = this.point(statement.before);
-    const after = this.point(statement.after);
+    const before = lowerPoint(this.scope, statement.before);
+    const after = lowerPoint(this.scope, statement.after);
     if (before !== undefined && after !== undefined) place.orders.push({ before, after, site: this.scope.site(statement.header) });
   }
 
@@ -339,7 +298,14 @@ export class Lowerer {
     if (word.text === "") return false;
     const row = invariants.find((invariant) => invariant.name === word.text);
     if (row === undefined) {
-      this.scope.report("MEMFD2012", word, `there is no invariant \`${word.text}\`${didYouMean(word.text, invariants.map((invariant) => invariant.name))}`);
+      this.scope.report(
+        "MEMFD2012",
+        word,
+        `there is no invariant \`${word.text}\`${didYouMean(
+          word.text,
+          invariants.map((invariant) => invariant.name),
+        )}`,
+      );
       return false;
     }
     if (!row.modelled) {
@@ -357,7 +323,7 @@ export class Lowerer {
     } else {
       this.firstViolation ??= statement.header;
       if (this.invariant(statement.invariant)) {
-        const at = statement.at === undefined ? undefined : this.point(statement.at);
+        const at = statement.at === undefined ? undefined : lowerPoint(this.scope, statement.at);
         const site = scope.site(statement.header);
         if (statement.at === undefined) gathered.expected.push({ invariant: statement.invariant.text, site });
         else if (at !== undefined) gathered.expected.push({ invariant: statement.invariant.text, at, site });
@@ -386,15 +352,29 @@ export class Lowerer {
 
   private kernelNames(names: readonly Word[]): void {
     for (const word of names) {
-      const known = word.text === "" || word.text === "all" || word.text === "mainline" || profile(word.text) !== undefined || this.scope.declarations.variants.has(word.text);
-      if (!known) this.scope.report("MEMFD2013", word, `there is no kernel \`${word.text}\`${didYouMean(word.text, [...this.scope.declarations.variants.keys(), "mainline"])}`);
+      const known =
+        word.text === "" ||
+        word.text === "all" ||
+        word.text === "mainline" ||
+        profile(word.text) !== undefined ||
+        this.scope.declarations.variants.has(word.text);
+      if (!known)
+        this.scope.report(
+          "MEMFD2013",
+          word,
+          `there is no kernel \`${word.text}\`${didYouMean(word.text, [...this.scope.declarations.variants.keys(), "mainline"])}`,
+        );
     }
   }
 
   private misplacedKernel(statement: StmtOf<"kernel">, place: Place): void {
     const inSetup = place.setups.length > 0;
-    const message = statement.base !== undefined ? "a kernel variant is declared at file level"
-      : inSetup ? "`kernel` does not stand in a setup: a setup runs under the kernel of its scenario" : "`kernel` is the first statement of a scenario";
+    const message =
+      statement.base !== undefined
+        ? "a kernel variant is declared at file level"
+        : inSetup
+          ? "`kernel` does not stand in a setup: a setup runs under the kernel of its scenario"
+          : "`kernel` is the first statement of a scenario";
     this.scope.report("MEMFD2017", statement.header, message);
   }
 }

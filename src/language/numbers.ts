@@ -39,7 +39,8 @@ function hint(text: string): string {
 
 /** The bytes of a string with its quotes. */
 export function parseString(text: string): Literal<readonly number[]> {
-  if (text.length < 2 || !text.endsWith('"') || /(^|[^\\])(\\\\)*\\"$/.test(text.slice(1))) return { code: "MEMFD1008", error: "the string is not closed on its line" };
+  if (text.length < 2 || !text.endsWith('"') || /(^|[^\\])(\\\\)*\\"$/.test(text.slice(1)))
+    return { code: "MEMFD1008", error: "the string is not closed on its line" };
   return parseEscapes(text.slice(1, -1));
 }
 

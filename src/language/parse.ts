@@ -4,7 +4,7 @@ import { type Tree, TreeFragment } from "@lezer/common";
 import type { Complaint, Item } from "./ast.ts";
 import { buildItem } from "./build.ts";
 import { parser } from "./generated/parser.ts";
-import { scanBlockComment, scanLineComment, scanString, type Chars } from "./scan.ts";
+import { type Chars, scanBlockComment, scanLineComment, scanString } from "./scan.ts";
 
 export const MAX_SOURCE = 1_000_000;
 export const MAX_NESTING = 100;
@@ -54,7 +54,8 @@ function tooDeep(text: string): Complaint | undefined {
     else {
       if (c === 40 || c === 91 || c === 123) depth++;
       else if ((c === 41 || c === 93 || c === 125) && depth > 0) depth--;
-      if (depth > MAX_NESTING) return { code: "MEMFD6002", from: i, to: i + 1, message: `blocks and parentheses nest at most ${MAX_NESTING} deep; the file is not read` };
+      if (depth > MAX_NESTING)
+        return { code: "MEMFD6002", from: i, to: i + 1, message: `blocks and parentheses nest at most ${MAX_NESTING} deep; the file is not read` };
       i++;
     }
   }

@@ -3,7 +3,16 @@
 import type { Node } from "./ast.ts";
 
 const LEVELS: readonly (readonly string[])[] = [
-  ["||"], ["&&"], ["==", "!="], ["<", "<=", ">", ">="], ["|"], ["^"], ["&"], ["<<", ">>"], ["+", "-"], ["*", "/", "%"],
+  ["||"],
+  ["&&"],
+  ["==", "!="],
+  ["<", "<=", ">", ">="],
+  ["|"],
+  ["^"],
+  ["&"],
+  ["<<", ">>"],
+  ["+", "-"],
+  ["*", "/", "%"],
 ];
 const LEVEL = new Map(LEVELS.flatMap((row, level) => row.map((operator) => [operator, level] as const)));
 

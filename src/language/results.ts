@@ -1,6 +1,6 @@
 // RESULT: what may stand behind `=`, and beside `==` to `result(label)`.
 
-import { errnoName, isErrno, type Errno, ERRNO } from "../base/errno.ts";
+import { ERRNO, type Errno, errnoName, isErrno } from "../base/errno.ts";
 import type { ResultPattern } from "../scenario/program.ts";
 import type { Node, Range } from "./ast.ts";
 import { fold } from "./fold.ts";
@@ -9,8 +9,12 @@ import { parseString } from "./numbers.ts";
 import type { Scope } from "./scope.ts";
 
 const WORDS: Record<string, ResultPattern> = {
-  ok: { kind: "ok" }, fails: { kind: "fails" }, blocks: { kind: "blocks" }, _: { kind: "any" },
-  SIGBUS: { kind: "signal", signal: "SIGBUS" }, SIGSEGV: { kind: "signal", signal: "SIGSEGV" },
+  ok: { kind: "ok" },
+  fails: { kind: "fails" },
+  blocks: { kind: "blocks" },
+  _: { kind: "any" },
+  SIGBUS: { kind: "signal", signal: "SIGBUS" },
+  SIGSEGV: { kind: "signal", signal: "SIGSEGV" },
 };
 
 const plainName = (node: Node): string | undefined =>
@@ -70,7 +74,8 @@ export function lowerPattern(scope: Scope, node: Node): ResultPattern | undefine
       if (value === undefined || data === undefined) return undefined;
       if ("error" in data) return scope.report(data.code, node.data, data.error);
       if (value.handle !== undefined) return scope.report("MEMFD2030", node.of, "in front of the data stands the count");
-      if (value.value !== BigInt(data.value.length)) return scope.report("MEMFD2030", node, `the count says ${value.value}, the string has ${data.value.length} bytes`);
+      if (value.value !== BigInt(data.value.length))
+        return scope.report("MEMFD2030", node, `the count says ${value.value}, the string has ${data.value.length} bytes`);
       return { kind: "value", value: value.value, data: data.value };
     }
     case "unary": {

@@ -1,13 +1,13 @@
 // One scenario under each of its kernels → Programs with movable sites, and the cache of these across edits.
 
-import { profiles } from "../scenario/catalogue/index.ts";
 import type { Finding } from "../base/finding.ts";
+import { profiles } from "../scenario/catalogue/index.ts";
 import type { Program, Statement } from "../scenario/program.ts";
 import type { Complaint, Range, Stmt, Word } from "./ast.ts";
 import type { Declarations } from "./declarations.ts";
 import { editsOf, MAINLINE, newest, type Resolution, resolveKernel } from "./kernels.ts";
 import { Lowerer } from "./lower.ts";
-import { type RawFinding, type RawSpan, resolveSpan, Scope, severityOf, type Source } from "./scope.ts";
+import { type RawFinding, type RawSpan, resolveSpan, Scope, type Source, severityOf } from "./scope.ts";
 
 /** A kernel name and where it stands: `source` is a declaration of the main file. */
 export interface KernelWord extends Word {
@@ -51,7 +51,8 @@ interface Choice {
 function choices(unit: Unit, words: readonly KernelWord[], declarations: Declarations, report: (code: string, at: RawSpan, message: string) => void): Choice[] {
   const found: Choice[] = [];
   const add = (word: KernelWord | undefined, name: string): void => {
-    const at: RawSpan = word === undefined ? { source: unit.source.key, from: unit.header.from, to: unit.header.to } : { source: word.source.key, from: word.from, to: word.to };
+    const at: RawSpan =
+      word === undefined ? { source: unit.source.key, from: unit.header.from, to: unit.header.to } : { source: word.source.key, from: word.from, to: word.to };
     const resolution = resolveKernel(name, declarations);
     if ("error" in resolution) return report(resolution.code, at, resolution.error);
     if (found.some((choice) => choice.resolution.name === resolution.name)) return;
@@ -131,7 +132,19 @@ function lowerUnder(scope: Scope, unit: Unit, rest: Unit["statements"], resoluti
   lowerer.finish();
   const { questions, expected, safe, only, except } = lowerer.gathered;
   const watch = { ...(only.length > 0 ? { only } : {}), ...(except.length > 0 ? { except } : {}) };
-  const program: Program = { name: unit.name, site, profile, handles: scope.handles, actors: scope.actors, calls: scope.calls, body, questions, expected, watch, sites: [] };
+  const program: Program = {
+    name: unit.name,
+    site,
+    profile,
+    handles: scope.handles,
+    actors: scope.actors,
+    calls: scope.calls,
+    body,
+    questions,
+    expected,
+    watch,
+    sites: [],
+  };
   return safe === undefined ? program : { ...program, safe };
 }
 

@@ -1,9 +1,8 @@
 // What is known while a scenario is lowered under one kernel: names, actors, labels, sites, findings.
 
 import type { Severity, Span } from "../base/finding.ts";
-import type { Actor, ActorId, CallId, Handle, HandleId, HandleKind, Operand, Point, ProfileChoice, Site } from "../scenario/program.ts";
+import type { Actor, ActorId, Call, CallId, Handle, HandleId, HandleKind, Operand, Point, ProfileChoice, Site } from "../scenario/program.ts";
 import type { Range } from "./ast.ts";
-import type { Call } from "../scenario/program.ts";
 import type { Declarations } from "./declarations.ts";
 
 /** A range in a declaration; `source` is the key of the declaration, which may move in its file. */

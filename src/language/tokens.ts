@@ -4,7 +4,17 @@
 import { ExternalTokenizer, type InputStream, type Stack } from "@lezer/lr";
 import * as T from "./generated/terms.ts";
 import {
-  isDigit, isLineBreak, isNameStart, isSpace, scanBlockComment, scanLineComment, scanName, scanNumber, scanString, skipBlank, sweepLine,
+  isDigit,
+  isLineBreak,
+  isNameStart,
+  isSpace,
+  scanBlockComment,
+  scanLineComment,
+  scanName,
+  scanNumber,
+  scanString,
+  skipBlank,
+  sweepLine,
 } from "./scan.ts";
 
 const NONE = -1;
@@ -18,8 +28,21 @@ interface Token {
 }
 
 const PUNCTUATION: Record<string, number> = {
-  "{": T.Open, "}": T.Close, "(": T.openParen, ")": T.CloseParen, "[": T.openBracket, "]": T.CloseBracket, ",": T.comma, "=": T.equal, ":": T.colon, "@": T.at,
-  ";": T.Semicolon, "?": T.Unknown, "-": T.Minus, "!": T.UnaryOperator, "~": T.UnaryOperator,
+  "{": T.Open,
+  "}": T.Close,
+  "(": T.openParen,
+  ")": T.CloseParen,
+  "[": T.openBracket,
+  "]": T.CloseBracket,
+  ",": T.comma,
+  "=": T.equal,
+  ":": T.colon,
+  "@": T.at,
+  ";": T.Semicolon,
+  "?": T.Unknown,
+  "-": T.Minus,
+  "!": T.UnaryOperator,
+  "~": T.UnaryOperator,
 };
 const ONE = "*/%+&^|<>";
 const TWO = new Set(["<<", ">>", "<=", ">=", "==", "!=", "&&", "||"]);
@@ -49,7 +72,13 @@ const STATEMENT_KEYWORDS = new Map<string, { term: number; follow: Follow }>([
 ]);
 const DECLARATIONS = new Set(["import", "scenario", "setup"]);
 const INNER_KEYWORDS = new Map<string, number>([
-  ["as", T.asKw], ["before", T.beforeKw], ["at", T.atKw], ["extends", T.extendsKw], ["without", T.withoutKw], ["or", T.orKw], ["safe", T.Safe],
+  ["as", T.asKw],
+  ["before", T.beforeKw],
+  ["at", T.atKw],
+  ["extends", T.extendsKw],
+  ["without", T.withoutKw],
+  ["or", T.orKw],
+  ["safe", T.Safe],
   ["violation", T.Violation],
 ]);
 

@@ -68,6 +68,8 @@ export class Footprints {
     // A step with which the call may return also binds its handle and its answer, which others may read.
     if (!position || position.step === position.operation.steps[position.operation.steps.length - 1]) return undefined;
     if (this.#machine.program.calls[position.call].binds !== undefined || this.#machine.answers.has(position.call)) return undefined;
+    // A call on a file that is closed meanwhile may free its pages when it returns, at whatever step.
+    if (this.#machine.closed.has(this.#machine.plans[position.call]?.file ?? -1)) return undefined;
     return footprintOf(position.step);
   }
 
@@ -86,7 +88,8 @@ export class Footprints {
     const plan = this.#machine.plans[instruction.call];
     if (!plan) return NOTHING;
     const steps = plan.operations.flatMap((name) => this.#machine.operation(name).steps);
-    const decode = { reads: bits(plan.reads), writes: bits(["handle", "result"]), visible: true };
+    const frees = this.#machine.closed.has(plan.file) ? ["page", "content"] : [];
+    const decode = { reads: bits([...plan.reads, ...frees]), writes: bits(["handle", "result", ...frees]), visible: true };
     return steps.map(footprintOf).reduce(union, decode);
   }
 }

@@ -6,7 +6,7 @@ import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "..
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { addCuts } from "./cuts.ts";
 import { EVERYTHING, Footprints } from "./footprint.ts";
-import { Results, RESULTS_MAX, Values } from "./intern.ts";
+import { Results, RESULTS_MAX, Values, VALUES_MAX } from "./intern.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
 import { type Field, Layout } from "./layout.ts";
 import { FOUND, type FileState, type FrameState, fileState, frameState, type MappingState, mappingState } from "./memory/state.ts";
@@ -27,6 +27,8 @@ export interface ThreadState {
   /** 0 between calls, else 1 + number of the running operation. */
   readonly operation: Field;
   readonly step: Field;
+  /** 0 or 1 + file offset (interned) that a read or write took when it began. */
+  readonly offset: Field;
   /** Loop over the plan's cells. */
   readonly cursor: Field;
   /** A frame that this thread holds a reference on (fault in flight, GUP). */
@@ -95,6 +97,8 @@ export class Machine {
   readonly handles: readonly Field[];
   /** By call: 1 + result, for calls that an expression reads. */
   readonly answers: ReadonlyMap<CallId, Field>;
+  /** Files that some call closes: a call on one of them may turn out to hold its last reference. */
+  readonly closed: ReadonlySet<number>;
   readonly segment: Field;
   readonly turn: Field;
   readonly atomicOwner: Field;
@@ -143,6 +147,7 @@ export class Machine {
     this.drivers = this.objects.drivers.map(() => this.layout.field("driver", frames));
     this.operations = compileOperations(profile);
     this.plans = plansOf(this);
+    this.closed = new Set(this.plans.flatMap((plan) => (plan?.call.spec === "close" && plan.file >= 0 ? [plan.file] : [])));
     this.#runner = new Runner(this, new Context(this));
     this.#footprints = new Footprints(this);
   }
@@ -237,13 +242,14 @@ export class Machine {
   }
 
   #threads(actors: number, frames: number, cells: number): ThreadState[] {
+    const streams = this.program.calls.some((call) => call.spec === "read" || call.spec === "write");
     return Array.from({ length: actors }, (_, index) => {
       const own = (max: number): Field => this.layout.field("thread", max);
       const fault = (max: number): Field => this.layout.field("fault", max);
       const longest = Math.max(1, ...this.segments.map((segment) => segment.threads[index]?.length ?? 0));
       return {
-        index, at: own(longest), operation: own(OPERATIONS_MAX), step: own(STEPS_MAX), cursor: own(cells), frame: own(frames), slot: own(this.objects.slots.length), answer: own(RESULTS_MAX),
-        begun: own(15), inFault: fault(1), stale: fault(1), decided: fault(1), hit: fault(1),
+        index, at: own(longest), operation: own(OPERATIONS_MAX), step: own(STEPS_MAX), offset: own(streams ? VALUES_MAX + 1 : 0), cursor: own(cells), frame: own(frames), slot: own(this.objects.slots.length), answer: own(RESULTS_MAX),
+        begun: own(Math.max(1, this.objects.slots.length)), inFault: fault(1), stale: fault(1), decided: fault(1), hit: fault(1),
       };
     });
   }

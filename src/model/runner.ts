@@ -4,6 +4,7 @@ import { assert } from "../base/assert.ts";
 import { ERRNO } from "../base/errno.ts";
 import type { CallId, Result } from "../scenario/program.ts";
 import { EVERYTHING, footprintOf } from "./footprint.ts";
+import { releaseFile } from "./memory/file.ts";
 import type { Machine, ThreadState } from "./machine.ts";
 import type { Instruction } from "./schedule.ts";
 import { AGAIN, BLOCKED, type CompiledOperation, type Context, DONE, NEXT, type Plan } from "./step.ts";
@@ -79,8 +80,12 @@ export class Runner {
     if (this.#waits(state, call, step?.name)) return 0;
     machine.lastCall = call;
     machine.lastStep = step?.name ?? "";
+    if (running === 0) plan.begin?.(context);
     const code = step ? step.run(context) : NEXT;
-    if (code === BLOCKED) return 0;
+    if (code === BLOCKED) {
+      if (running === 0) thread.offset.set(state, 0);
+      return 0;
+    }
     // lock_slots may have found, under the lock, that another operation of the call is due.
     operation = context.operation;
     thread.operation.set(state, operation.index + 1);
@@ -127,7 +132,10 @@ export class Runner {
     const thread = machine.threads[actor];
     machine.lastWrites = EVERYTHING;
     if (thread.begun.get(state) > 0) machine.emit("begin-without-end", actor, thread.begun.get(state));
+    const wasRunning = thread.operation.get(state) > 0;
     clearLocals(thread, state);
+    const { file, call: { spec } } = this.#context.plan;
+    if (wasRunning && machine.closed.has(file) && spec !== "close") releaseFile(this.#context, file);
     const binds = machine.program.calls[call].binds;
     const answer = machine.results.result(result);
     if (binds !== undefined) machine.handles[binds].set(state, answer.kind === "errno" ? FAILED + ERRNO[answer.errno] : BOUND);
@@ -172,7 +180,7 @@ export class Runner {
 
 /** Locals are cleared when dead, so that equal situations are equal states. */
 function clearLocals(thread: ThreadState, state: Int32Array): void {
-  for (const local of [thread.operation, thread.step, thread.cursor, thread.frame, thread.slot, thread.answer, thread.begun, thread.inFault, thread.stale, thread.decided, thread.hit]) {
+  for (const local of [thread.operation, thread.step, thread.offset, thread.cursor, thread.frame, thread.slot, thread.answer, thread.begun, thread.inFault, thread.stale, thread.decided, thread.hit]) {
     local.set(state, 0);
   }
 }

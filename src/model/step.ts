@@ -47,6 +47,8 @@ export interface Plan {
   readonly reads: readonly Region[];
   /** Argument checks in the kernel's order; touches nothing. An errno or a result ends the call. */
   decode(context: Context): Errno | Result | undefined;
+  /** What the call takes over into its locals with its first step. */
+  begin?(context: Context): void;
   /** Which of `operations` runs. */
   select(context: Context): string;
   /** What the call returns when its last step falls through. */

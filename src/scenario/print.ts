@@ -5,7 +5,16 @@ import { callSpec, constants, type Param, type Returns } from "./catalogue/index
 import type { BinaryOperator, CallId, Expression, Operand, Point, Program, Result, ResultPattern, Statement } from "./program.ts";
 
 const LEVELS: readonly (readonly string[])[] = [
-  ["||"], ["&&"], ["==", "!="], ["<", "<=", ">", ">="], ["|"], ["^"], ["&"], ["<<", ">>"], ["+", "-"], ["*", "/", "%"],
+  ["||"],
+  ["&&"],
+  ["==", "!="],
+  ["<", "<=", ">", ">="],
+  ["|"],
+  ["^"],
+  ["&"],
+  ["<<", ">>"],
+  ["+", "-"],
+  ["*", "/", "%"],
 ];
 const LEVEL = new Map(LEVELS.flatMap((row, level) => row.map((operator) => [operator, level] as const)));
 
@@ -272,7 +281,8 @@ export function printProgram(program: Program): string {
   if (program.watch.except !== undefined) out.push(`  ignore ${program.watch.except.join(", ")}`);
   for (const statement of program.body) printStatement(program, statement, "  ", 0, out);
   for (const question of program.questions) out.push(`  ${question.kind} ${printExpression(program, question.condition)}`);
-  for (const expected of program.expected) out.push(`  expect violation ${expected.invariant}${expected.at === undefined ? "" : ` at ${printPoint(expected.at)}`}`);
+  for (const expected of program.expected)
+    out.push(`  expect violation ${expected.invariant}${expected.at === undefined ? "" : ` at ${printPoint(expected.at)}`}`);
   if (program.safe !== undefined) out.push("  expect safe");
   out.push("}");
   return `${out.join("\n")}\n`;

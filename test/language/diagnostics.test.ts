@@ -13,7 +13,10 @@ for (const row of diagnostics.filter((one) => /MEMFD[125]|MEMFD600[1-5]/.test(on
     const hit = findings.find((finding) => finding.code === row.code);
     assert.ok(hit, `got ${findings.map((finding) => `${finding.code} ${finding.message}`).join("; ") || "nothing"}`);
     assert.equal(hit.severity, row.severity);
-    assert.deepEqual(findings.filter((finding) => finding.code !== row.code && finding.code !== "MEMFD5003" && row.code !== "MEMFD6004").map((finding) => finding.code), []);
+    assert.deepEqual(
+      findings.filter((finding) => finding.code !== row.code && finding.code !== "MEMFD5003" && row.code !== "MEMFD6004").map((finding) => finding.code),
+      [],
+    );
   });
 }
 

@@ -3,16 +3,85 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { analyse, type Analysis, MAX_FINDINGS } from "../../src/language/index.ts";
 import { completeAt } from "../../src/language/complete.ts";
 import { format } from "../../src/language/format.ts";
 import { parser } from "../../src/language/generated/parser.ts";
 import { describeAt } from "../../src/language/hover.ts";
+import { type Analysis, analyse, MAX_FINDINGS } from "../../src/language/index.ts";
 import { read, SAMPLE } from "./support.ts";
 
-const PIECES = ["f(", "a", "=", "0", "@x", "{", "}", "(", ")", "[", "]", ",", ":", ";", "\n", "\n", 'scenario "x"', "setup q", 'import "', "parallel", "atomic {", "repeat 3", "as i", "check", "on v8", "or", "exit",
-  "exit A {", "-1 EINVAL", "<x>", " (foo)", "order a", "before b", "kernel v8", "extends", "without", "//c\n", "/*\n*/", "/*", "$", '"s', '"s"', "#VE", "?", "_", ".x", "'a'", "0755", "-", "!", "==", "expect violation",
-  "assert", "machine {", "process p", "use x", "expect safe", "at", "exists", "\t", "\r\n", "close(1)", "x = dup(1)", "vmm {", "vcpu0: load(0x1000)", "result(a) == ok", "allocated(ram, 0)", "é", "\u{1f600}", "repeat 999999999 as i {"];
+const PIECES = [
+  "f(",
+  "a",
+  "=",
+  "0",
+  "@x",
+  "{",
+  "}",
+  "(",
+  ")",
+  "[",
+  "]",
+  ",",
+  ":",
+  ";",
+  "\n",
+  "\n",
+  'scenario "x"',
+  "setup q",
+  'import "',
+  "parallel",
+  "atomic {",
+  "repeat 3",
+  "as i",
+  "check",
+  "on v8",
+  "or",
+  "exit",
+  "exit A {",
+  "-1 EINVAL",
+  "<x>",
+  " (foo)",
+  "order a",
+  "before b",
+  "kernel v8",
+  "extends",
+  "without",
+  "//c\n",
+  "/*\n*/",
+  "/*",
+  "$",
+  '"s',
+  '"s"',
+  "#VE",
+  "?",
+  "_",
+  ".x",
+  "'a'",
+  "0755",
+  "-",
+  "!",
+  "==",
+  "expect violation",
+  "assert",
+  "machine {",
+  "process p",
+  "use x",
+  "expect safe",
+  "at",
+  "exists",
+  "\t",
+  "\r\n",
+  "close(1)",
+  "x = dup(1)",
+  "vmm {",
+  "vcpu0: load(0x1000)",
+  "result(a) == ok",
+  "allocated(ram, 0)",
+  "é",
+  "\u{1f600}",
+  "repeat 999999999 as i {",
+];
 const soup = fc.array(fc.constantFrom(...PIECES), { maxLength: 25 }).map((pieces) => pieces.join(" "));
 const edit = fc.record({ at: fc.nat(), cut: fc.nat(40), put: fc.oneof(soup, fc.string({ maxLength: 8 }), fc.constant("")) });
 const edited = (text: string, change: { at: number; cut: number; put: string }): string => {
@@ -23,7 +92,10 @@ const edited = (text: string, change: { at: number; cut: number; put: string }):
 function answers(text: string): void {
   const analysis = read(text);
   for (const finding of analysis.findings) {
-    assert.ok(finding.span.from >= 0 && finding.span.from <= finding.span.to && finding.span.to <= text.length, `${finding.code} ${finding.span.from}-${finding.span.to} of ${text.length}`);
+    assert.ok(
+      finding.span.from >= 0 && finding.span.from <= finding.span.to && finding.span.to <= text.length,
+      `${finding.code} ${finding.span.from}-${finding.span.to} of ${text.length}`,
+    );
   }
   for (const offset of [0, text.length >> 1, text.length]) {
     describeAt(analysis, offset);
@@ -35,9 +107,16 @@ function answers(text: string): void {
 
 test("random pieces of the language", () => fc.assert(fc.property(soup, answers), { numRuns: 600 }));
 test("random text", () => fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 200 }), answers), { numRuns: 300 }));
-test("random edits of a valid file", () => fc.assert(fc.property(fc.array(edit, { minLength: 1, maxLength: 3 }), (edits) => answers(edits.reduce(edited, SAMPLE))), { numRuns: 200 }));
+test("random edits of a valid file", () =>
+  fc.assert(
+    fc.property(fc.array(edit, { minLength: 1, maxLength: 3 }), (edits) => answers(edits.reduce(edited, SAMPLE))),
+    { numRuns: 200 },
+  ));
 
-const visible = (analysis: Analysis): string => JSON.stringify({ findings: analysis.findings, programs: analysis.programs, outline: analysis.outline }, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
+const visible = (analysis: Analysis): string =>
+  JSON.stringify({ findings: analysis.findings, programs: analysis.programs, outline: analysis.outline }, (_, value) =>
+    typeof value === "bigint" ? `${value}n` : value,
+  );
 
 test("an edited analysis equals one from nothing", () => {
   fc.assert(
@@ -65,9 +144,20 @@ test("formatting is idempotent and keeps the meaning", () => {
     assert.equal(format(once), once);
     assert.equal(shape(once), shape(text));
   };
-  fc.assert(fc.property(fc.oneof(soup, edit.map((change) => edited(SAMPLE, change))), check), { numRuns: 300 });
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        soup,
+        edit.map((change) => edited(SAMPLE, change)),
+      ),
+      check,
+    ),
+    { numRuns: 300 },
+  );
   assert.equal(format(SAMPLE), SAMPLE);
-  const ragged = SAMPLE.replaceAll(/^ +/gm, (blanks) => " ".repeat((blanks.length * 7) % 5)).replaceAll(/, (?![a-z]+$)/gm, " ,").replaceAll(" = ", "=");
+  const ragged = SAMPLE.replaceAll(/^ +/gm, (blanks) => " ".repeat((blanks.length * 7) % 5))
+    .replaceAll(/, (?![a-z]+$)/gm, " ,")
+    .replaceAll(" = ", "=");
   assert.equal(format(ragged).replaceAll(/ +/g, " "), SAMPLE.replaceAll(/ +/g, " "));
 });
 
@@ -76,7 +166,13 @@ const limited = (name: string, text: string, code: string, milliseconds = 3000):
     const start = performance.now();
     const { findings, programs } = read(text);
     const spent = performance.now() - start;
-    assert.ok(findings.some((finding) => finding.code === code), findings.map((finding) => finding.code).join(" ").slice(0, 200));
+    assert.ok(
+      findings.some((finding) => finding.code === code),
+      findings
+        .map((finding) => finding.code)
+        .join(" ")
+        .slice(0, 200),
+    );
     assert.ok(spent < milliseconds, `${spent} ms`);
     assert.deepEqual(programs, []);
   });
@@ -93,10 +189,18 @@ limited("a billion rounds", "kernel v8\nrepeat 1000000000 as i { close(i) }", "M
 limited("nested rounds", `kernel v8\n${"repeat 100 as i { ".repeat(1)}repeat 100 as j { repeat 100 as k { close(1) } } }`, "MEMFD6003");
 limited("empty rounds", `kernel v8\nrepeat 10000 as i { repeat 10000 as j { } }`, "MEMFD6003");
 limited("a terabyte of different bytes", 'kernel v8\nfd = memfd_create("x", 0)\nwrite(fd, "ab" * 1T)', "MEMFD6003");
-limited("setups that double", `${Array.from({ length: 40 }, (_, i) => `setup s${i} {\n  use s${i + 1}\n  use s${i + 1}\n}`).join("\n")}\nsetup s40 { close(1) }\nscenario "x" {\n  kernel v8\n  use s0\n}`, "MEMFD6003");
+limited(
+  "setups that double",
+  `${Array.from({ length: 40 }, (_, i) => `setup s${i} {\n  use s${i + 1}\n  use s${i + 1}\n}`).join("\n")}\nsetup s40 { close(1) }\nscenario "x" {\n  kernel v8\n  use s0\n}`,
+  "MEMFD6003",
+);
 limited("an open comment", "kernel v8\nclose(1)\n/* open", "MEMFD1010");
 limited("constants in a ring", "A = B\nB = A\nkernel v8\nclose(A)", "MEMFD2033");
-limited("constants that double", `${Array.from({ length: 60 }, (_, i) => `C${i} = C${i + 1} + C${i + 1}`).join("\n")}\nC60 = 1 / 0\nkernel v8\nclose(C0)`, "MEMFD2033");
+limited(
+  "constants that double",
+  `${Array.from({ length: 60 }, (_, i) => `C${i} = C${i + 1} + C${i + 1}`).join("\n")}\nC60 = 1 / 0\nkernel v8\nclose(C0)`,
+  "MEMFD2033",
+);
 
 test("a terabyte of one byte is one run", () => {
   const { programs } = read('kernel v8\nfd = memfd_create("x", 0)\nftruncate(fd, 1T)\nwrite(fd, 0x41 * 1T)');
@@ -110,7 +214,7 @@ test("at most so many findings, and how many more there are", () => {
 });
 
 test("hostile text of hundreds of kilobytes is answered within seconds", () => {
-  for (const piece of ["{", "(", "}", "scenario \"x\" {\n", "a:", "\"", "/*", "= ", "or ", "@"]) {
+  for (const piece of ["{", "(", "}", 'scenario "x" {\n', "a:", '"', "/*", "= ", "or ", "@"]) {
     const start = performance.now();
     read(piece.repeat(Math.floor(200_000 / piece.length)));
     assert.ok(performance.now() - start < 8000, `${JSON.stringify(piece)} took ${performance.now() - start} ms`);
@@ -118,10 +222,12 @@ test("hostile text of hundreds of kilobytes is answered within seconds", () => {
 });
 
 const big = (): string => {
-  const parts = ["kernel v8\n", SAMPLE.slice(SAMPLE.indexOf("setup one"), SAMPLE.indexOf("scenario \"between"))];
+  const parts = ["kernel v8\n", SAMPLE.slice(SAMPLE.indexOf("setup one"), SAMPLE.indexOf('scenario "between'))];
   for (let i = 0; i < 500; i++) {
-    parts.push(`scenario "number ${i}" {\n  check no-stale-mapping\n  fd = memfd_create("x", MFD_CLOEXEC)\n  ftruncate(fd, ${i + 1} * 4K) = 0\n  fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4K) = 0\n  ` +
-      "write(fd, \"abcd\") = 4\n  exists allocated(fd, 0) == 1\n  close(fd) = 0\n}\n\n");
+    parts.push(
+      `scenario "number ${i}" {\n  check no-stale-mapping\n  fd = memfd_create("x", MFD_CLOEXEC)\n  ftruncate(fd, ${i + 1} * 4K) = 0\n  fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4K) = 0\n  ` +
+        'write(fd, "abcd") = 4\n  exists allocated(fd, 0) == 1\n  close(fd) = 0\n}\n\n',
+    );
   }
   return parts.join("");
 };
@@ -153,8 +259,10 @@ test("what an edit leaves alone is the same Program", () => {
 
 test("imports: declarations cross, the kernel does not; a cycle is an error on its line", () => {
   const files: Record<string, string> = {
-    "lib.memfd": 'kernel v4\nPAGE = 4K\nkernel mine extends v8 { notifier_units = pages }\nsetup file {\n  fd = memfd_create("x", 0)\n  ftruncate(fd, PAGE) = 0\n}\n',
-    "loop.memfd": 'import "main.memfd"\nsetup b { close(1) }\n', "bad.memfd": "setup s {\n  close(\n}\n",
+    "lib.memfd":
+      'kernel v4\nPAGE = 4K\nkernel mine extends v8 { notifier_units = pages }\nsetup file {\n  fd = memfd_create("x", 0)\n  ftruncate(fd, PAGE) = 0\n}\n',
+    "loop.memfd": 'import "main.memfd"\nsetup b { close(1) }\n',
+    "bad.memfd": "setup s {\n  close(\n}\n",
   };
   const imports = (path: string) => (path in files ? { file: path, text: files[path] } : path === "main.memfd" ? { file: path, text: "" } : undefined);
   const run = (text: string) => analyse("main.memfd", text, { imports });
@@ -162,10 +270,22 @@ test("imports: declarations cross, the kernel does not; a cycle is an error on i
   assert.deepEqual(good.findings, []);
   assert.equal(good.programs[0].profile.base, "v8");
   assert.equal(good.programs[0].sites[good.programs[0].calls[1].site].file, "lib.memfd");
-  assert.deepEqual(run('import "main.memfd"\n').findings.map((f) => f.code), ["MEMFD2023"]);
-  assert.deepEqual(run('import "loop.memfd"\n').findings.map((f) => f.code), ["MEMFD2023"]);
-  assert.deepEqual(run('import "gone.memfd"\n').findings.map((f) => f.code), ["MEMFD2022"]);
+  assert.deepEqual(
+    run('import "main.memfd"\n').findings.map((f) => f.code),
+    ["MEMFD2023"],
+  );
+  assert.deepEqual(
+    run('import "loop.memfd"\n').findings.map((f) => f.code),
+    ["MEMFD2023"],
+  );
+  assert.deepEqual(
+    run('import "gone.memfd"\n').findings.map((f) => f.code),
+    ["MEMFD2022"],
+  );
   const bad = run('import "bad.memfd"\nscenario "a" {\n  kernel v8\n  use s\n}\n');
-  assert.deepEqual(bad.findings.map((f) => [f.code, f.span.file]), [["MEMFD2008", "main.memfd"]]);
+  assert.deepEqual(
+    bad.findings.map((f) => [f.code, f.span.file]),
+    [["MEMFD2008", "main.memfd"]],
+  );
   assert.deepEqual(bad.programs, []);
 });

@@ -12,7 +12,8 @@ const offered = (text: string): string[] => {
   const at = text.indexOf("|");
   return completeAt(read(text.slice(0, at) + text.slice(at + 1)), at).map((one) => one.label);
 };
-const inScenario = (line: string): string => `kernel mine extends v8 { notifier_units = pages }\nsetup made { close(1) }\nscenario "s" {\n  kernel v8\n  fd = memfd_create("x", 0) @made\n  vm = KVM_CREATE_VM(0)\n  vcpu0 = KVM_CREATE_VCPU(vm, 0)\n  ${line}\n}\n`;
+const inScenario = (line: string): string =>
+  `kernel mine extends v8 { notifier_units = pages }\nsetup made { close(1) }\nscenario "s" {\n  kernel v8\n  fd = memfd_create("x", 0) @made\n  vm = KVM_CREATE_VM(0)\n  vcpu0 = KVM_CREATE_VCPU(vm, 0)\n  ${line}\n}\n`;
 
 const table: [place: string, line: string, first: string | undefined, has: string[], hasNot: string[]][] = [
   ["statement", "|", undefined, ["parallel", "use", "vcpu0", "vmm", "fallocate"], ["MFD_CLOEXEC", "no-stale-mapping"]],
@@ -72,7 +73,7 @@ test("hover", () => {
   assert.match(hover(SAMPLE, "allocated(ram")?.markdown ?? "", /page at the offset/);
   assert.match(hover(SAMPLE, "use one-private-page", 6)?.markdown ?? "", /memfd_create/);
   assert.match(hover(SAMPLE, "16K")?.markdown ?? "", /16384/);
-  assert.match(hover("kernel 6.18\nx = memfd_create(\"a\", MFD_INACCESSIBLE)", "MFD_INACC")?.markdown ?? "", /not in `6.18`/);
+  assert.match(hover('kernel 6.18\nx = memfd_create("a", MFD_INACCESSIBLE)', "MFD_INACC")?.markdown ?? "", /not in `6.18`/);
   assert.equal(hover(SAMPLE, "// Does"), undefined);
 });
 

@@ -1,18 +1,21 @@
 // Shared by the language's tests: one file, no imports, findings as short texts, Programs without their sites.
 
-import type { Program } from "../../src/scenario/program.ts";
 import { type Analysis, analyse } from "../../src/language/index.ts";
+import type { Program } from "../../src/scenario/program.ts";
 
 export const read = (text: string, previous?: Analysis): Analysis => analyse("test.memfd", text, { imports: () => undefined, previous });
 
 /** `MEMFD2001 "memfd_craete"` per finding: code and the text under the squiggle. */
-export const said = (text: string): string[] => read(text).findings.map((finding) => `${finding.code} ${JSON.stringify(text.slice(finding.span.from, finding.span.to))}`);
+export const said = (text: string): string[] =>
+  read(text).findings.map((finding) => `${finding.code} ${JSON.stringify(text.slice(finding.span.from, finding.span.to))}`);
 
 const SITES = new Set(["site", "statement", "sites", "safe"]);
 
 /** A Program as plain data without positions. */
 export function bare(program: Program): unknown {
-  const text = JSON.stringify({ ...program, isSafe: program.safe !== undefined }, (key, value) => (SITES.has(key) ? undefined : typeof value === "bigint" ? `${value}n` : value));
+  const text = JSON.stringify({ ...program, isSafe: program.safe !== undefined }, (key, value) =>
+    SITES.has(key) ? undefined : typeof value === "bigint" ? `${value}n` : value,
+  );
   return JSON.parse(text);
 }
 

@@ -7,36 +7,99 @@ import { printCall, printPattern, printProgram, printResult } from "../../src/sc
 import { bare, read, SAMPLE } from "../language/support.ts";
 
 /** Scenario texts over the whole of what lowering makes: the generator speaks text, the property speaks Programs. */
-const int = fc.oneof(fc.constantFrom("0", "1", "4K", "16M", "0x1001", "-1", "1T", "0x8000000000000000", "-4096", "4097", "0xffffffffffffffff"), fc.bigInt(-(1n << 63n) + 1n, (1n << 63n) - 1n).map(String));
+const int = fc.oneof(
+  fc.constantFrom("0", "1", "4K", "16M", "0x1001", "-1", "1T", "0x8000000000000000", "-4096", "4097", "0xffffffffffffffff"),
+  fc.bigInt(-(1n << 63n) + 1n, (1n << 63n) - 1n).map(String),
+);
 const size = fc.constantFrom("0", "4K", "0x3000", "1G", "100", "0x1234");
-const result = fc.oneof(
-  fc.constantFrom("0", "-EINVAL", "-EBADF", "ok", "fails", "?", "_", "blocks", "SIGBUS", "#VE", "TDX_OPERAND_BUSY/RCX", "exit KVM_EXIT_MEMORY_FAULT {flags=8, gpa=0x1000, size=4K}", "exit KVM_EXIT_HLT", '4 "ab\\n\\""'),
-  int,
-).filter((text) => text !== "");
+const result = fc
+  .oneof(
+    fc.constantFrom(
+      "0",
+      "-EINVAL",
+      "-EBADF",
+      "ok",
+      "fails",
+      "?",
+      "_",
+      "blocks",
+      "SIGBUS",
+      "#VE",
+      "TDX_OPERAND_BUSY/RCX",
+      "exit KVM_EXIT_MEMORY_FAULT {flags=8, gpa=0x1000, size=4K}",
+      "exit KVM_EXIT_HLT",
+      '4 "ab\\n\\""',
+    ),
+    int,
+  )
+  .filter((text) => text !== "");
 const results = fc.array(result, { minLength: 1, maxLength: 3 }).map((list) => list.join(" or "));
 const hostCall = fc.oneof(
-  fc.tuple(size, size, fc.constantFrom("0", "FALLOC_FL_KEEP_SIZE", "FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE", "0x80", "-1")).map(([a, b, flags]) => `fallocate(fd, ${flags}, ${a}, ${b})`),
-  size.map((n) => `ftruncate(fd, ${n})`), int.map((n) => `close(${n})`), fc.constantFrom('write(fd, "abc")', "write(fd, 0x41 * 1T)", 'write(fd, "ab" * 3)', "read(fd, 16)", 'pwrite(fd, "", 4K)', "fcntl(fd, F_ADD_SEALS, F_SEAL_GROW|F_SEAL_WRITE)",
-    "fcntl(fd, F_GET_SEALS)", "load(map, 8)", "store(map, 0x1000, 255)", "munmap(map + 4K, 8K)", "readlink_fd(fd)", 'memfd_create("x" * 250, 0)',
-    "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x2000, memory_size=4K, userspace_addr=map + 4K, private_fd=fd)"),
+  fc
+    .tuple(size, size, fc.constantFrom("0", "FALLOC_FL_KEEP_SIZE", "FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE", "0x80", "-1"))
+    .map(([a, b, flags]) => `fallocate(fd, ${flags}, ${a}, ${b})`),
+  size.map((n) => `ftruncate(fd, ${n})`),
+  int.map((n) => `close(${n})`),
+  fc.constantFrom(
+    'write(fd, "abc")',
+    "write(fd, 0x41 * 1T)",
+    'write(fd, "ab" * 3)',
+    "read(fd, 16)",
+    'pwrite(fd, "", 4K)',
+    "fcntl(fd, F_ADD_SEALS, F_SEAL_GROW|F_SEAL_WRITE)",
+    "fcntl(fd, F_GET_SEALS)",
+    "load(map, 8)",
+    "store(map, 0x1000, 255)",
+    "munmap(map + 4K, 8K)",
+    "readlink_fd(fd)",
+    'memfd_create("x" * 250, 0)',
+    "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x2000, memory_size=4K, userspace_addr=map + 4K, private_fd=fd)",
+  ),
 );
-const guestCall = fc.oneof(size.map((n) => `load(${n})`), size.map((n) => `store(SHARED|${n}, 7)`), fc.constant("hlt()"));
+const guestCall = fc.oneof(
+  size.map((n) => `load(${n})`),
+  size.map((n) => `store(SHARED|${n}, 7)`),
+  fc.constant("hlt()"),
+);
 const operand = fc.constantFrom("allocated(fd, 0x1000)", "size(fd)", "seals(fd)", "tlb(cpu, 0)", "value(fd, 1)", "n", "3", "4K", "-1", "result(first)");
 const condition = fc.letrec<{ tree: string }>((tie) => ({
-  tree: fc.oneof({ maxDepth: 4 }, operand,
-    fc.tuple(tie("tree"), fc.constantFrom("*", "/", "%", "+", "-", "<<", ">>", "&", "^", "|", "<", "<=", ">", ">=", "==", "!=", "&&", "||"), tie("tree")).map(([a, op, b]) => `(${a}) ${op} (${b})`),
+  tree: fc.oneof(
+    { maxDepth: 4 },
+    operand,
+    fc
+      .tuple(tie("tree"), fc.constantFrom("*", "/", "%", "+", "-", "<<", ">>", "&", "^", "|", "<", "<=", ">", ">=", "==", "!=", "&&", "||"), tie("tree"))
+      .map(([a, op, b]) => `(${a}) ${op} (${b})`),
     fc.tuple(fc.constantFrom("-", "~", "!"), tie("tree")).map(([op, a]) => `${op}(${a})`),
-    fc.tuple(fc.constantFrom("==", "!="), result).map(([op, r]) => `(result(first) ${op} ${r})`)),
+    fc.tuple(fc.constantFrom("==", "!="), result).map(([op, r]) => `(result(first) ${op} ${r})`),
+  ),
 })).tree;
 // § becomes the number of the line, so that labels are unique and the generator stays pure; ¤ is numbered within the line.
-const labelled = (call: fc.Arbitrary<string>) => fc.tuple(call, fc.option(results), fc.boolean()).map(([text, answer, label]) => `${text}${answer === null ? "" : ` = ${answer}`}${label ? ` @l§x¤` : ""}`);
-const hostLine = fc.oneof(labelled(hostCall), condition.map((text) => `assert ${text}`), fc.array(labelled(hostCall), { maxLength: 2 }).map((list) => `atomic {\n${list.join("\n")}\n}`));
+const labelled = (call: fc.Arbitrary<string>) =>
+  fc.tuple(call, fc.option(results), fc.boolean()).map(([text, answer, label]) => `${text}${answer === null ? "" : ` = ${answer}`}${label ? ` @l§x¤` : ""}`);
+const hostLine = fc.oneof(
+  labelled(hostCall),
+  condition.map((text) => `assert ${text}`),
+  fc.array(labelled(hostCall), { maxLength: 2 }).map((list) => `atomic {\n${list.join("\n")}\n}`),
+);
 const guestLine = labelled(guestCall);
 const block = (line: fc.Arbitrary<string>) => fc.array(line, { maxLength: 3 }).map((list) => `{\n${list.join("\n")}\n}`);
-const parallel = fc.tuple(block(hostLine), block(hostLine), block(guestLine), fc.boolean()).map(([a, b, c, ordered]) =>
-  `parallel {\nvmm { close(9) @p§; close(8) @q§ }\nvmm ${a}\nother ${b}\ncpu ${c}\n${ordered ? `order p§ before q§.truncate` : ""}\n}`);
-const line = fc.oneof(hostLine, guestLine.map((text) => `cpu: ${text}`), parallel, fc.constant("repeat 3 as i {\nt§[i] = dup(fd) @r§\nclose(t§[i]) = i or 0 @s§\n}\nexpect violation no-stale-mapping at r§\nexists result(s§[1]) == 0"));
-const tail = fc.oneof(condition.map((text) => `exists ${text}`), condition.map((text) => `never ${text}`), fc.constantFrom("check no-stale-mapping, frame-one-owner", "ignore no-deadlock"));
+const parallel = fc
+  .tuple(block(hostLine), block(hostLine), block(guestLine), fc.boolean())
+  .map(
+    ([a, b, c, ordered]) =>
+      `parallel {\nvmm { close(9) @p§; close(8) @q§ }\nvmm ${a}\nother ${b}\ncpu ${c}\n${ordered ? `order p§ before q§.truncate` : ""}\n}`,
+  );
+const line = fc.oneof(
+  hostLine,
+  guestLine.map((text) => `cpu: ${text}`),
+  parallel,
+  fc.constant("repeat 3 as i {\nt§[i] = dup(fd) @r§\nclose(t§[i]) = i or 0 @s§\n}\nexpect violation no-stale-mapping at r§\nexists result(s§[1]) == 0"),
+);
+const tail = fc.oneof(
+  condition.map((text) => `exists ${text}`),
+  condition.map((text) => `never ${text}`),
+  fc.constantFrom("check no-stale-mapping, frame-one-owner", "ignore no-deadlock"),
+);
 const head = `fd = memfd_create("x", MFD_CLOEXEC|MFD_ALLOW_SEALING)
 vm = KVM_CREATE_VM(0)
 cpu = KVM_CREATE_VCPU(vm, 0)
@@ -47,8 +110,12 @@ const numbered = (text: string, at: number): string => {
   let n = 0;
   return text.replaceAll("§", String(at)).replaceAll("¤", () => String(n++));
 };
-const scenario = fc.tuple(fc.array(line, { maxLength: 6 }), fc.array(tail, { maxLength: 3 }), fc.constantFrom("v8", "v4", "mine")).map(([lines, tails, kernel]) =>
-  `kernel mine extends v8 {\nfallocate.punch_hole without invalidate\nnotifier_units = pages\n}\nscenario "generated" {\nkernel ${kernel}\n${head}${lines.map(numbered).join("\n")}\n${tails.join("\n")}\n}\n`);
+const scenario = fc
+  .tuple(fc.array(line, { maxLength: 6 }), fc.array(tail, { maxLength: 3 }), fc.constantFrom("v8", "v4", "mine"))
+  .map(
+    ([lines, tails, kernel]) =>
+      `kernel mine extends v8 {\nfallocate.punch_hole without invalidate\nnotifier_units = pages\n}\nscenario "generated" {\nkernel ${kernel}\n${head}${lines.map(numbered).join("\n")}\n${tails.join("\n")}\n}\n`,
+  );
 
 test("a printed Program is read back as an equal Program", () => {
   let runs = 0;
@@ -57,11 +124,18 @@ test("a printed Program is read back as an equal Program", () => {
       const first = read(text);
       // A division by a folded zero is the one thing that the generator cannot avoid.
       if (first.findings.some((finding) => finding.code === "MEMFD2033")) return;
-      assert.deepEqual(first.findings.map((finding) => `${finding.code} ${finding.message}: ${text.slice(finding.span.from, finding.span.to)}`), []);
+      assert.deepEqual(
+        first.findings.map((finding) => `${finding.code} ${finding.message}: ${text.slice(finding.span.from, finding.span.to)}`),
+        [],
+      );
       const [program] = first.programs;
       const printed = printProgram(program);
       const second = read(printed);
-      assert.deepEqual(second.findings.map((finding) => `${finding.code} ${finding.message}: ${printed.slice(finding.span.from, finding.span.to)}`), [], printed);
+      assert.deepEqual(
+        second.findings.map((finding) => `${finding.code} ${finding.message}: ${printed.slice(finding.span.from, finding.span.to)}`),
+        [],
+        printed,
+      );
       assert.deepEqual(bare(second.programs[0]), bare(program), printed);
       assert.equal(printProgram(second.programs[0]), printed);
       runs++;
@@ -77,11 +151,20 @@ test("the sample's Programs survive printing", () => {
 
 test("a call on one line, as a person would write it", () => {
   const [program] = read(SAMPLE).programs;
-  assert.deepEqual(program.calls.map((_, id) => printCall(program, id)), [
-    'memfd_create("guest-ram", MFD_INACCESSIBLE)', "ftruncate(ram, 16K)", "fallocate(ram, 0, 0, 16K)", "KVM_CREATE_VM(KVM_X86_DEFAULT_VM)", "KVM_CREATE_VCPU(vm, 0)",
-    "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=16K, private_offset=0, private_fd=ram)",
-    "store(0x1000, 0x41)", "fallocate(ram, FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE, 0x1000, 4K)", "load(0x1000)",
-  ]);
+  assert.deepEqual(
+    program.calls.map((_, id) => printCall(program, id)),
+    [
+      'memfd_create("guest-ram", MFD_INACCESSIBLE)',
+      "ftruncate(ram, 16K)",
+      "fallocate(ram, 0, 0, 16K)",
+      "KVM_CREATE_VM(KVM_X86_DEFAULT_VM)",
+      "KVM_CREATE_VCPU(vm, 0)",
+      "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=16K, private_offset=0, private_fd=ram)",
+      "store(0x1000, 0x41)",
+      "fallocate(ram, FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE, 0x1000, 4K)",
+      "load(0x1000)",
+    ],
+  );
 });
 
 test("results", () => {
@@ -93,5 +176,15 @@ test("results", () => {
   assert.equal(printResult({ kind: "errno", errno: "EINVAL" }), "-EINVAL");
   assert.equal(printResult({ kind: "blocks" }), "blocks");
   assert.equal(printResult({ kind: "status", status: "TDX_OPERAND_BUSY", operand: "RCX" }), "TDX_OPERAND_BUSY/RCX");
-  assert.equal(printPattern({ kind: "exit", exit: "KVM_EXIT_MEMORY_FAULT", fields: [{ name: "gpa", value: 4096n }, { name: "size", value: 4096n }] }), "exit KVM_EXIT_MEMORY_FAULT {gpa=0x1000, size=4K}");
+  assert.equal(
+    printPattern({
+      kind: "exit",
+      exit: "KVM_EXIT_MEMORY_FAULT",
+      fields: [
+        { name: "gpa", value: 4096n },
+        { name: "size", value: 4096n },
+      ],
+    }),
+    "exit KVM_EXIT_MEMORY_FAULT {gpa=0x1000, size=4K}",
+  );
 });

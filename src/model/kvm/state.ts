@@ -47,8 +47,6 @@ export interface VcpuState {
   readonly tlb: readonly (readonly (Field | undefined)[])[];
 }
 
-/** Enough for nested invalidations of one scenario; more is an internal error. */
-const IN_PROGRESS_MAX = 15;
 
 export function vmState(layout: Layout, object: VmObject, cells: Cells, configs: readonly SlotConfig[], frames: number, actors: number, vcpus: number): VmState {
   const slotIds = [...new Set(configs.filter((config) => config.vm === object.index).map((config) => config.id))];
@@ -57,7 +55,7 @@ export function vmState(layout: Layout, object: VmObject, cells: Cells, configs:
   const slots = slotIds.map((id) => ({
     id, config: layout.field("slot", configs.length), invalid: layout.field("slot", 1), bound: layout.field("slot", configs.length),
   }));
-  const inProgress = layout.field("notifier", IN_PROGRESS_MAX);
+  const inProgress = layout.field("notifier", Math.max(1, configs.length * actors));
   const bounds = Math.max(1, cells.bounds.length);
   return {
     object, cells, slotsLock, slots, slotIds, readers, inProgress, rangeStart: layout.field("notifier", bounds), rangeEnd: layout.field("notifier", bounds),

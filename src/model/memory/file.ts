@@ -22,9 +22,26 @@ export function descriptorsOf(machine: Machine, file: number): HandleId[] {
   return machine.program.handles.flatMap((handle, index) => (handle.kind === "fd" && machine.objects.fileOf.get(handle.call) === file ? [index] : []));
 }
 
-/** Descriptors, mappings and memory slots keep a file alive. */
+/** fdget: a call under way holds the file that it was given, though another thread closes the descriptor meanwhile. */
+function isInUse(machine: Machine, state: Int32Array, index: number): boolean {
+  if (!machine.closed.has(index)) return false;
+  return machine.threads.some((thread) => {
+    const plan = thread.operation.get(state) > 0 ? machine.plans[machine.instruction(state, thread.index)?.call ?? -1] : undefined;
+    return plan?.file === index && plan.call.spec !== "close";
+  });
+}
+
+/** The last fput of a file that was closed under a call: its pages go before the call returns. */
+export function releaseFile(context: Context, index: number): void {
+  const { machine, state } = context;
+  const file = machine.files[index];
+  if (!isReferenced(machine, state, file)) file.frames.forEach((field, cell) => void (field.get(state) > 0 && dropPage(context, file, cell)));
+}
+
+/** Descriptors, mappings, memory slots and calls under way keep a file alive. */
 export function isReferenced(machine: Machine, state: Int32Array, file: FileState): boolean {
   const index = file.object.index;
+  if (isInUse(machine, state, index)) return true;
   if (descriptorsOf(machine, index).some((handle) => machine.handles[handle].get(state) === BOUND)) return true;
   if (machine.mappings.some((mapping) => mapping.object.file === index && mapping.mapped.some((field) => field.get(state) === 1))) return true;
   return machine.vms.some((vm) => vm.slots.some((slot) => slot.bound.get(state) > 0 && machine.objects.slots[slot.bound.get(state) - 1].file === index));

@@ -49,10 +49,14 @@ export function planTransfer(machine: Machine, id: CallId, call: Call): Plan {
       if (length < 0n || (offset ?? machine.values.value(state.position.get(context.state))) + length > S64_MAX) return "EINVAL";
       return length === 0n ? ZERO : undefined;
     },
+    begin({ state, thread }) {
+      if (!positioned) thread.offset.set(state, machine.files[file as number].position.get(state) + 1);
+    },
   });
 }
 
-const start = (context: Context): bigint => transfer(context).offset ?? context.machine.values.value(fileOf(context).position.get(context.state));
+/** ksys_read and ksys_write copy f_pos first and write it back last; a memfd has no FMODE_ATOMIC_POS, so nothing keeps two of them apart. */
+const start = (context: Context): bigint => transfer(context).offset ?? context.machine.values.value(context.thread.offset.get(context.state) - 1);
 
 /** The bytes of this step's page: [from, to) in the file, at most to the end of its page. */
 function chunk(context: Context): { from: bigint; to: bigint } {

@@ -8,6 +8,9 @@ import { V8 } from "./v8.ts";
 
 export const PROFILES: readonly Profile[] = [V4, V8];
 
+/** The step number of a thread is a packed field. */
+const MAX_STEPS = 30;
+
 export interface ProfileProblem {
   readonly site: Site;
   readonly message: string;
@@ -41,6 +44,7 @@ function applyEdit(profile: Profile, edit: ProfileEdit): Profile | string {
     if (without.flat().length === list.flat().length) return `${edit.operation} has no step ${edit.step}; it has ${list.flat().join(", ")}`;
     return { ...profile, operations: { ...profile.operations, [edit.operation]: without } };
   }
+  if (edit.steps.length > MAX_STEPS) return `an operation has at most ${MAX_STEPS} steps`;
   const unknown = edit.steps.find((step) => !isStepName(step));
   if (unknown !== undefined) return `no step ${unknown}; ${profile.base}'s ${edit.operation} has ${list.flat().join(", ")}${nearStep(unknown)}`;
   return { ...profile, operations: { ...profile.operations, [edit.operation]: grouped(edit.steps as readonly StepName[]) } };

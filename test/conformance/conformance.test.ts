@@ -1,0 +1,135 @@
+// The modelled kernels against the kernel of this machine, for all that both share by the kernel's history: arguments and errnos, seals, contents, memory
+// slots, guest data flow. Without a compiler or /dev/kvm the parts that need them are skipped, and say so. MEMFD_CONFORMANCE_SEED picks other programs.
+
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import fc from "fast-check";
+import { resultText, runModel, programsOf } from "./model.ts";
+import { type Comparison, compare, type Options, showComparison, showDifference } from "./compare.ts";
+import { explain, VERSION_DIFFERENCES } from "./differences.ts";
+import { filePrograms, guestPrograms, type Lines, scenarioText, slotPrograms } from "./generate.ts";
+import { KVM_TABLES } from "./kvm-tables.ts";
+import { abilities, atLeast } from "./machine.ts";
+import { minimise } from "./minimise.ts";
+import { scenario, TABLES, type Table } from "./tables.ts";
+
+const KERNELS = ["v8", "v4"];
+const SEED = Number(process.env.MEMFD_CONFORMANCE_SEED ?? 20221017);
+/** A factor on the number of random programs. */
+const SCALE = Number(process.env.MEMFD_CONFORMANCE_SCALE ?? 1);
+
+function skipped(context: TestContext, reason: string | undefined): boolean {
+  if (reason === undefined) return false;
+  console.log(`skipped: ${context.name}: ${reason}`);
+  context.skip(reason);
+  return true;
+}
+
+function assertSame(what: string, comparison: Comparison, shown: readonly string[] = comparison.differences.map(showDifference)): void {
+  console.log(showComparison(what, comparison));
+  const problems = comparison.problems.map(({ program, problem }) => `${program.name} [${program.profile.name}]: ${problem}`);
+  assert.deepEqual(problems.slice(0, 5), [], `${what}: the model gives no single answer for ${problems.length} programs`);
+  assert.equal(comparison.differences.length, 0, `${what}: ${comparison.differences.length} programs differ\n\n${shown.slice(0, 5).join("\n\n")}`);
+}
+
+for (const [tables, kvm] of [[TABLES, false], [KVM_TABLES, true]] as const) {
+  for (const { name, text } of tables) {
+    test(`the model gives the measured answers: ${name}`, () => answersAsMeasured(name, text));
+    test(`this kernel and the model agree: ${name}`, (context) => {
+      if (skipped(context, kvm ? abilities().noKvm : abilities().noCompare)) return;
+      assertSame(name, compare(name, text, { explain }));
+    });
+  }
+}
+
+function answersAsMeasured(name: string, text: string): void {
+  const programs = programsOf(name, text);
+  assert.ok(programs.length >= 2, "each scenario runs under each kernel");
+  const wrong = programs.flatMap((program) => {
+    const { problem, answers } = runModel(program);
+    return problem === undefined ? [] : [`${program.name} [${program.profile.name}]: ${problem}; ${answers.join(", ")}`];
+  });
+  assert.deepEqual(wrong, []);
+}
+
+interface Random {
+  readonly name: string;
+  readonly programs: fc.Arbitrary<Lines>;
+  readonly count: number;
+  readonly kvm: boolean;
+  /** Answers that these programs have to come to, or the generator has lost its reach. */
+  readonly reaches: readonly string[];
+}
+
+const RANDOM: readonly Random[] = [
+  {
+    name: "random memfd programs", programs: filePrograms, count: 300, kvm: false,
+    reaches: [
+      "memfd_create ok", "memfd_create -EINVAL", "memfd_create -EFAULT", "ftruncate ok", "ftruncate -EPERM", "ftruncate -EINVAL", "fallocate ok", "fallocate -EPERM", "fallocate -EFBIG", "fallocate -EOPNOTSUPP",
+      "pwrite ok", "pwrite -EPERM", "pwrite -EINVAL", "pread ok", "pread -EINVAL", "write ok", "write -EPERM", "read ok", "read -EBADF", "mmap ok", "mmap -EPERM", "mmap -EBADF", "munmap ok", "munmap -EINVAL",
+      "host.load ok", "host.load SIGBUS", "host.load SIGSEGV", "host.store ok", "host.store SIGBUS", "host.store SIGSEGV", "fcntl ok", "fcntl -EBUSY", "fcntl -EPERM", "fcntl -EINVAL", "dup ok", "close ok", "close -EBADF",
+    ],
+  },
+  {
+    name: "random memory slots", programs: slotPrograms, count: 150, kvm: true,
+    reaches: ["KVM_CREATE_VM ok", "KVM_CREATE_VM -EINVAL", "KVM_CREATE_VCPU -EEXIST", "KVM_CREATE_VCPU -EINVAL", "KVM_SET_USER_MEMORY_REGION ok", "KVM_SET_USER_MEMORY_REGION -EINVAL", "KVM_SET_USER_MEMORY_REGION -EEXIST"],
+  },
+  {
+    name: "random guest accesses", programs: guestPrograms, count: 200, kvm: true,
+    reaches: ["guest.load ok", "guest.load exit", "guest.store ok", "guest.store exit", "host.load ok", "host.store ok", "KVM_SET_USER_MEMORY_REGION ok", "pread ok", "fallocate ok"],
+  },
+];
+
+for (const { name, programs, count, kvm, reaches } of RANDOM) {
+  test(`this kernel and the model agree: ${name}`, (context) => {
+    if (skipped(context, kvm ? abilities().noKvm : abilities().noCompare)) return;
+    const texts = fc.sample(programs, { numRuns: Math.ceil(count * SCALE), seed: SEED });
+    const comparison = compare(name, scenarioText(texts, KERNELS), { explain });
+    const small = comparison.differences.slice(0, 3).map((difference) => `seed ${SEED}:\n${showDifference(minimise(texts[Number(difference.program.name)], difference, { explain }))}`);
+    assertSame(`${name}, seed ${SEED}`, comparison, small);
+    assert.ok(comparison.limited * 50 <= comparison.programs, `${comparison.limited} of ${comparison.programs} programs were not explored whole`);
+    const missing = reaches.filter((answer) => !comparison.reached.has(answer) && !comparison.reached.has(answer.replace(/ ok$/, " 0")));
+    assert.deepEqual(missing, [], `seed ${SEED}: never reached`);
+  });
+}
+
+for (const row of VERSION_DIFFERENCES) {
+  const text = `kernel ${KERNELS.join(", ")}\n\n${scenario(row.name, row.lines)}`;
+  test(`version difference, the model's side: ${row.name}`, () => {
+    for (const program of programsOf(row.name, text)) {
+      const answers = runModel(program).report.calls.map(({ results }) => results.map(({ result }) => resultText(result)).join(" | "));
+      assert.equal(answers.at(-1), row.model[program.profile.base as "v4" | "v8"], program.profile.base);
+    }
+  });
+  test(`version difference, really there: ${row.name}`, (context) => {
+    if (skipped(context, row.needsKvm ? abilities().noKvm : abilities().noCompare)) return;
+    if (!row.here() && skipped(context, `not on this machine: ${row.source}`)) return;
+    const { differences } = compare(row.name, text);
+    assert.deepEqual(differences.map(({ program, call, model, machine }) => [program.profile.name, call, model, machine]), KERNELS.map((kernel) => [kernel, row.lines.length - 1, row.model[kernel as "v4" | "v8"], row.machine]));
+  });
+}
+
+test("every row of the table gives its reason and source, and 6.18 shows all that are about releases", () => {
+  for (const row of VERSION_DIFFERENCES) assert.ok(row.reason.length > 20 && /\.c|\d+\/\d+/.test(row.source), row.name);
+  if (!atLeast(6, 18)) return;
+  assert.deepEqual(VERSION_DIFFERENCES.filter((row) => !row.needsKvm && !row.here()).map((row) => row.name), []);
+});
+
+test("a wrong answer of the model is found, made small and shown on its line", (context) => {
+  if (skipped(context, abilities().noCompare)) return;
+  const lines: Lines = ['f0 = memfd_create("x", MFD_ALLOW_SEALING)', "ftruncate(f0, 8K)", "fcntl(f0, F_ADD_SEALS, F_SEAL_SHRINK)", "pread(f0, 4, 0)", "ftruncate(f0, 4K)"];
+  const table: Table = { name: "lie", text: scenarioText([lines], ["v8"]) };
+  const options: Options = {
+    model(program) {
+      const run = runModel(program);
+      return { ...run, answers: run.answers.map((answer) => (answer === "-EPERM" ? "0" : answer)) };
+    },
+  };
+  const lying = compare(table.name, table.text, options);
+  assert.equal(lying.differences.length, 1);
+  const [difference] = lying.differences;
+  assert.deepEqual([difference.call, difference.model, difference.machine], [4, "0", "-EPERM"]);
+  const small = minimise(lines, difference, options);
+  assert.deepEqual(small.program.calls.map((call) => call.spec), ["memfd_create", "ftruncate", "fcntl", "ftruncate"]);
+  assert.match(showDifference(small), / {2}ftruncate\(f0, 4K\)\n {4}\/\/ model v8: 0\n {4}\/\/ this kernel: -EPERM\n\}/);
+});
