@@ -55,7 +55,7 @@ function answerTo(program: Program, error: unknown): Report {
   if (error instanceof NotModelled) {
     return unjudged(program, [{ code: "MEMFD5091", severity: "warning", site: program.calls[error.call].site, message: error.message }], error.message);
   }
-  if (error instanceof NoAnswer) return unjudged(program, [{ code: "MEMFD3023", severity: "error", site: program.site, message: error.message }], error.message);
+  if (error instanceof NoAnswer) return unjudged(program, [{ code: "MEMFD3023", severity: "error", site: error.site ?? program.site, message: error.message }], error.message);
   if (error instanceof TooManyValues) return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${error.message}` }], error.message);
   if (error instanceof CutNeeded || error instanceof MoreFramesNeeded) {
     const text = `memory would have to be cut more than ${MAX_COMPILES} times (${error.message || error.name})`;

@@ -12,12 +12,10 @@ import { sizeOf } from "./memory/file.ts";
 import { singleCell } from "./memory/io.ts";
 import { FOUND } from "./memory/state.ts";
 import { objectOfOperand } from "./objects.ts";
+import { NoAnswer } from "./refine.ts";
 import { BOUND, FAILED } from "./runner.ts";
 
-/** Thrown where a state has no answer that the model could give. */
-export class NoAnswer extends Error {
-  override name = "NoAnswer";
-}
+export { NoAnswer };
 
 const truth = (value: boolean): bigint => (value ? 1n : 0n);
 

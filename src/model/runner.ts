@@ -6,6 +6,7 @@ import type { CallId, Result } from "../scenario/program.ts";
 import { EVERYTHING, footprintOf } from "./footprint.ts";
 import { releaseFile } from "./memory/file.ts";
 import type { Machine, ThreadState } from "./machine.ts";
+import { NoAnswer } from "./refine.ts";
 import type { Instruction } from "./schedule.ts";
 import { AGAIN, BLOCKED, type CompiledOperation, type Context, DONE, NEXT, type Plan } from "./step.ts";
 
@@ -37,13 +38,22 @@ export class Runner {
     if (instruction.assertion) {
       machine.lastCall = -1;
       machine.lastStep = "assert";
-      if (machine.evaluate(state, instruction.assertion.condition) === 0n) machine.emit("assert-failed", instruction.assertion.site);
+      if (this.#fails(state, instruction.assertion)) machine.emit("assert-failed", instruction.assertion.site);
       said?.push("looks at the state");
       this.#leave(state, actor, instruction);
       return 1;
     }
     assert(instruction.call !== undefined, "an instruction is a call or an assertion");
     return this.#call(state, actor, instruction, instruction.call, choice, said);
+  }
+
+  #fails(state: Int32Array, { condition, site }: NonNullable<Instruction["assertion"]>): boolean {
+    try {
+      return this.#machine.evaluate(state, condition) === 0n;
+    } catch (error) {
+      if (error instanceof NoAnswer) error.site ??= site;
+      throw error;
+    }
   }
 
   #call(state: Int32Array, actor: number, instruction: Instruction, call: CallId, choice: number, said: string[] | undefined): number {
@@ -90,7 +100,9 @@ export class Runner {
     operation = context.operation;
     thread.operation.set(state, operation.index + 1);
     if (instruction.atomicEnter) machine.atomicOwner.set(state, actor + 1);
-    if (step) this.#mark(state, call, step.name);
+    // A step that comes again for the next cell is not over: `order` waits for its last time.
+    const again = code === AGAIN || (step?.loop !== undefined && thread.cursor.get(state) + 1 < plan.cells.length);
+    if (step && !again) this.#mark(state, call, step.name);
     if (step && running !== 0) machine.lastWrites = footprintOf(step).writes;
     if (code === DONE) this.#return(state, actor, instruction, call, context.result);
     else this.#advance(state, actor, instruction, call, operation, plan, at, code);

@@ -105,7 +105,10 @@ for (const row of VERSION_DIFFERENCES) {
     if (skipped(context, row.needsKvm ? abilities().noKvm : abilities().noCompare)) return;
     if (!row.here() && skipped(context, `not on this machine: ${row.source}`)) return;
     const { differences } = compare(row.name, text);
-    assert.deepEqual(differences.map(({ program, call, model, machine }) => [program.profile.name, call, model, machine]), KERNELS.map((kernel) => [kernel, row.lines.length - 1, row.model[kernel as "v4" | "v8"], row.machine]));
+    const seen = differences.map(({ program, call, model, machine }) => [program.profile.name, call, model, machine]);
+    const due = KERNELS.map((kernel) => [kernel, row.lines.length - 1, row.model[kernel as "v4" | "v8"], row.machine]).filter(([, , model, machine]) => model !== machine);
+    assert.ok(due.length > 0);
+    assert.deepEqual(seen, due);
   });
 }
 

@@ -51,7 +51,7 @@ export const VERSION_DIFFERENCES: readonly VersionDifference[] = [
   {
     name: "MFD_EXEC", reason: "0x10 was an unknown flag", source: "mm/memfd.c memfd_create, Linux 6.3", here: release(6, 3),
     lines: ['fd = memfd_create("x", 0x10)'], model: both("-EINVAL"), machine: "ok",
-    explains: (call, model, machine) => call.spec === "memfd_create" && (int(call, 1) & MFD_EXEC) !== 0n && model === "-EINVAL" && machine === "ok",
+    explains: (call, model, machine) => call.spec === "memfd_create" && (int(call, 1) & MFD_EXEC) !== 0n && model === "-EINVAL" && (machine === "ok" || machine === "-EFAULT"),
   },
   {
     name: "F_SEAL_EXEC", reason: "0x20 was an unknown seal (v4: F_SEAL_INACCESSIBLE, which is not among F_ALL_SEALS)",
@@ -79,6 +79,15 @@ export const VERSION_DIFFERENCES: readonly VersionDifference[] = [
     source: "fs/open.c vfs_fallocate, Linux 6.12", here: release(6, 12),
     lines: ['fd = memfd_create("x", 0)', "fallocate(fd, FALLOC_FL_KEEP_SIZE|FALLOC_FL_COLLAPSE_RANGE, 0, 4K)"], model: both("-EINVAL"), machine: "-EOPNOTSUPP",
     explains: (call, model, machine) => call.spec === "fallocate" && (int(call, 1) & EXCLUSIVE) !== 0n && model === "-EINVAL" && machine === "-EOPNOTSUPP",
+  },
+  {
+    name: "slots above the guest's address width", needsKvm: true,
+    reason: "v4 takes a slot at any gpa; since KVM looks at the largest gfn that it can map (52 bits without TDP, else the host's width) it refuses one behind it",
+    source: "arch/x86/kvm/x86.c kvm_arch_prepare_memory_region, Linux 5.18", here: release(5, 18),
+    lines: ["vm = KVM_CREATE_VM(0)", "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=0, guest_phys_addr=0x10000000000000, memory_size=4K, userspace_addr=0)"],
+    model: { v4: "0", v8: "-EINVAL" }, machine: "-EINVAL",
+    explains: (call, model, machine) =>
+      call.spec === "KVM_SET_USER_MEMORY_REGION" && BigInt.asUintN(64, int(call, 3)) + int(call, 4) > 1n << 52n && model === "0" && machine === "-EINVAL",
   },
   {
     name: "guest code that KVM emulates", needsKvm: true,

@@ -117,6 +117,19 @@ const programOf = (start: readonly LineArbitrary[], lines: LineArbitrary, length
 /** memfd calls. */
 export const filePrograms: fc.Arbitrary<Lines> = programOf([create, truncate], FILE_LINES, { minLength: 6, maxLength: 22 });
 
+const fixed = (list: keyof Names, letter: string, text: string): LineArbitrary => fc.constant((names: Names) => `${fresh(names[list], letter)} = ${text}`);
+
+/** Long programs on one file of a few pages, mapped shared and private: where bytes go. */
+export const contentPrograms: fc.Arbitrary<Lines> = programOf(
+  [
+    fixed("fds", "f", 'memfd_create("ram", MFD_ALLOW_SEALING)'), from("8K", "10000", "16K").map((length) => () => `ftruncate(f0, ${length})`),
+    fixed("maps", "m", "mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_SHARED, f0, 0)"), fixed("maps", "m", "mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_PRIVATE, f0, 0)"),
+    fixed("maps", "m", "mmap(NULL, 8K, PROT_READ|PROT_WRITE, MAP_PRIVATE, f0, 4K)"),
+  ],
+  weighted([3, truncate], [6, allocate], [6, pwrite], [8, pread], [3, write], [3, read], [1, mapFile], [1, unmap], [12, load], [12, store], [1, addSeals], [1, dup]),
+  { minLength: 20, maxLength: 40 },
+);
+
 const createVm: LineArbitrary = mostly(["0"], ["1", "9", "-1"]).map((type) => (names) => `${fresh(names.vms, "vm")} = KVM_CREATE_VM(${type})`);
 const createVcpu: LineArbitrary = fc.tuple(pick, from("0", "1", "1", "7", "4095", "-1", "0x100000")).map(([vm, id]) => (names) => {
   const name = oneOf(names.vms, vm);
@@ -144,7 +157,7 @@ const from8 = (at: number): string => ["0", "0x10000", "0x10001", "0xffff8000000
 const GEOMETRY: Slot = {
   id: mostly(["0", "0", "1", "2", "32763"], ["32764", "0xffff"]),
   flags: mostly(["0", "0", "KVM_MEM_LOG_DIRTY_PAGES"], ["KVM_MEM_READONLY", "3", "8", "0x10000", "0x80000000"]),
-  gpa: mostly(["0", "4K", "8K", "1M"], ["1", "-4K", "2K"]),
+  gpa: mostly(["0", "4K", "8K", "1M"], ["1", "-4K", "2K", "0x10000000000000"]),
   size: mostly(["4K", "8K", "8K", "0", "0"], ["1", "4097", "0x80000000000", "-4K"]),
 };
 
@@ -154,7 +167,6 @@ export const slotPrograms: fc.Arbitrary<Lines> = programOf([createVm, mapAnonymo
 const guestGpa = from("0", "1", "0x64", "0xfff", "0x1000", "0x1001", "0x2000", "0x3fff", "0x8000");
 const guestLoad: LineArbitrary = guestGpa.map((gpa) => (names) => (names.vcpus.length === 0 ? undefined : `vcpu0: load(${gpa})`));
 const guestStore: LineArbitrary = fc.tuple(guestGpa, byte).map(([gpa, value]) => (names) => (names.vcpus.length === 0 ? undefined : `vcpu0: store(${gpa}, ${value})`));
-const fixed = (list: keyof Names, letter: string, text: string): LineArbitrary => fc.constant((names: Names) => `${fresh(names[list], letter)} = ${text}`);
 const GUEST: Slot = {
   id: from("0", "0", "1"),
   flags: mostly(["0"], ["KVM_MEM_LOG_DIRTY_PAGES", "KVM_MEM_READONLY"]),

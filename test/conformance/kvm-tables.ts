@@ -13,7 +13,6 @@ const FIRST: readonly (readonly [operation: string, answer: string])[] = [
   [slot(0, 0, "1", "8K"), "-EINVAL"], [slot(0, 0, "0", "1"), "-EINVAL"], [slot(0, 0, "0", "8K", "m + 1"), "-EINVAL"], [slot(0, 0, "0", "8K", "0xffff800000000000"), "-EINVAL"],
   [slot(0, 0, "0", "8K", "0"), "0"], [slot(0, 0, "0", "8K", "0x10000"), "0"], [slot(0, 0, "-4K", "4K"), "-EINVAL"], [slot(0, 0, "-4K", "8K"), "-EINVAL"], [slot(0, 0, "0", "0x80000000000"), "-EINVAL"],
   [slot("0x7ffb", 0, "0", "8K"), "0"], [slot("0x7ffc", 0, "0", "8K"), "-EINVAL"], [slot("0xffff", 0, "0", "8K"), "-EINVAL"], [slot(0, 0, "0", "0"), "-EINVAL"], [slot("0x7ffc", 0, "0", "0"), "-EINVAL"],
-  [slot(0, 0, "0xffffffffff000", "4K"), "0"],
 ];
 
 /** One call on a VM whose slot 1 is [64K, 80K). */

@@ -9,25 +9,23 @@ const MAX_ROUNDS = 12;
 const sameKind = (a: Difference, b: Difference): boolean => a.model === b.model && a.machine === b.machine && a.program.calls[a.call].spec === b.program.calls[b.call].spec;
 
 /** The names that a line binds must go together with the lines that use them. */
-function without(lines: Lines, index: number): Lines | undefined {
+function without(lines: Lines, index: number): Lines {
   const bound = /^(\w+) = /.exec(lines[index])?.[1];
   const rest = lines.filter((_, at) => at !== index);
   return bound === undefined ? rest : rest.filter((line) => !new RegExp(`\\b${bound}\\b`).test(line));
 }
 
 export function minimise(lines: Lines, difference: Difference, options: Options): Difference {
-  let [smallest, found] = [lines.slice(0, difference.call + 1) as Lines, difference];
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    const candidates = smallest.flatMap((_, index) => {
-      const shorter = without(smallest, index);
-      return shorter === undefined || shorter.length === 0 ? [] : [shorter];
-    });
-    if (candidates.length === 0) return found;
+  let found = difference;
+  // What follows the call that differs goes first.
+  let candidates: Lines[] = [lines.slice(0, difference.call + 1)];
+  for (let round = 0; round < MAX_ROUNDS && candidates.length > 0; round++) {
     const { differences } = compare("minimise.memfd", scenarioText(candidates, [difference.program.profile.name]), options);
     const hits = differences.filter((each) => sameKind(each, difference));
     if (hits.length === 0) return found;
     [found] = hits.sort((a, b) => a.program.calls.length - b.program.calls.length);
-    smallest = candidates[Number(found.program.name)];
+    const smallest = candidates[Number(found.program.name)];
+    candidates = smallest.map((_, index) => without(smallest, index)).filter((each) => each.length > 0);
   }
   return found;
 }

@@ -3,7 +3,7 @@
 import { asU64, formatAddress, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
-import { intOf, objectOfOperand } from "../objects.ts";
+import { intOf, objectOfOperand, type VcpuObject } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { BOUND } from "../runner.ts";
@@ -22,7 +22,7 @@ export function planCreateVcpu(machine: Machine, id: CallId, call: Call): Plan {
   const vcpuId = asU64(intOf(call, id, 1));
   const rivals = machine.objects.vcpus.filter((other) => other.call !== id && other.vm === vm && asU64(intOf(machine.program.calls[other.call], other.call, 1)) === vcpuId);
   return plan(id, call, {
-    operations: ["KVM_CREATE_VCPU"], success: { kind: "handle", handle: "vcpu" }, reads: ["handle"],
+    operations: ["KVM_CREATE_VCPU"], success: { kind: "handle", handle: "vcpu" }, reads: ["handle"], data: { rivals } satisfies VcpuCreation,
     decode(context) {
       if (vm === undefined || !bound(machine, context.state, call.operands[0])) return "EBADF";
       if (vcpuId >= KVM_MAX_VCPU_IDS) return "EINVAL";
@@ -31,9 +31,23 @@ export function planCreateVcpu(machine: Machine, id: CallId, call: Call): Plan {
   });
 }
 
+interface VcpuCreation {
+  /** Calls that make a vCPU of the same id. */
+  readonly rivals: readonly VcpuObject[];
+}
+
+/** kvm_vm_ioctl_create_vcpu looks for the id again under kvm->lock, where it adds the vCPU. */
 const create: StepCode = {
-  reads: [], writes: ["handle"],
+  reads: ["handle"], writes: ["handle"],
   run(context) {
+    const { machine, state } = context;
+    const { rivals } = (context.plan.data ?? {}) as Partial<VcpuCreation>;
+    const isThere = (rival: VcpuObject): boolean =>
+      machine.handles[rival.handle].get(state) === BOUND || machine.threads.some((thread) => {
+        const position = machine.position(state, thread.index);
+        return position?.call === rival.call && position.step.name === "install_fd";
+      });
+    if (rivals?.some(isThere)) return context.fail("EEXIST");
     context.say("the object is made");
     return NEXT;
   },

@@ -18,6 +18,7 @@ const KVM_MEM_LOG_DIRTY_PAGES = 1;
 const KVM_USER_MEM_SLOTS = 32764n;
 const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
 const NAME = "KVM_SET_USER_MEMORY_REGION";
+const MAX_GFN = 2 ** 40 - 1;
 const USER_ADDRESS_MAX = 1n << 47n;
 
 interface SlotCall {
@@ -155,6 +156,8 @@ const checkOverlap: StepCode = {
       return other.id !== id && there && config && there.gfn < config.gfn + config.pages && config.gfn < there.gfn + there.pages;
     });
     if (overlaps) return failUnlocked(context, "EEXIST");
+    // kvm_arch_prepare_memory_region
+    if (config && machine.features.slot_gfn_limit === "checked" && config.gfn + config.pages > MAX_GFN + 1) return failUnlocked(context, "EINVAL");
     context.say("no other slot covers these gfns");
     return NEXT;
   },

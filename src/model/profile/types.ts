@@ -30,6 +30,8 @@ export interface Features {
   readonly inaccessible_hugetlb: "accepted" | "EINVAL";
   /** Two slots over one range of a private file. */
   readonly double_binding: "EEXIST" | "undefined";
+  /** Whether a new or moved slot must end at or below the largest gfn that KVM maps: 52 bits of address without TDP (kvm_mmu_max_gfn, Linux 5.18). */
+  readonly slot_gfn_limit: "none" | "checked";
 }
 
 /** The values that `FEATURE = value` of a kernel variant may take. */
@@ -46,6 +48,7 @@ export const FEATURE_VALUES: { readonly [Name in keyof Features]: readonly Featu
   exit: ["KVM_EXIT_MEMORY_ERROR", "KVM_EXIT_MEMORY_FAULT"],
   inaccessible_hugetlb: ["accepted", "EINVAL"],
   double_binding: ["EEXIST", "undefined"],
+  slot_gfn_limit: ["none", "checked"],
 };
 
 export interface Profile {

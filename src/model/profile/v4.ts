@@ -27,6 +27,7 @@ export const V4: Profile = {
     exit: "KVM_EXIT_MEMORY_ERROR",
     inaccessible_hugetlb: "accepted",
     double_binding: "EEXIST",
+    slot_gfn_limit: "none",
   },
   operations: {
     ...PLAIN,

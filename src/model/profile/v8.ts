@@ -21,6 +21,7 @@ export const V8: Profile = {
     exit: "KVM_EXIT_MEMORY_FAULT",
     inaccessible_hugetlb: "EINVAL",
     double_binding: "undefined",
+    slot_gfn_limit: "checked",
   },
   operations: {
     ...PLAIN,
