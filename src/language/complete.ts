@@ -1,10 +1,26 @@
 // What may stand at the cursor, the fittest first. The place is read from the text before the cursor, for it is there that the tree is broken.
 
 import { ERRNO } from "../base/errno.ts";
-import { type CallSpec, calls, callsNamed, constants, invariants, type Param, profiles, queries, steps } from "../scenario/catalogue/index.ts";
+import {
+  type CallSpec,
+  calls,
+  callsNamed,
+  constants,
+  feature,
+  features,
+  invariants,
+  operations,
+  operationsOf,
+  type Param,
+  profile,
+  profiles,
+  queries,
+  type StepRow,
+  steps,
+} from "../scenario/catalogue/index.ts";
 import { basesAt, scenarioAt } from "./hover.ts";
 import type { Analysis } from "./index.ts";
-import { operations } from "./kernels.ts";
+import { resolveKernel } from "./kernels.ts";
 import { KEYWORDS } from "./tokens.ts";
 
 export interface Completion {
@@ -18,6 +34,8 @@ export interface Completion {
     | "invariant"
     | "kernel"
     | "operation"
+    | "feature"
+    | "value"
     | "step"
     | "query"
     | "setup"
@@ -134,8 +152,13 @@ class Completer {
     this.add({ label: "mainline", kind: "kernel", detail: "the newest" });
   }
 
+  /** Steps that the model has first. */
   steps(): void {
-    for (const row of steps) this.add({ label: row.name, kind: "step", detail: row.help, documentation: row.source });
+    for (const later of [false, true])
+      for (const row of steps as readonly StepRow[]) {
+        if ((row.modelled === false) !== later) continue;
+        this.add({ label: row.name, kind: "step", detail: later ? `${row.help} (not modelled yet)` : row.help, documentation: row.source });
+      }
   }
 
   results(): void {
@@ -206,7 +229,8 @@ class Completer {
   run(place: Place): void {
     const { line, call, block } = place;
     if (call !== undefined && this.argument(call.name, call.args)) return;
-    if (/^kernel\s+[\w.-]+\s+extends\b/.test(block)) return this.variant(line);
+    const variant = /^kernel\s+[\w.-]+\s+extends\s+([\w.-]+)/.exec(block);
+    if (variant !== null) return this.variant(line, variant[1]);
     if (/^(kernel\s+([\w.-]+\s*,\s*)*|on\s+([\w.-]+\s*,\s*)*|kernel\s+[\w.-]+\s+extends\s+)$/.test(line)) return this.kernels();
     if (/=.*\son\s+([\w.-]+\s*,\s*)*$/.test(line)) return this.kernels();
     if (/^(check|ignore)\s+/.test(line) || /^expect\s+violation\s+$/.test(line)) {
@@ -235,9 +259,22 @@ class Completer {
     this.steps();
   }
 
-  variant(line: string): void {
+  /** An entry of `kernel NAME extends BASE { … }`. */
+  variant(line: string, base: string): void {
+    const assigned = /^([\w.-]+)\s*=\s*(.*)$/.exec(line);
+    const row = assigned === null ? undefined : feature(assigned[1]);
+    if (row !== undefined && assigned?.[2] === "") {
+      for (const value of row.values) this.add({ label: value.name, kind: "value", detail: value.help, documentation: row.help });
+      return;
+    }
+    if (row !== undefined) return;
     if (/[=,]\s*$/.test(line) || /\bwithout\s+$/.test(line)) return this.steps();
-    for (const operation of operations()) this.add({ label: operation, kind: "operation" });
+    if (line !== "") return this.add({ label: "without", kind: "keyword" });
+    const resolution = resolveKernel(base, this.analysis.declarations);
+    const known = "error" in resolution || profile(resolution.base)?.modelled !== true ? undefined : operationsOf(resolution.base);
+    for (const one of operations) if (known === undefined || known.includes(one.name)) this.add({ label: one.name, kind: "operation", detail: one.help });
+    for (const one of features)
+      this.add({ label: one.name, kind: "feature", detail: one.values.map((value) => value.name).join(" | "), documentation: `${one.help} ${one.source}` });
   }
 }
 

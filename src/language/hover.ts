@@ -8,7 +8,10 @@ import {
   callsNamed,
   constant,
   constantsNamed,
+  feature,
+  features,
   invariants,
+  operation,
   profile,
   profiles,
   queries,
@@ -119,8 +122,12 @@ function describeWord(analysis: Analysis, word: string, offset: number, behind: 
   const invariant = invariants.find((row) => row.name === word);
   if (invariant !== undefined)
     return `**${invariant.name}**: ${invariant.statement}\n\nJudged ${invariant.when}${invariant.modelled ? "" : " · *not modelled yet*"}.\n\n*Source: ${invariant.source}*`;
-  const step = steps.find((row) => row.name === word);
-  if (step !== undefined) return `**${step.name}**, an atomic step: ${step.help}\n\n*Source: ${step.source}*`;
+  const step: StepRow | undefined = steps.find((row) => row.name === word);
+  if (step !== undefined && !isSetMarkerFeature(analysis, word, offset)) {
+    return `**${step.name}**, an atomic step: ${step.help}${step.modelled === false ? " · *not modelled yet*" : ""}\n\n*Source: ${step.source}*`;
+  }
+  const variant = describeInVariant(analysis, word, offset);
+  if (variant !== undefined) return variant;
   const setup = analysis.declarations.setups.get(word);
   if (setup !== undefined) return `\`\`\`memfd\n${setup.text.slice(0, 1200)}\n\`\`\``;
   const number = /^[0-9]/.test(word) ? parseInteger(word) : undefined;

@@ -1,6 +1,6 @@
 // A name behind `kernel` → the row of the catalogue it rests on and the edits of the variants in between.
 
-import { calls, isStepName, profile, profiles, steps } from "../scenario/catalogue/index.ts";
+import { feature, features, isLaterStep, isStepName, operation, operations, operationsOf, profile, profiles, steps } from "../scenario/catalogue/index.ts";
 import type { ProfileChoice, ProfileEdit } from "../scenario/program.ts";
 import type { Range, VariantEntry, Word } from "./ast.ts";
 import type { Declarations, VariantDeclaration } from "./declarations.ts";
@@ -14,8 +14,6 @@ export const newest = (): string => {
   const releases = profiles.filter((row) => /^\d+\.\d+$/.test(row.name));
   return releases[releases.length - 1]?.name ?? profiles[profiles.length - 1].name;
 };
-
-const OPERATIONS = new Set(calls.flatMap((spec) => spec.operations));
 
 export interface Resolution {
   readonly name: string;
@@ -68,11 +66,16 @@ export const isStep = (name: string): boolean => isStepName(name) || LEAF.test(n
 const stepNames = (): string[] => steps.map((row) => row.name);
 
 function knownStep(scope: Scope, word: Word): boolean {
-  if (isStep(word.text)) return true;
-  scope.report("MEMFD2016", word, `there is no step \`${word.text}\`${didYouMean(word.text, stepNames())}`);
+  if (!isStep(word.text)) {
+    scope.report("MEMFD2016", word, `there is no step \`${word.text}\`${didYouMean(word.text, stepNames())}`);
+    return false;
+  }
+  if (!isLaterStep(word.text) && isStepName(word.text)) return true;
+  scope.report("MEMFD5006", word, `the step \`${word.text}\` is in the catalogue and not modelled yet`);
   return false;
 }
 
+/** A name that is no feature is meant as an operation where it, or what stands behind `=`, looks like one. */
 function lowerEntry(scope: Scope, entry: VariantEntry): ProfileEdit | undefined {
   const { name, values } = entry;
   if (values.some((word) => word.text === "") || values.length === 0) return undefined;
@@ -80,19 +83,36 @@ function lowerEntry(scope: Scope, entry: VariantEntry): ProfileEdit | undefined 
     if (!knownOperation(scope, name.text, name)) return undefined;
     return knownStep(scope, values[0]) ? { kind: "without", operation: name.text, step: values[0].text, site: scope.site(entry) } : undefined;
   }
-  const looksLikeSteps = values.length > 1 || isStep(values[0].text);
-  if (OPERATIONS.has(name.text) || name.text.includes(".") || looksLikeSteps) {
-    if (!knownOperation(scope, name.text, name)) return undefined;
-    const good = values.filter((word) => knownStep(scope, word));
-    return good.length < values.length ? undefined : { kind: "steps", operation: name.text, steps: values.map((word) => word.text), site: scope.site(entry) };
+  if (feature(name.text) !== undefined) return lowerFeature(scope, entry);
+  const isOperation = operation(name.text) !== undefined || name.text.includes(".") || values.length > 1 || isStep(values[0].text);
+  if (!isOperation) {
+    const known = [...features, ...operations].map((row) => row.name);
+    const near = didYouMean(name.text, known);
+    const list = near === "" ? `; there are ${features.map((row) => row.name).join(", ")}` : near;
+    return scope.report("MEMFD2015", name, `there is no feature \`${name.text}\`${list}`);
   }
-  return { kind: "feature", feature: name.text, value: values[0].text, site: scope.site(entry) };
+  if (!knownOperation(scope, name.text, name)) return undefined;
+  const good = values.filter((word) => knownStep(scope, word));
+  return good.length < values.length ? undefined : { kind: "steps", operation: name.text, steps: values.map((word) => word.text), site: scope.site(entry) };
+}
+
+function lowerFeature(scope: Scope, entry: VariantEntry): ProfileEdit | undefined {
+  const { name, values } = entry;
+  const row = feature(name.text);
+  const known = row?.values.map((value) => value.name) ?? [];
+  if (values.length > 1) return scope.report("MEMFD2015", values[1], `a feature has one value; \`${name.text}\` is one of ${known.join(", ")}`);
+  const value = values[0].text;
+  if (known.includes(value)) return { kind: "feature", feature: name.text, value, site: scope.site(entry) };
+  return scope.report("MEMFD2015", values[0], `\`${name.text}\` is one of ${known.join(", ")}, not \`${value}\`${didYouMean(value, known)}`);
 }
 
 function knownOperation(scope: Scope, name: string, at: Range): boolean {
-  if (OPERATIONS.has(name)) return true;
-  scope.report("MEMFD2016", at, `there is no operation \`${name}\`${didYouMean(name, OPERATIONS)}`);
+  const { base } = scope.choice;
+  // Which operations a kernel has is known with its steps.
+  const here = profile(base)?.modelled === true ? operationsOf(base) : operations.map((row) => row.name);
+  if (here.includes(name)) return true;
+  if (feature(name) !== undefined) scope.report("MEMFD2016", at, `\`${name}\` is a feature: it is set with \`${name} = …\``);
+  else if (operation(name) !== undefined) scope.report("MEMFD2016", at, `\`${base}\` has no operation \`${name}\``);
+  else scope.report("MEMFD2016", at, `there is no operation \`${name}\`${didYouMean(name, here)}`);
   return false;
 }
-
-export const operations = (): readonly string[] => [...OPERATIONS];

@@ -85,6 +85,9 @@ export function splitKernel(unit: Unit): { words: readonly KernelWord[] | undefi
   return { words: first.statement.names.map((word) => ({ ...word, source: first.source })), rest: unit.statements.filter((entry) => entry !== first) };
 }
 
+/** What the text has and the model has not: the scenario is read and not run. */
+const LATER: ReadonlySet<string> = new Set(["MEMFD5004", "MEMFD5005", "MEMFD5006"]);
+
 export function lowerUnit(unit: Unit, fileKernel: readonly KernelWord[], declarations: Declarations): Lowered {
   const { words, rest } = splitKernel(unit);
   const findings: RawFinding[] = [];
@@ -112,7 +115,7 @@ export function lowerUnit(unit: Unit, fileKernel: readonly KernelWord[], declara
     return { scope, result, modelled: choice.resolution.modelled, variantBroken };
   });
   for (const { scope } of perKernel) for (const finding of scope.findings) add(finding);
-  const later = findings.some((finding) => finding.code === "MEMFD5004" || finding.code === "MEMFD5005");
+  const later = findings.some((finding) => LATER.has(finding.code));
   const broken = later || brokenSetup || unit.complaints.length > 0 || unit.lenient || findings.some((finding) => finding.severity === "error");
   for (const { scope, result, modelled, variantBroken } of perKernel) {
     if (modelled && !broken && !variantBroken) drafts.push({ program: result, sites: scope.sites });

@@ -27,7 +27,7 @@ export interface Source {
   readonly text: string;
 }
 
-const WARNINGS = new Set(["MEMFD5001", "MEMFD5003", "MEMFD5004", "MEMFD5005"]);
+const WARNINGS = new Set(["MEMFD5001", "MEMFD5003", "MEMFD5004", "MEMFD5005", "MEMFD5006"]);
 
 export const severityOf = (code: string): Severity => (code === "MEMFD6004" ? "information" : WARNINGS.has(code) ? "warning" : "error");
 

@@ -77,7 +77,9 @@ describe("not modelled", () => {
 });
 
 describe("size is free", () => {
-  const sized = (size: string): string => `kernel v8
+  // In pages: the byte offsets that v8 takes for page numbers lie inside a slot of 1 TiB and outside one of 16 MiB.
+  const sized = (size: string): string => `kernel v8-pages extends v8 { notifier_units = pages }
+kernel v8-pages
 ram = memfd_create("ram", MFD_INACCESSIBLE); ftruncate(ram, ${size}); fallocate(ram, 0, 0, ${size})
 mem = memfd_create("mem", 0); ftruncate(mem, ${size}); map = mmap(NULL, ${size}, PROT_READ|PROT_WRITE, MAP_SHARED, mem, 0)
 vm = KVM_CREATE_VM(0); vcpu0 = KVM_CREATE_VCPU(vm, 0)

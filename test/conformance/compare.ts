@@ -41,7 +41,9 @@ export function compare(file: string, text: string, options: Options = {}): Comp
   const keys = new Map<string, number>();
   const distinct: Program[] = [];
   const place = programs.map((program) => {
-    const key = JSON.stringify([program.name, program.calls.map(({ spec, operands, binds }) => [spec, operands, binds])], (_, value) => (typeof value === "bigint" ? `${value}n` : value));
+    const key = JSON.stringify([program.name, program.calls.map(({ spec, operands, binds }) => [spec, operands, binds])], (_, value) =>
+      typeof value === "bigint" ? `${value}n` : value,
+    );
     const at = keys.get(key) ?? keys.set(key, distinct.push(program) - 1).size - 1;
     return at;
   });

@@ -29,7 +29,11 @@ const lengthOf = (operand: Operand | undefined): string => (operand?.kind === "d
 
 /** Calls of one system call each, by its number and the arguments in the prototype's order. */
 const PLAIN: Readonly<Record<string, string>> = {
-  ftruncate: "SYS_ftruncate", fallocate: "SYS_fallocate", fcntl: "SYS_fcntl", close: "SYS_close", munmap: "SYS_munmap",
+  ftruncate: "SYS_ftruncate",
+  fallocate: "SYS_fallocate",
+  fcntl: "SYS_fcntl",
+  close: "SYS_close",
+  munmap: "SYS_munmap",
 };
 
 /** The VM of a vCPU's actor: what its KVM_CREATE_VCPU names first. */
@@ -95,7 +99,9 @@ export function emitFile(programs: readonly Program[]): string {
   const functions = programs.map((program, index) => emitProgram(program, `program_${index}`));
   const table = programs.map((_, index) => `  {"${index}", program_${index}},`);
   return [
-    '#include "runtime.h"\n', ...functions, `static const struct program programs[] = {\n${table.join("\n")}\n};\n`,
+    '#include "runtime.h"\n',
+    ...functions,
+    `static const struct program programs[] = {\n${table.join("\n")}\n};\n`,
     `int main(void) { return run_all(programs, ${programs.length}); }\n`,
   ].join("\n");
 }

@@ -23,7 +23,8 @@ const NEGATIVE = ["-1", "-4K", "0x8000000000000000"];
 
 const from = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
 /** Mostly the first list, now and then one of the others. */
-const mostly = <T>(usual: readonly T[], rare: readonly T[]): fc.Arbitrary<T> => fc.oneof({ weight: 12, arbitrary: from(...usual) }, { weight: 1, arbitrary: from(...rare) });
+const mostly = <T>(usual: readonly T[], rare: readonly T[]): fc.Arbitrary<T> =>
+  fc.oneof({ weight: 12, arbitrary: from(...usual) }, { weight: 1, arbitrary: from(...rare) });
 const texts = (numbers: readonly number[]): string[] => numbers.map(String);
 const size = mostly(texts(SIZES), [...HUGE, ...NEGATIVE]);
 const offset = mostly(texts(OFFSETS), [...HUGE, ...NEGATIVE]);
@@ -42,10 +43,21 @@ function fresh(list: string[], letter: string): string {
 }
 
 const create: LineArbitrary = fc
-  .tuple(mostly(['"ram"', '""', '"a/b"', '"(deleted)"', '"x" * 249'], ['"x" * 250', '"x" * 300', "NULL"]), mostly(["MFD_ALLOW_SEALING", "MFD_ALLOW_SEALING|MFD_CLOEXEC", "0", "MFD_CLOEXEC"], ["0x20", "0x80000000", "0x42", "-1", "0x10"]))
-  .map(([name, flags]) => (names) => `${fresh(names.fds, "f")} = memfd_create(${name}, ${flags})`);
+  .tuple(
+    mostly(['"ram"', '""', '"a/b"', '"(deleted)"', '"x" * 249'], ['"x" * 250', '"x" * 300', "NULL"]),
+    mostly(["MFD_ALLOW_SEALING", "MFD_ALLOW_SEALING|MFD_CLOEXEC", "0", "MFD_CLOEXEC"], ["0x20", "0x80000000", "0x42", "-1", "0x10"]),
+  )
+  .map(
+    ([name, flags]) =>
+      (names) =>
+        `${fresh(names.fds, "f")} = memfd_create(${name}, ${flags})`,
+  );
 
-const truncate: LineArbitrary = fc.tuple(pick, size).map(([fd, length]) => (names) => `ftruncate(${fdOf(names, fd)}, ${length})`);
+const truncate: LineArbitrary = fc.tuple(pick, size).map(
+  ([fd, length]) =>
+    (names) =>
+      `ftruncate(${fdOf(names, fd)}, ${length})`,
+);
 
 const MODES = ["0", "0", "FALLOC_FL_KEEP_SIZE", "FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE", "FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE"];
 const ODD_MODES = ["FALLOC_FL_PUNCH_HOLE", "4", "8", "0x10", "0x11", "0x13", "0x20", "0x40", "0x41", "0x80", "9", "0x30", "-1"];
@@ -53,7 +65,11 @@ const ODD_MODES = ["FALLOC_FL_PUNCH_HOLE", "4", "8", "0x10", "0x11", "0x13", "0x
 /** Memory is taken for each page of an allocation, so a huge length goes with a hole only. */
 const allocate: LineArbitrary = fc
   .tuple(pick, mostly(MODES, ODD_MODES), offset, mostly(texts(SIZES.slice(1)), ["0", ...NEGATIVE]), fc.nat(9), from(...HUGE))
-  .map(([fd, mode, at, length, wide, huge]) => (names) => `fallocate(${fdOf(names, fd)}, ${mode}, ${at}, ${wide === 0 && mode.includes("PUNCH_HOLE|") ? huge : length})`);
+  .map(
+    ([fd, mode, at, length, wide, huge]) =>
+      (names) =>
+        `fallocate(${fdOf(names, fd)}, ${mode}, ${at}, ${wide === 0 && mode.includes("PUNCH_HOLE|") ? huge : length})`,
+  );
 
 const data: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: from('"abcd"', '"hello, memfd"', '"z"', '"\\x00\\xff"') },
@@ -62,23 +78,55 @@ const data: fc.Arbitrary<string> = fc.oneof(
 );
 const shown = mostly(["1", "4", "8", "16", "64"], ["0", "65", "4K", "4097", "16K"]);
 
-const pwrite: LineArbitrary = fc.tuple(pick, data, offset).map(([fd, bytes, at]) => (names) => `pwrite(${fdOf(names, fd)}, ${bytes}, ${at})`);
-const pread: LineArbitrary = fc.tuple(pick, shown, offset).map(([fd, count, at]) => (names) => `pread(${fdOf(names, fd)}, ${count}, ${at})`);
-const write: LineArbitrary = fc.tuple(pick, data).map(([fd, bytes]) => (names) => `write(${fdOf(names, fd)}, ${bytes})`);
-const read: LineArbitrary = fc.tuple(pick, shown).map(([fd, count]) => (names) => `read(${fdOf(names, fd)}, ${count})`);
+const pwrite: LineArbitrary = fc.tuple(pick, data, offset).map(
+  ([fd, bytes, at]) =>
+    (names) =>
+      `pwrite(${fdOf(names, fd)}, ${bytes}, ${at})`,
+);
+const pread: LineArbitrary = fc.tuple(pick, shown, offset).map(
+  ([fd, count, at]) =>
+    (names) =>
+      `pread(${fdOf(names, fd)}, ${count}, ${at})`,
+);
+const write: LineArbitrary = fc.tuple(pick, data).map(
+  ([fd, bytes]) =>
+    (names) =>
+      `write(${fdOf(names, fd)}, ${bytes})`,
+);
+const read: LineArbitrary = fc.tuple(pick, shown).map(
+  ([fd, count]) =>
+    (names) =>
+      `read(${fdOf(names, fd)}, ${count})`,
+);
 
 const PROTS = ["PROT_READ|PROT_WRITE", "PROT_READ|PROT_WRITE", "PROT_READ", "PROT_WRITE", "PROT_NONE"];
 const mapFile: LineArbitrary = fc
-  .tuple(pick, mostly(["4K", "8K", "16K", "1", "4097"], ["0", "0x800000000001", "-4K"]), from(...PROTS), mostly(["MAP_SHARED", "MAP_SHARED", "MAP_PRIVATE"], ["MAP_SHARED_VALIDATE", "0", "MAP_SHARED|MAP_NORESERVE"]), mostly(["0", "0", "4K", "8K"], ["1", "16K", "0x7ffffffffffff000", "-4K"]))
-  .map(([fd, length, prot, flags, at]) => (names) => `${fresh(names.maps, "m")} = mmap(NULL, ${length}, ${prot}, ${flags}, ${fdOf(names, fd)}, ${at})`);
+  .tuple(
+    pick,
+    mostly(["4K", "8K", "16K", "1", "4097"], ["0", "0x800000000001", "-4K"]),
+    from(...PROTS),
+    mostly(["MAP_SHARED", "MAP_SHARED", "MAP_PRIVATE"], ["MAP_SHARED_VALIDATE", "0", "MAP_SHARED|MAP_NORESERVE"]),
+    mostly(["0", "0", "4K", "8K"], ["1", "16K", "0x7ffffffffffff000", "-4K"]),
+  )
+  .map(
+    ([fd, length, prot, flags, at]) =>
+      (names) =>
+        `${fresh(names.maps, "m")} = mmap(NULL, ${length}, ${prot}, ${flags}, ${fdOf(names, fd)}, ${at})`,
+  );
 const mapAnonymous: LineArbitrary = fc
   .tuple(from("4K", "8K", "5000"), from(...PROTS), mostly(["MAP_PRIVATE|MAP_ANONYMOUS", "MAP_SHARED|MAP_ANONYMOUS"], ["MAP_ANONYMOUS"]))
-  .map(([length, prot, flags]) => (names) => `${fresh(names.maps, "m")} = mmap(NULL, ${length}, ${prot}, ${flags}, -1, 0)`);
+  .map(
+    ([length, prot, flags]) =>
+      (names) =>
+        `${fresh(names.maps, "m")} = mmap(NULL, ${length}, ${prot}, ${flags}, -1, 0)`,
+  );
 
-const unmap: LineArbitrary = fc.tuple(pick, mostly(["", "", " + 4K", " + 8K"], [" + 1"]), mostly(["4K", "8K", "16K", "1"], ["0", "-4K"])).map(([map, shift, length]) => (names) => {
-  const name = oneOf(names.maps, map);
-  return name && `munmap(${name}${shift}, ${length})`;
-});
+const unmap: LineArbitrary = fc
+  .tuple(pick, mostly(["", "", " + 4K", " + 8K"], [" + 1"]), mostly(["4K", "8K", "16K", "1"], ["0", "-4K"]))
+  .map(([map, shift, length]) => (names) => {
+    const name = oneOf(names.maps, map);
+    return name && `munmap(${name}${shift}, ${length})`;
+  });
 
 const load: LineArbitrary = fc.tuple(pick, near).map(([map, at]) => (names) => {
   const name = oneOf(names.maps, map);
@@ -92,7 +140,11 @@ const store: LineArbitrary = fc.tuple(pick, near, byte).map(([map, at, value]) =
 const SEALS = ["F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_WRITE", "F_SEAL_FUTURE_WRITE", "F_SEAL_SHRINK|F_SEAL_GROW", "F_SEAL_GROW|F_SEAL_WRITE", "0"];
 const addSeals: LineArbitrary = fc
   .tuple(pick, mostly(SEALS, ["F_SEAL_SEAL", "0x40", "0x80000000", "0x44", "0x1f", "0x20", "0x100000002", "F_SEAL_SEAL|F_SEAL_WRITE"]))
-  .map(([fd, seals]) => (names) => `fcntl(${fdOf(names, fd)}, F_ADD_SEALS, ${seals})`);
+  .map(
+    ([fd, seals]) =>
+      (names) =>
+        `fcntl(${fdOf(names, fd)}, F_ADD_SEALS, ${seals})`,
+  );
 const getSeals: LineArbitrary = pick.map((fd) => (names) => `fcntl(${fdOf(names, fd)}, F_GET_SEALS)`);
 const dup: LineArbitrary = pick.map((fd) => (names) => {
   const source = fdOf(names, fd);
@@ -101,11 +153,27 @@ const dup: LineArbitrary = pick.map((fd) => (names) => {
 const close: LineArbitrary = pick.map((fd) => (names) => `close(${fdOf(names, fd)})`);
 const readlink: LineArbitrary = pick.map((fd) => (names) => (names.fds.length === 0 ? undefined : `readlink_fd(${names.fds[fd % names.fds.length]})`));
 
-const weighted = (...rows: readonly (readonly [number, LineArbitrary])[]): LineArbitrary => fc.oneof(...rows.map(([weight, arbitrary]) => ({ weight, arbitrary })));
+const weighted = (...rows: readonly (readonly [number, LineArbitrary])[]): LineArbitrary =>
+  fc.oneof(...rows.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 
 const FILE_LINES = weighted(
-  [2, create], [5, truncate], [8, allocate], [8, pwrite], [8, pread], [3, write], [3, read], [5, mapFile], [1, mapAnonymous], [2, unmap], [9, load], [8, store],
-  [4, addSeals], [2, getSeals], [1, dup], [1, close], [1, readlink],
+  [2, create],
+  [5, truncate],
+  [8, allocate],
+  [8, pwrite],
+  [8, pread],
+  [3, write],
+  [3, read],
+  [6, mapFile],
+  [1, mapAnonymous],
+  [2, unmap],
+  [9, load],
+  [8, store],
+  [6, addSeals],
+  [2, getSeals],
+  [1, dup],
+  [1, close],
+  [1, readlink],
 );
 
 const programOf = (start: readonly LineArbitrary[], lines: LineArbitrary, length: { minLength: number; maxLength: number }): fc.Arbitrary<Lines> =>
@@ -122,11 +190,26 @@ const fixed = (list: keyof Names, letter: string, text: string): LineArbitrary =
 /** Long programs on one file of a few pages, mapped shared and private: where bytes go. */
 export const contentPrograms: fc.Arbitrary<Lines> = programOf(
   [
-    fixed("fds", "f", 'memfd_create("ram", MFD_ALLOW_SEALING)'), from("8K", "10000", "16K").map((length) => () => `ftruncate(f0, ${length})`),
-    fixed("maps", "m", "mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_SHARED, f0, 0)"), fixed("maps", "m", "mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_PRIVATE, f0, 0)"),
+    fixed("fds", "f", 'memfd_create("ram", MFD_ALLOW_SEALING)'),
+    from("8K", "10000", "16K").map((length) => () => `ftruncate(f0, ${length})`),
+    fixed("maps", "m", "mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_SHARED, f0, 0)"),
+    fixed("maps", "m", "mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_PRIVATE, f0, 0)"),
     fixed("maps", "m", "mmap(NULL, 8K, PROT_READ|PROT_WRITE, MAP_PRIVATE, f0, 4K)"),
   ],
-  weighted([3, truncate], [6, allocate], [6, pwrite], [8, pread], [3, write], [3, read], [1, mapFile], [1, unmap], [12, load], [12, store], [1, addSeals], [1, dup]),
+  weighted(
+    [3, truncate],
+    [6, allocate],
+    [6, pwrite],
+    [8, pread],
+    [3, write],
+    [3, read],
+    [1, mapFile],
+    [1, unmap],
+    [12, load],
+    [12, store],
+    [1, addSeals],
+    [1, dup],
+  ),
   { minLength: 20, maxLength: 40 },
 );
 
@@ -144,12 +227,16 @@ interface Slot {
 }
 
 const slotLine = ({ id, flags, gpa, size: bytes }: Slot): LineArbitrary =>
-  fc.tuple(fc.tuple(pick, id, flags, gpa), bytes, pick, mostly(["", "", " + 4K"], [" + 1"]), fc.nat(9)).map(([[vm, slot, flag, at], length, map, shift, plain]) => (names) => {
-    const target = oneOf(names.vms, vm);
-    const mapping = oneOf(names.maps, map);
-    const address = plain === 0 ? from8(map) : mapping === undefined ? "0" : `${mapping}${shift}`;
-    return target && `KVM_SET_USER_MEMORY_REGION(${target}, slot=${slot}, flags=${flag}, guest_phys_addr=${at}, memory_size=${length}, userspace_addr=${address})`;
-  });
+  fc
+    .tuple(fc.tuple(pick, id, flags, gpa), bytes, pick, mostly(["", "", " + 4K"], [" + 1"]), fc.nat(9))
+    .map(([[vm, slot, flag, at], length, map, shift, plain]) => (names) => {
+      const target = oneOf(names.vms, vm);
+      const mapping = oneOf(names.maps, map);
+      const address = plain === 0 ? from8(map) : mapping === undefined ? "0" : `${mapping}${shift}`;
+      return (
+        target && `KVM_SET_USER_MEMORY_REGION(${target}, slot=${slot}, flags=${flag}, guest_phys_addr=${at}, memory_size=${length}, userspace_addr=${address})`
+      );
+    });
 
 /** Addresses that are no mapping: nothing looks at them before the guest does, but for alignment and the user half. */
 const from8 = (at: number): string => ["0", "0x10000", "0x10001", "0xffff800000000000"][at % 4];
@@ -162,11 +249,19 @@ const GEOMETRY: Slot = {
 };
 
 /** Slots of VMs without private memory. */
-export const slotPrograms: fc.Arbitrary<Lines> = programOf([createVm, mapAnonymous], weighted([1, createVm], [2, createVcpu], [1, mapAnonymous], [14, slotLine(GEOMETRY)]), { minLength: 4, maxLength: 16 });
+export const slotPrograms: fc.Arbitrary<Lines> = programOf(
+  [createVm, mapAnonymous],
+  weighted([1, createVm], [2, createVcpu], [1, mapAnonymous], [14, slotLine(GEOMETRY)]),
+  { minLength: 4, maxLength: 16 },
+);
 
 const guestGpa = from("0", "1", "0x64", "0xfff", "0x1000", "0x1001", "0x2000", "0x3fff", "0x8000");
 const guestLoad: LineArbitrary = guestGpa.map((gpa) => (names) => (names.vcpus.length === 0 ? undefined : `vcpu0: load(${gpa})`));
-const guestStore: LineArbitrary = fc.tuple(guestGpa, byte).map(([gpa, value]) => (names) => (names.vcpus.length === 0 ? undefined : `vcpu0: store(${gpa}, ${value})`));
+const guestStore: LineArbitrary = fc.tuple(guestGpa, byte).map(
+  ([gpa, value]) =>
+    (names) =>
+      names.vcpus.length === 0 ? undefined : `vcpu0: store(${gpa}, ${value})`,
+);
 const GUEST: Slot = {
   id: from("0", "0", "1"),
   flags: mostly(["0"], ["KVM_MEM_LOG_DIRTY_PAGES", "KVM_MEM_READONLY"]),
@@ -177,13 +272,32 @@ const GUEST: Slot = {
 /** Guest data flow in ordinary slots: both sides see one page. */
 export const guestPrograms: fc.Arbitrary<Lines> = programOf(
   [
-    fixed("fds", "f", 'memfd_create("ram", MFD_ALLOW_SEALING)'), fc.constant(() => "ftruncate(f0, 16K)"), fixed("vms", "vm", "KVM_CREATE_VM(0)"),
-    fixed("vcpus", "vcpu", "KVM_CREATE_VCPU(vm0, 0)"), fixed("maps", "m", "mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_SHARED, f0, 0)"), slotLine(GUEST),
+    fixed("fds", "f", 'memfd_create("ram", MFD_ALLOW_SEALING)'),
+    fc.constant(() => "ftruncate(f0, 16K)"),
+    fixed("vms", "vm", "KVM_CREATE_VM(0)"),
+    fixed("vcpus", "vcpu", "KVM_CREATE_VCPU(vm0, 0)"),
+    fixed("maps", "m", "mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_SHARED, f0, 0)"),
+    slotLine(GUEST),
   ],
-  weighted([6, guestLoad], [6, guestStore], [3, slotLine(GUEST)], [2, load], [3, store], [2, pwrite], [2, pread], [2, allocate], [1, mapFile], [1, mapAnonymous], [1, unmap], [1, truncate]),
+  weighted(
+    [6, guestLoad],
+    [6, guestStore],
+    [3, slotLine(GUEST)],
+    [2, load],
+    [3, store],
+    [2, pwrite],
+    [2, pread],
+    [2, allocate],
+    [1, mapFile],
+    [1, mapAnonymous],
+    [1, unmap],
+    [1, truncate],
+  ),
   { minLength: 8, maxLength: 22 },
 );
 
 export function scenarioText(programs: readonly Lines[], kernels: readonly string[]): string {
-  return [`kernel ${kernels.join(", ")}`, ...programs.map((lines, index) => `scenario "${index}" {\n${lines.map((line) => `  ${line}`).join("\n")}\n}`)].join("\n\n");
+  return [`kernel ${kernels.join(", ")}`, ...programs.map((lines, index) => `scenario "${index}" {\n${lines.map((line) => `  ${line}`).join("\n")}\n}`)].join(
+    "\n\n",
+  );
 }

@@ -78,7 +78,9 @@ export function runOnMachine(programs: readonly Program[]): Answers[] {
     const source = join(folder, "programs.c");
     const binary = join(folder, "programs");
     writeFileSync(source, emitFile(programs));
-    execFileSync(compiler, ["-std=gnu11", "-O0", "-Wall", "-Werror", "-Wno-unused-function", "-I", import.meta.dirname, source, "-o", binary], { stdio: ["ignore", "ignore", "inherit"] });
+    execFileSync(compiler, ["-std=gnu11", "-O0", "-Wall", "-Werror", "-Wno-unused-function", "-I", import.meta.dirname, source, "-o", binary], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
     const output = execFileSync(binary, { encoding: "utf8", maxBuffer: 1 << 28, timeout: RUN_SECONDS * 1000, stdio: ["ignore", "pipe", "inherit"] });
     return readAnswers(output, programs);
   } finally {

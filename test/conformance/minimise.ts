@@ -6,7 +6,8 @@ import { type Lines, scenarioText } from "./generate.ts";
 
 const MAX_ROUNDS = 12;
 
-const sameKind = (a: Difference, b: Difference): boolean => a.model === b.model && a.machine === b.machine && a.program.calls[a.call].spec === b.program.calls[b.call].spec;
+const sameKind = (a: Difference, b: Difference): boolean =>
+  a.model === b.model && a.machine === b.machine && a.program.calls[a.call].spec === b.program.calls[b.call].spec;
 
 /** The names that a line binds must go together with the lines that use them. */
 function without(lines: Lines, index: number): Lines {

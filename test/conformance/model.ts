@@ -59,7 +59,8 @@ export function runModel(program: Program): ModelRun {
 }
 
 function problemOf(report: Report, limit: string | undefined): string | undefined {
-  if (!report.exploration.complete && limit === undefined) return `incomplete: ${report.exploration.limit}; ${report.remarks.map((remark) => remark.message).join("; ")}`;
+  if (!report.exploration.complete && limit === undefined)
+    return `incomplete: ${report.exploration.limit}; ${report.remarks.map((remark) => remark.message).join("; ")}`;
   const several = report.calls.findIndex((call) => call.results.length !== 1);
   if (several >= 0) return `call ${several} has ${report.calls[several].results.length} results`;
   const violation = report.violations.find((each) => !each.expected);

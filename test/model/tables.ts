@@ -26,11 +26,13 @@ export function lastAnswer(text: string): string {
   return answers(one, judged, last);
 }
 
-export function table(name: string, setup: string, rows: readonly Row[]): void {
-  for (const kernel of ["v4", "v8"] as const) {
+const VARIANTS = "kernel v4-or extends v4 { set_marker = or }\n";
+
+export function table(name: string, setup: string, rows: readonly Row[], kernels: readonly string[] = ["v4", "v8"]): void {
+  for (const kernel of kernels) {
     it(`${name} (${kernel})`, () => {
-      const wanted = rows.map(([statement, v4, v8]) => [statement, kernel === "v4" ? v4 : (v8 ?? v4)]);
-      const actual = rows.map(([statement]) => [statement, lastAnswer(`kernel ${kernel}\n${setup}\n${statement}\n`)]);
+      const wanted = rows.map(([statement, v4, v8]) => [statement, kernel === "v8" ? (v8 ?? v4) : v4]);
+      const actual = rows.map(([statement]) => [statement, lastAnswer(`${VARIANTS}kernel ${kernel}\n${setup}\n${statement}\n`)]);
       assert.deepEqual(actual, wanted);
     });
   }

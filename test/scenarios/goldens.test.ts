@@ -11,6 +11,16 @@ const BLESS = process.argv.includes("--bless");
 
 const goldenOf = (file: string): string => join(GOLDENS, file.replace(/\.memfd$/, ".txt"));
 
+/** The first line that differs, and under which scenario; undefined where the texts are equal. */
+function difference(wanted: string, found: string): string | undefined {
+  if (wanted === found) return undefined;
+  const [before, after] = [wanted.split("\n"), found.split("\n")];
+  const at = before.findIndex((line, index) => line !== after[index]);
+  const line = at < 0 ? before.length : at;
+  const title = after.slice(0, line + 1).findLast((each) => each.startsWith('"')) ?? "";
+  return `line ${line + 1}, ${title}: ${JSON.stringify(before[line] ?? "")} became ${JSON.stringify(after[line] ?? "")}`;
+}
+
 for (const file of SCENARIO_FILES) {
   it(`memfd trace scenarios/${file}`, () => {
     const { status, out, error } = memfd("trace", pathOf(file));
@@ -21,7 +31,7 @@ for (const file of SCENARIO_FILES) {
       writeFileSync(golden, out);
     }
     assert.ok(existsSync(golden), `${golden} is missing; write it with --bless`);
-    assert.equal(out, readFileSync(golden, "utf8"));
+    assert.equal(difference(readFileSync(golden, "utf8"), out), undefined);
     const wide = out.split("\n").filter((line) => line.length > 80);
     assert.deepEqual(wide, []);
   });

@@ -134,3 +134,14 @@ describe("a changed kernel is noticed", () => {
     });
   }
 });
+
+it("a terabyte takes as many states as 16 KiB, and gives the same answers", () => {
+  for (const file of ["series/v4-base-gfn.memfd", "series/v8-punch-window.memfd"]) {
+    const large = textOf(file).replaceAll("16K", "1T");
+    const [few, many] = [analysed(file), analysed(file, large)].map(({ programs }) => programs.map(checked));
+    assert.deepEqual(
+      many.map((report) => [report.verdict, report.exploration.states]),
+      few.map((report) => [report.verdict, report.exploration.states]),
+    );
+  }
+});

@@ -105,6 +105,9 @@ export function clear(machine: Machine, state: Int32Array, frame: number): void 
   for (const field of machine.frames[frame].content) field.set(state, 0);
 }
 
+/** Only KVM's private faults take a page uncleared; without a private slot nobody can read what a free frame holds, and free frames are all alike. */
+const showsLeftovers = (machine: Machine): boolean => machine.features.fresh_page === "as_found" && machine.objects.slots.some((slot) => slot.file !== undefined);
+
 /** Called by the step that dropped a holder: when it was the last one the frame is free, and what nobody can read any more is forgotten. */
 export function release(context: Context, frame: number): void {
   const { machine, state } = context;
@@ -112,7 +115,7 @@ export function release(context: Context, frame: number): void {
   if (context.telling) context.say(`frame ${frame} has no holder left and is free`);
   const mapped = new Uint8Array(machine.frames.length);
   markMapped(machine, state, mapped);
-  if (machine.features.fresh_page === "as_found" || mapped[frame]) return;
+  if (showsLeftovers(machine) || mapped[frame]) return;
   for (const field of machine.frames[frame].content) field.set(state, FOUND);
   machine.frames[frame].tainted.set(state, 0);
 }

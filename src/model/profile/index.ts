@@ -1,8 +1,8 @@
 // The kernels that the model has, and what a scenario's `kernel NAME extends PROFILE { … }` makes of them: just one more row.
 
 import type { ProfileChoice, ProfileEdit, Site } from "../../scenario/program.ts";
-import { isStepName, type StepName, steps } from "../../scenario/catalogue/index.ts";
-import { FEATURE_VALUES, type Features, type Profile, type StepList } from "./types.ts";
+import { feature, features, isLaterStep, isStepName, type StepName, steps } from "../../scenario/catalogue/index.ts";
+import type { Profile, StepList } from "./types.ts";
 import { V4 } from "./v4.ts";
 import { V8 } from "./v8.ts";
 
@@ -32,8 +32,8 @@ export function resolveProfile(choice: ProfileChoice): { profile: Profile | unde
 
 function applyEdit(profile: Profile, edit: ProfileEdit): Profile | string {
   if (edit.kind === "feature") {
-    const values: readonly string[] | undefined = Object.hasOwn(FEATURE_VALUES, edit.feature) ? FEATURE_VALUES[edit.feature as keyof Features] : undefined;
-    if (!values) return `no feature ${edit.feature}; there are ${Object.keys(FEATURE_VALUES).join(", ")}`;
+    const values = feature(edit.feature)?.values.map((value) => value.name);
+    if (!values) return `no feature ${edit.feature}; there are ${features.map((row) => row.name).join(", ")}`;
     if (!values.includes(edit.value)) return `${edit.feature} is one of ${values.join(", ")}`;
     return { ...profile, features: { ...profile.features, [edit.feature]: edit.value } };
   }
@@ -47,6 +47,8 @@ function applyEdit(profile: Profile, edit: ProfileEdit): Profile | string {
   if (edit.steps.length > MAX_STEPS) return `an operation has at most ${MAX_STEPS} steps`;
   const unknown = edit.steps.find((step) => !isStepName(step));
   if (unknown !== undefined) return `no step ${unknown}; ${profile.base}'s ${edit.operation} has ${list.flat().join(", ")}${nearStep(unknown)}`;
+  const later = edit.steps.find(isLaterStep);
+  if (later !== undefined) return `the step ${later} is in the catalogue but not modelled yet`;
   return { ...profile, operations: { ...profile.operations, [edit.operation]: grouped(edit.steps as readonly StepName[]) } };
 }
 

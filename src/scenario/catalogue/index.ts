@@ -10,13 +10,20 @@ import { tdxCalls } from "./tdx.ts";
 import type { CallSpec } from "./types.ts";
 
 export { constant, constants, constantsNamed, flagNames } from "./constants.ts";
+export { type FeatureName, type FeatureValue, feature, features } from "./features.ts";
 export { type InvariantRow, invariants } from "./invariants.ts";
+export { operation, operations } from "./operations.ts";
 export { profile, profiles } from "./profiles.ts";
 export { queries } from "./queries.ts";
-export { isStepName, type StepName, steps } from "./steps.ts";
+export { isLaterStep, isStepName, type StepName, steps } from "./steps.ts";
 export type * from "./types.ts";
 
 export const calls: readonly CallSpec[] = [...fileCalls, ...mappingCalls, ...kvmCalls, ...tdxCalls, ...physicalCalls];
+
+/** Operations that a base profile has: those of the calls that it knows. */
+export function operationsOf(base: string): readonly string[] {
+  return [...new Set(calls.filter((spec) => spec.profiles.includes(base)).flatMap((spec) => spec.operations))];
+}
 
 const BY_NAME = new Map<string, CallSpec[]>();
 for (const spec of calls) BY_NAME.set(spec.name, [...(BY_NAME.get(spec.name) ?? []), spec]);

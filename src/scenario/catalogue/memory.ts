@@ -23,14 +23,13 @@ const READ_ERRORS: readonly ErrorRow[] = [
 const WRITE_ERRORS: readonly ErrorRow[] = [
   BAD_FD,
   { errno: "EINVAL", when: "private file: the wrapper inode has no write method", profiles: IN.v8v10, derived: true },
-  { errno: "EFBIG", when: "the offset is at or above the largest file size" },
   { errno: "EPERM", when: "F_SEAL_WRITE or F_SEAL_FUTURE_WRITE is set" },
   { errno: "EPERM", when: "F_SEAL_GROW is set and the first chunk ends above i_size" },
   { errno: "EPERM", when: "private file (v4 only once F_SEAL_INACCESSIBLE is set, which its memfd_create never does)", profiles: IN.v4v6 },
 ];
 
 const POSITIONED: readonly ErrorRow[] = [
-  { errno: "EINVAL", when: "offset is negative" },
+  { errno: "EINVAL", when: "offset is negative, or offset + count overflows" },
   BAD_FD,
   { errno: "ESPIPE", when: "private file: the descriptor cannot seek", profiles: IN.v8v10, derived: true },
 ];
@@ -187,7 +186,7 @@ export const fileCalls: readonly CallSpec[] = [
     params: [FD, { name: "data", type: "data" }, OFFSET],
     prototype: "ssize_t pwrite(int fd, const void *buf, size_t count, off_t offset)",
     help: "Writes at an offset and leaves the file offset alone.",
-    errors: [...POSITIONED, ...WRITE_ERRORS.filter((row) => row.errno === "EPERM" || row.errno === "EFBIG")],
+    errors: [...POSITIONED, ...WRITE_ERRORS.filter((row) => row.errno === "EPERM")],
     operations: ["pwrite"],
     profiles: IN.all,
     source: `fs/read_write.c ksys_pwrite64; mm/shmem.c; ${REFERENCE_NO_ACCESS}`,

@@ -11,9 +11,9 @@ export const steps = [
     source: "fs/open.c, mm/shmem.c, virt/kvm/kvm_main.c",
   },
   { name: "check_flags", help: "Refuses unknown flags and forbidden combinations with EINVAL.", source: "mm/memfd.c memfd_create" },
-  { name: "apply_sysctl", help: "Applies vm.memfd_noexec of the pid namespace (Linux 6.3).", source: "mm/memfd.c check_sysctl_memfd_noexec" },
+  { name: "apply_sysctl", help: "Applies vm.memfd_noexec of the pid namespace (Linux 6.3).", source: "mm/memfd.c check_sysctl_memfd_noexec", modelled: false },
   { name: "check_name", help: "Reads the name: EFAULT for a bad pointer, EINVAL for more than 249 bytes.", source: "mm/memfd.c memfd_create" },
-  { name: "check_size", help: "Refuses a size that is not positive or not page aligned.", source: "virt/kvm/guest_memfd.c kvm_gmem_create" },
+  { name: "check_size", help: "Refuses a size that is not positive or not page aligned.", source: "virt/kvm/guest_memfd.c kvm_gmem_create", modelled: false },
   {
     name: "check_size_once",
     help: "Private file: a size that is set already is EPERM, an unaligned one EINVAL.",
@@ -32,22 +32,27 @@ export const steps = [
     help: "Compares the kind of the access with the kind of the gfn; a mismatch leaves the guest with a memory-fault exit.",
     source: "arch/x86/kvm/mmu/mmu.c kvm_faultin_pfn",
   },
-  { name: "check_existing", help: "Tests whether the slot exists and may change.", source: "virt/kvm/kvm_main.c __kvm_set_memory_region" },
+  { name: "check_existing", help: "Tests whether the slot exists and may change.", source: "virt/kvm/kvm_main.c __kvm_set_memory_region", modelled: false },
   { name: "check_overlap", help: "Refuses a gfn range that another slot covers with EEXIST.", source: "virt/kvm/kvm_main.c kvm_check_memslot_overlap" },
-  { name: "check_invalid_slot", help: "Retries the fault while the slot is being deleted.", source: "arch/x86/kvm/mmu/mmu.c, Linux 6.8" },
-  { name: "same", help: "Returns 0 at once when every gfn has the attributes already.", source: "virt/kvm/kvm_main.c kvm_vm_set_mem_attributes" },
-  { name: "refuse", help: "Answers EINVAL: the file has no such operation.", source: "virt/kvm/guest_memfd.c kvm_gmem_setattr" },
+  { name: "check_invalid_slot", help: "Retries the fault while the slot is being deleted.", source: "arch/x86/kvm/mmu/mmu.c, Linux 6.8", modelled: false },
+  {
+    name: "same",
+    help: "Returns 0 at once when every gfn has the attributes already.",
+    source: "virt/kvm/kvm_main.c kvm_vm_set_mem_attributes",
+    modelled: false,
+  },
+  { name: "refuse", help: "Answers EINVAL: the file has no such operation.", source: "virt/kvm/guest_memfd.c kvm_gmem_setattr", modelled: false },
   // Locks that are held across steps.
   { name: "lock_inode", help: "Takes the inode lock of the file.", source: "inode_lock" },
   { name: "unlock_inode", help: "Drops the inode lock of the file.", source: "inode_unlock" },
   { name: "lock_folio", help: "Locks the page in the page cache.", source: "folio_lock, v4 03/12" },
   { name: "unlock_folio", help: "Unlocks the page in the page cache.", source: "folio_unlock, v4 03/12" },
-  { name: "lock_invalidate", help: "Takes the invalidate lock of the file's mapping.", source: "filemap_invalidate_lock" },
-  { name: "unlock_invalidate", help: "Drops the invalidate lock of the file's mapping.", source: "filemap_invalidate_unlock" },
+  { name: "lock_invalidate", help: "Takes the invalidate lock of the file's mapping.", source: "filemap_invalidate_lock", modelled: false },
+  { name: "unlock_invalidate", help: "Drops the invalidate lock of the file's mapping.", source: "filemap_invalidate_unlock", modelled: false },
   { name: "lock_slots", help: "Takes slots_lock of the VM.", source: "virt/kvm/kvm_main.c" },
   { name: "unlock_slots", help: "Drops slots_lock of the VM.", source: "virt/kvm/kvm_main.c" },
-  { name: "lock_mmu", help: "Takes mmu_lock for write over the steps that follow.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16" },
-  { name: "unlock_mmu", help: "Drops mmu_lock.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16" },
+  { name: "lock_mmu", help: "Takes mmu_lock for write over the steps that follow.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16", modelled: false },
+  { name: "unlock_mmu", help: "Drops mmu_lock.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16", modelled: false },
   // Files and descriptors.
   {
     name: "new_file",
@@ -65,13 +70,18 @@ export const steps = [
   { name: "dup_fd", help: "Installs a second descriptor of the same open file.", source: "fs/file.c" },
   { name: "drop_fd", help: "Takes the descriptor out of the table and drops its reference.", source: "fs/open.c close_fd" },
   { name: "free_pages", help: "Frees the pages of a file that nobody refers to any more.", source: "mm/shmem.c shmem_evict_inode" },
-  { name: "free_file", help: "Frees the guest_memfd instance.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
-  { name: "clear_slots", help: "Takes the file out of every bound slot.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
-  { name: "unlink", help: "Takes the file off the inode's list.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
-  { name: "drop_vm", help: "Drops the file's reference on the VM.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
+  { name: "free_file", help: "Frees the guest_memfd instance.", source: "virt/kvm/guest_memfd.c kvm_gmem_release", modelled: false },
+  { name: "clear_slots", help: "Takes the file out of every bound slot.", source: "virt/kvm/guest_memfd.c kvm_gmem_release", modelled: false },
+  { name: "unlink", help: "Takes the file off the inode's list.", source: "virt/kvm/guest_memfd.c kvm_gmem_release", modelled: false },
+  { name: "drop_vm", help: "Drops the file's reference on the VM.", source: "virt/kvm/guest_memfd.c kvm_gmem_release", modelled: false },
   { name: "read_link", help: "Reads the name that /proc/self/fd shows: the dentry's, not the file system's.", source: "fs/d_path.c" },
   { name: "get_seals", help: "Reads the seal word of the inode.", source: "mm/memfd.c memfd_get_seals" },
-  { name: "expand_exec", help: "Adds the write, grow and shrink seals that F_SEAL_EXEC implies on an executable file.", source: "mm/memfd.c, 3b041514cb6e" },
+  {
+    name: "expand_exec",
+    help: "Adds the write, grow and shrink seals that F_SEAL_EXEC implies on an executable file.",
+    source: "mm/memfd.c, 3b041514cb6e",
+    modelled: false,
+  },
   {
     name: "deny_writable",
     help: "Refuses with EBUSY when a shared mapping may become writable, else blocks new ones.",
@@ -82,7 +92,7 @@ export const steps = [
     help: "Waits for elevated references on the pages; may give up with EBUSY. The time is not modelled.",
     source: "mm/memfd.c memfd_wait_for_pins",
   },
-  { name: "allow_writable", help: "Takes deny_writable back after a failure.", source: "mm/memfd.c mapping_allow_writable" },
+  { name: "allow_writable", help: "Takes deny_writable back after a failure.", source: "mm/memfd.c mapping_allow_writable", modelled: false },
   { name: "set_seals", help: "Writes the new seals into the inode.", source: "mm/memfd.c memfd_add_seals" },
   // Size, holes and data.
   { name: "set_size", help: "Writes i_size.", source: "i_size_write" },
@@ -97,19 +107,21 @@ export const steps = [
   // Host mappings.
   { name: "map_vma", help: "Adds the mapping to the address space; counts it when it may become writable.", source: "mm/mmap.c mmap_region" },
   { name: "unmap_vma", help: "Takes the mapping out of the address space.", source: "mm/mmap.c do_munmap" },
-  { name: "change_vma", help: "Changes the protection of the mapping.", source: "mm/mprotect.c" },
+  { name: "change_vma", help: "Changes the protection of the mapping.", source: "mm/mprotect.c", modelled: false },
   { name: "access_host", help: "The load or store of a host thread through its page table.", source: "mm/memory.c" },
   {
     name: "mn_start",
     help: "MMU notifier begins: under mmu_lock, begin, unmap shared gfns, flush.",
     source: "virt/kvm/kvm_main.c kvm_mmu_notifier_invalidate_range_start",
+    modelled: false,
   },
-  { name: "clear_pte", help: "Clears the host page table entry.", source: "mm/memory.c" },
-  { name: "change_pte", help: "Changes the host page table entry.", source: "mm/memory.c" },
+  { name: "clear_pte", help: "Clears the host page table entry.", source: "mm/memory.c", modelled: false },
+  { name: "change_pte", help: "Changes the host page table entry.", source: "mm/memory.c", modelled: false },
   {
     name: "mn_end",
     help: "MMU notifier ends: sequence counter up, in-progress count down.",
     source: "virt/kvm/kvm_main.c kvm_mmu_notifier_invalidate_range_end",
+    modelled: false,
   },
   // What the private file tells KVM.
   {
@@ -136,8 +148,9 @@ export const steps = [
     name: "begin",
     help: "In-progress count up and range noted, under a mmu_lock that is held already.",
     source: "virt/kvm/kvm_main.c kvm_mmu_invalidate_begin",
+    modelled: false,
   },
-  { name: "remove_page", help: "Takes one private page out of the secure EPT.", source: "arch/x86/kvm/vmx/tdx.c, Linux 6.16" },
+  { name: "remove_page", help: "Takes one private page out of the secure EPT.", source: "arch/x86/kvm/vmx/tdx.c, Linux 6.16", modelled: false },
   // The guest's page fault.
   { name: "access", help: "The guest's load or store: TLB hit, or table walk, fill and data.", source: "Intel SDM volume 3, chapter 30 (EPT)" },
   { name: "snapshot", help: "Reads the invalidation sequence counter before anything is looked up.", source: "arch/x86/kvm/mmu/mmu.c direct_page_fault" },
@@ -152,7 +165,12 @@ export const steps = [
     help: "Gets the page of the private file, allocating it if needed, with a reference and unlocked.",
     source: "v8 7/8 inaccessible_get_pfn; virt/kvm/guest_memfd.c kvm_gmem_get_pfn",
   },
-  { name: "early_retry", help: "Tests for an invalidation without mmu_lock and retries the fault.", source: "arch/x86/kvm/mmu/mmu.c, Linux 6.8" },
+  {
+    name: "early_retry",
+    help: "Tests for an invalidation without mmu_lock and retries the fault.",
+    source: "arch/x86/kvm/mmu/mmu.c, Linux 6.8",
+    modelled: false,
+  },
   { name: "gup", help: "Gets the page behind the slot's userspace_addr through the host page table.", source: "virt/kvm/kvm_main.c hva_to_pfn" },
   {
     name: "map",
@@ -161,21 +179,36 @@ export const steps = [
   },
   { name: "unlock_folio_put", help: "Unlocks the page and drops the fault's reference.", source: "v4 09/12, memfile_pfn_ops put_unlock_pfn" },
   { name: "put_page", help: "Drops the fault's reference on the page.", source: "v8 7/8 inaccessible_put_pfn" },
-  { name: "exit_memory_fault", help: "Fills kvm_run and leaves KVM_RUN with the memory-fault exit.", source: "v4 07/12, v8 6/8; arch/x86/kvm/mmu/mmu.c" },
-  { name: "advance", help: "Moves gpa and size of the pre-fault request over the mapped page.", source: "virt/kvm/kvm_main.c kvm_vcpu_pre_fault_memory" },
+  {
+    name: "exit_memory_fault",
+    help: "Fills kvm_run and leaves KVM_RUN with the memory-fault exit.",
+    source: "v4 07/12, v8 6/8; arch/x86/kvm/mmu/mmu.c",
+    modelled: false,
+  },
+  {
+    name: "advance",
+    help: "Moves gpa and size of the pre-fault request over the mapped page.",
+    source: "virt/kvm/kvm_main.c kvm_vcpu_pre_fault_memory",
+    modelled: false,
+  },
   // Conversion.
   { name: "store", help: "Writes the new kind of one gfn into the xarray.", source: "v7 11/14, v8 5/8; virt/kvm/kvm_main.c" },
-  { name: "convert", help: "Under mmu_lock: begin, store all, unmap, flush, end.", source: "v9 5/8" },
-  { name: "reserve", help: "Reserves the xarray entries, so that the store cannot fail.", source: "virt/kvm/kvm_main.c, Linux 6.8" },
-  { name: "unmap_end", help: "Under mmu_lock: unmap, flush, end.", source: "v10 6/9" },
-  { name: "report_progress", help: "Writes the rest of the range back to the caller.", source: "v10 6/9; arch/x86/kvm/vmx/tdx.c" },
+  { name: "convert", help: "Under mmu_lock: begin, store all, unmap, flush, end.", source: "v9 5/8", modelled: false },
+  { name: "reserve", help: "Reserves the xarray entries, so that the store cannot fail.", source: "virt/kvm/kvm_main.c, Linux 6.8", modelled: false },
+  { name: "unmap_end", help: "Under mmu_lock: unmap, flush, end.", source: "v10 6/9", modelled: false },
+  { name: "report_progress", help: "Writes the rest of the range back to the caller.", source: "v10 6/9; arch/x86/kvm/vmx/tdx.c", modelled: false },
   // Slots.
   { name: "bind", help: "Takes the file into the slot and registers its notifier.", source: "v4 10/12, v8 8/8; virt/kvm/guest_memfd.c kvm_gmem_bind" },
   { name: "unbind", help: "Takes the slot off the file.", source: "v4 10/12, v8 8/8; virt/kvm/guest_memfd.c kvm_gmem_unbind" },
   { name: "commit_slot", help: "Swaps the slot arrays: from now on faults see the change.", source: "virt/kvm/kvm_main.c kvm_swap_active_memslots" },
   { name: "synchronize_srcu", help: "Waits until every fault that may still use the old slots has ended.", source: "virt/kvm/kvm_main.c" },
   { name: "mark_invalid", help: "Marks the slot that is being deleted, so that faults retry.", source: "virt/kvm/kvm_main.c kvm_invalidate_memslot" },
-  { name: "wait_notifiers", help: "Waits until no MMU notifier is active, then swaps.", source: "virt/kvm/kvm_main.c mn_active_invalidate_count" },
+  {
+    name: "wait_notifiers",
+    help: "Waits until no MMU notifier is active, then swaps.",
+    source: "virt/kvm/kvm_main.c mn_active_invalidate_count",
+    modelled: false,
+  },
   { name: "zap_slot", help: "Under mmu_lock: removes every mapping of the slot and flushes.", source: "arch/x86/kvm/mmu/mmu.c kvm_arch_flush_shadow_memslot" },
   { name: "free_slot", help: "Frees the slot structure.", source: "virt/kvm/kvm_main.c kvm_free_memslot" },
   // Frames by physical address.
@@ -186,6 +219,11 @@ export const steps = [
 ] as const satisfies readonly StepRow[];
 
 export type StepName = (typeof steps)[number]["name"];
+
+const LATER: ReadonlySet<string> = new Set(steps.filter((row: StepRow) => row.modelled === false).map((row) => row.name));
+
+/** A step of the catalogue that the model has no code for yet. */
+export const isLaterStep = (name: string): boolean => LATER.has(name);
 
 const NAMES: ReadonlySet<string> = new Set(steps.map((row) => row.name));
 

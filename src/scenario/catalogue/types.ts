@@ -87,6 +87,23 @@ export interface StepRow {
   readonly name: string;
   readonly help: string;
   readonly source: string;
+  /** False where the model has no code for it yet. */
+  readonly modelled?: boolean;
+}
+
+/** A list of steps that a kernel variant may rewrite: `fallocate.punch_hole = …`. */
+export interface OperationRow {
+  readonly name: string;
+  readonly help: string;
+}
+
+/** What `FEATURE = value` of a kernel variant may set. */
+export interface FeatureRow {
+  readonly name: string;
+  /** One sentence. */
+  readonly help: string;
+  readonly values: readonly { readonly name: string; readonly help: string }[];
+  readonly source: string;
 }
 
 /** A state expression: `allocated(fd, off)`. */

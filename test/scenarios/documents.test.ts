@@ -1,7 +1,7 @@
-// What README.md shows of scenarios and of the command line is what they print.
+// What README.md shows of scenarios and of the command line is what they print, and what ARCHITECTURE.md names is there.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
@@ -58,4 +58,22 @@ it("README.md names scenario files, settings and commands that exist", () => {
     assert.match(README, new RegExp(`^\\| \`${name}\` \\| \`?${value}\`? \\|`, "m"));
   for (const [, script] of README.matchAll(/npm (?:run )?([\w:]+)/g))
     assert.ok(["and", "through"].includes(script) || manifest.scripts[script] !== undefined || script === "install", script);
+});
+
+it("ARCHITECTURE.md has a paragraph for each folder of src/, and the files that it names exist", () => {
+  const text = readFileSync(join(ROOT, "src", "ARCHITECTURE.md"), "utf8");
+  const described = [...text.matchAll(/^- \*\*(\w+)\/\*\* /gm)].map(([, name]) => name);
+  const folders = readdirSync(join(ROOT, "src"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  assert.deepEqual(described.toSorted(), folders.map((entry) => entry.name).toSorted());
+  for (const [, path] of text.matchAll(/\b(test\/[\w/]+(?:\.test)?\.ts)\b/g)) assert.ok(existsSync(join(ROOT, path)), path);
+  for (const [, path] of text.matchAll(/`((?:model|scenario|check|invariants|language|view)\/[\w/]+\.ts)`/g))
+    assert.ok(existsSync(join(ROOT, "src", path)), path);
+  const order = readFileSync(join(ROOT, "test", "architecture.test.ts"), "utf8");
+  let from = 0;
+  for (const name of described) {
+    const at = order.indexOf(`"${name}"`, from);
+    if (["cli", "panel"].includes(name)) continue; // equal ones, in any order
+    assert.ok(at >= from, `${name} stands elsewhere in the order of folders`);
+    from = at;
+  }
 });
