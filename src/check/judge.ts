@@ -22,8 +22,10 @@ export function judgeResults(program: Program, calls: readonly CallReport[], com
     if (!expect) return [];
     const results = calls[id].results.map((outcome) => outcome.result);
     const actual = results.map((result) => answerText(program, id, result)).join(" or ");
+    // Bytes as found have no RESULT to write them with, so no quick fix offers them.
+    const writable = results.every((result) => result.kind !== "found" && result.kind !== "handle") ? { actual } : {};
     if (expect.any.some((pattern) => pattern.kind === "unknown")) {
-      return results.length === 0 ? [] : [{ code: "MEMFD3002", severity: "information", site: expect.site, message: `answers ${actual}`, actual }];
+      return results.length === 0 ? [] : [{ code: "MEMFD3002", severity: "information", site: expect.site, message: `answers ${actual}`, ...writable }];
     }
     if (results.length === 0) return complete ? [{ code: "MEMFD3003", severity: "warning", site: call.site, message: "no interleaving reaches this call" }] : [];
     const wrong = results.filter((result) => !expect.any.some((pattern) => matches(result, pattern)));
@@ -31,7 +33,7 @@ export function judgeResults(program: Program, calls: readonly CallReport[], com
     const wanted = expect.any.map(printPattern).join(" or ");
     const some = wrong.length < results.length ? "in some interleaving " : "";
     const message = `${some}answers ${wrong.map((result) => answerText(program, id, result)).join(" or ")}, not ${wanted}`;
-    return [{ code: "MEMFD3001", severity: "error", site: expect.site, message, actual }];
+    return [{ code: "MEMFD3001", severity: "error", site: expect.site, message, ...writable }];
   });
 }
 

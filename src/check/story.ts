@@ -32,24 +32,28 @@ export function storyOf(machine: Machine, schedule: Schedule): { story: Story; s
   return { story: { schedule, steps }, state };
 }
 
-/** Completes a schedule to an end: afterwards the first actor that can step goes on, so that the panel shows how it all comes out. */
+/**
+ * Completes a schedule to an end, so that one sees how it comes out. The others go first: what is left open by the last step is seen by them, and then mended
+ * or not by its own actor. An actor goes on until it cannot.
+ */
 export function completed(machine: Machine, schedule: Schedule, limit: number): Schedule {
   const state = new Int32Array(machine.words);
   const next = new Int32Array(machine.words);
   machine.initial(state);
   const steps = [...schedule];
   for (const { actor, choice } of schedule) machine.step(state, actor, choice);
-  let actor = schedule.at(-1)?.actor ?? 0;
+  const actors = Array.from({ length: machine.actors }, (_, index) => index);
+  const last = schedule.at(-1)?.actor;
+  let order = last === undefined ? actors : [...actors.filter((actor) => actor !== last), last];
   while (steps.length < limit) {
-    const order = [actor, ...Array.from({ length: machine.actors }, (_, index) => index).filter((index) => index !== actor)];
     const able = order.find((candidate) => {
       next.set(state);
       return machine.step(next, candidate, 0) > 0;
     });
     if (able === undefined) break;
-    actor = able;
+    order = [able, ...order.filter((actor) => actor !== able)];
     state.set(next);
-    steps.push({ actor, choice: 0 });
+    steps.push({ actor: able, choice: 0 });
   }
   return steps;
 }

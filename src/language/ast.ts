@@ -40,6 +40,11 @@ export type Node =
   | (Range & { readonly kind: "answer"; readonly of: Node; readonly data: Node })
   | (Range & { readonly kind: "missing" });
 
+/** `= 0 or -EAGAIN`, from its `=`. */
+export interface Part extends Range {
+  readonly any: readonly Alternative[];
+}
+
 export interface Alternative extends Range {
   readonly value: Node;
   /** `on v8, v9` */
@@ -74,7 +79,7 @@ interface Prefixed extends Range {
 
 export type Stmt = Prefixed &
   (
-    | { readonly kind: "simple"; readonly head: Primary; readonly parts: readonly (readonly Alternative[])[]; readonly label?: Label }
+    | { readonly kind: "simple"; readonly head: Primary; readonly parts: readonly Part[]; readonly label?: Label }
     | { readonly kind: "actor"; readonly actor: Primary; readonly body: Block }
     | { readonly kind: "kernel"; readonly names: readonly Word[]; readonly base?: Word; readonly entries: readonly VariantEntry[] }
     | { readonly kind: "on"; readonly names: readonly Word[]; readonly body: Block }

@@ -1,8 +1,9 @@
 // Lezer tree → ast.ts, one top-level declaration at a time, with what the form of the text lacks (MEMFD1xxx).
 
 import type { SyntaxNodeRef, TreeCursor } from "@lezer/common";
-import type { Alternative, Argument, Block, Item, Label, Node, Point, Primary, Range, Stmt, VariantEntry, Word } from "./ast.ts";
+import type { Alternative, Argument, Block, Item, Label, Node, Part, Point, Primary, Range, Stmt, VariantEntry, Word } from "./ast.ts";
 import { Complaints } from "./complaints.ts";
+import { skipBlank } from "./scan.ts";
 import { joinTerms, type Piece } from "./precedence.ts";
 
 /** A tree node without Lezer: its name, its range in the declaration, its children. */
@@ -142,10 +143,14 @@ class Builder {
 
   simple(raw: Raw): object {
     const label = raw.children.find((c) => c.name === "LabelDefinition");
-    const parts = raw.children
-      .filter((c) => c.name === "Part")
-      .map((part) => part.children.filter((c) => c.name === "Alternative").map((a) => this.alternative(a)));
+    const parts = raw.children.flatMap((part, i) => (part.name === "Part" ? [this.part(part, raw.children[i - 1].to)] : []));
     return { kind: "simple", head: this.primary(raw.children[0]), parts, label: label === undefined ? undefined : this.label(label) };
+  }
+
+  /** The `=` is the first token behind what stands before it. */
+  part(raw: Raw, behind: number): Part {
+    const { at } = skipBlank({ peek: (i) => (i < this.text.length ? this.text.charCodeAt(i) : -1) }, behind);
+    return { from: at, to: raw.to, any: raw.children.filter((c) => c.name === "Alternative").map((a) => this.alternative(a)) };
   }
 
   label(raw: Raw): Label {

@@ -2,9 +2,9 @@
 
 import { isErrno } from "../base/errno.ts";
 import { type CallSpec, calls, callsNamed, constant, profiles } from "../scenario/catalogue/index.ts";
-import type { ActorId, CallId, Expectation, HandleId, HandleKind, Statement } from "../scenario/program.ts";
+import type { ActorId, CallId, Expectation, HandleId, HandleKind, ResultPattern, Statement } from "../scenario/program.ts";
 import { lowerArguments } from "./arguments.ts";
-import type { Alternative, Primary, StmtOf } from "./ast.ts";
+import type { Alternative, Part, Primary, StmtOf } from "./ast.ts";
 import { indexText, RESERVED } from "./fold.ts";
 import { nearest } from "./near.ts";
 import { lowerPattern } from "./results.ts";
@@ -31,21 +31,21 @@ const LATER = new Set(["signal", "fork", "send_fd"]);
 interface Parts {
   readonly target?: Primary;
   readonly call: Primary;
-  readonly results?: readonly Alternative[];
+  readonly results?: Part;
 }
 
 function partsOf(scope: Scope, statement: StmtOf<"simple">): Parts | undefined {
   const { head, parts } = statement;
   if (head.args !== undefined) {
-    if (parts.length > 1) return scope.report("MEMFD1002", parts[1][0], "a call has one result; several are joined by `or`");
+    if (parts.length > 1) return scope.report("MEMFD1002", parts[1].any[0], "a call has one result; several are joined by `or`");
     return { call: head, results: parts[0] };
   }
   if (parts.length === 0) return undefined;
-  const call = parts[0][0].value;
-  if (call.kind !== "primary" || call.args === undefined || parts[0].length > 1) {
+  const call = parts[0].any[0].value;
+  if (call.kind !== "primary" || call.args === undefined || parts[0].any.length > 1) {
     return scope.report("MEMFD2032", head, `\`${head.name.text} = …\` binds what a call returns; a constant of your own stands at file level`);
   }
-  if (parts.length > 2) return scope.report("MEMFD1002", parts[2][0], "a call has one result; several are joined by `or`");
+  if (parts.length > 2) return scope.report("MEMFD1002", parts[2].any[0], "a call has one result; several are joined by `or`");
   return { target: head, call, results: parts[1] };
 }
 
@@ -98,17 +98,31 @@ function targetName(scope: Scope, target: Primary): string | undefined {
   return full;
 }
 
-function expectation(scope: Scope, results: readonly Alternative[]): Expectation | undefined {
-  const any = [];
-  for (const alternative of results) {
+function expectation(scope: Scope, spec: CallSpec, results: Part): Expectation | undefined {
+  const any: ResultPattern[] = [];
+  const elsewhere: string[] = [];
+  for (const alternative of results.any) {
     const pattern = lowerPattern(scope, alternative.value);
     if (pattern === undefined) continue;
-    if (alternative.kernels === undefined || alternative.kernels.some((word) => word.text === scope.choice.name || word.text === "all")) any.push(pattern);
+    if (pattern.kind === "text" && spec.returns !== "text") {
+      scope.report("MEMFD2030", alternative.value, `\`${spec.name}\` returns no text${spec.returns === "count" ? "; in front of data stands its count" : ""}`);
+      continue;
+    }
+    const { kernels } = alternative;
+    const others = kernels?.filter((word) => word.text !== scope.choice.name) ?? [];
+    if (kernels === undefined || kernels.some((word) => word.text === scope.choice.name || word.text === "all")) any.push(pattern);
+    if (others.length > 0) elsewhere.push(`${textOf(scope, alternative)} on ${others.map((word) => word.text).join(", ")}`);
   }
   if (any.length === 0) return undefined;
-  const last = results[results.length - 1];
-  return { any, site: scope.site({ from: results[0].from, to: last.value.to }) };
+  const site = scope.site({ from: results.from, to: endOf(results) });
+  return elsewhere.length === 0 ? { any, site } : { any, site, elsewhere };
 }
+
+/** The result of an alternative as it stands in the text. */
+const textOf = (scope: Scope, { value }: Alternative): string => scope.source.text.slice(value.from, value.to);
+
+/** A decoration that strace printed belongs to the result; blanks and comments behind it do not. */
+const endOf = (results: Part): number => results.any[results.any.length - 1].to;
 
 function defineLabel(scope: Scope, statement: StmtOf<"simple">, call: CallId): string | undefined {
   const { label } = statement;
@@ -142,7 +156,7 @@ export function lowerSimple(scope: Scope, statement: StmtOf<"simple">, actor: Ac
   const found = specFor(scope, parts.call, actor);
   if (found === undefined) {
     bindAnyway(scope, parts, callsNamed(parts.call.name.text)[0]);
-    if (parts.results !== undefined) for (const alternative of parts.results) lowerPattern(scope, alternative.value);
+    if (parts.results !== undefined) for (const alternative of parts.results.any) lowerPattern(scope, alternative.value);
     return undefined;
   }
   const { spec, known } = found;
@@ -155,7 +169,7 @@ export function lowerSimple(scope: Scope, statement: StmtOf<"simple">, actor: Ac
     );
   }
   const operands = lowerArguments(scope, spec, parts.call);
-  const expect = parts.results === undefined ? undefined : expectation(scope, parts.results);
+  const expect = parts.results === undefined ? undefined : expectation(scope, spec, parts.results);
   if (operands === undefined) {
     bindAnyway(scope, parts, spec);
     return undefined;

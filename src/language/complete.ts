@@ -35,7 +35,6 @@ export interface Completion {
     | "kernel"
     | "operation"
     | "feature"
-    | "value"
     | "step"
     | "query"
     | "setup"
@@ -264,7 +263,7 @@ class Completer {
     const assigned = /^([\w.-]+)\s*=\s*(.*)$/.exec(line);
     const row = assigned === null ? undefined : feature(assigned[1]);
     if (row !== undefined && assigned?.[2] === "") {
-      for (const value of row.values) this.add({ label: value.name, kind: "value", detail: value.help, documentation: row.help });
+      for (const value of row.values) this.add({ label: value.name, kind: "constant", detail: value.help, documentation: row.help });
       return;
     }
     if (row !== undefined) return;

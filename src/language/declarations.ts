@@ -37,7 +37,7 @@ export const isConstant = (item: Item): item is Item & { kind: "statement" } =>
   item.statement.head.args === undefined &&
   item.statement.head.indexes.length === 0 &&
   item.statement.parts.length === 1 &&
-  !callsSomething(item.statement.parts[0][0].value);
+  !callsSomething(item.statement.parts[0].any[0].value);
 
 const callsSomething = (node: Node): boolean => node.kind === "primary" && node.args !== undefined;
 
@@ -154,7 +154,7 @@ export class Collector {
       const name = statement.head.name.text;
       const first = this.declarations.constants.get(name);
       if (first !== undefined) return this.twice(main, parsed, statement.head, "constant", name, first);
-      this.declarations.constants.set(name, { ...this.source("constant", name, file, parsed), name, value: statement.parts[0][0].value });
+      this.declarations.constants.set(name, { ...this.source("constant", name, file, parsed), name, value: statement.parts[0].any[0].value });
     } else if (statement.kind === "kernel" && statement.base !== undefined && statement.prefixes.length === 0) {
       const name = statement.names[0]?.text ?? "";
       if (statement.names.length > 1) {

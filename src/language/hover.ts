@@ -1,20 +1,22 @@
 // What a word means where it stands: call, constant, kernel, step, invariant, query, setup, bound name.
 
+import type { SyntaxNode } from "@lezer/common";
 import type { Span } from "../base/finding.ts";
 import { formatSize } from "../base/units.ts";
 import {
   type CallSpec,
   type Constant,
+  calls,
   callsNamed,
   constant,
   constantsNamed,
   feature,
-  features,
   invariants,
   operation,
   profile,
   profiles,
   queries,
+  type StepRow,
   steps,
 } from "../scenario/catalogue/index.ts";
 import type { Analysis, OutlineEntry } from "./index.ts";
@@ -88,6 +90,33 @@ function describeKernel(analysis: Analysis, name: string): string | undefined {
   return [`**kernel ${name}**, \`${variant.statement.base?.text}\` with`, "", ...changes].join("\n");
 }
 
+function describeStep(name: string): string | undefined {
+  const row: StepRow | undefined = steps.find((one) => one.name === name);
+  return row && `**${row.name}**, an atomic step: ${row.help}${row.modelled === false ? " · *not modelled yet*" : ""}\n\n*Source: ${row.source}*`;
+}
+
+/** A word of an entry of `kernel NAME extends BASE { … }`, where features, operations and steps are meant and may have the names of calls. */
+function describeEntry(text: string, leaf: SyntaxNode): string | undefined {
+  const part = leaf.parent;
+  const entry = part?.parent;
+  if (part === null || entry?.name !== "Entry") return undefined;
+  const word = text.slice(leaf.from, leaf.to);
+  const name = entry.getChild("EntryName");
+  const row = name === null ? undefined : feature(text.slice(name.from, name.to));
+  if (part.name !== "EntryName") {
+    const value = row?.values.find((one) => one.name === word);
+    return row === undefined ? describeStep(word) : value && `\`${row.name} = ${value.name}\`: ${value.help}\n\n${row.help}\n\n*Source: ${row.source}*`;
+  }
+  if (row !== undefined) {
+    const values = row.values.map((value) => `- \`${value.name}\`: ${value.help}`);
+    return [`**${row.name}**, a feature: ${row.help}`, "", ...values, "", `*Source: ${row.source}*`].join("\n");
+  }
+  const list = operation(word);
+  if (list === undefined) return undefined;
+  const runs = calls.filter((spec) => spec.operations.includes(word)).map((spec) => spec.name);
+  return `**${list.name}**, an operation: ${list.help}\n\nRun by ${[...new Set(runs)].map((one) => `\`${one}\``).join(", ")}.`;
+}
+
 function describeWord(analysis: Analysis, word: string, offset: number, behind: string): string | undefined {
   const bases = basesAt(analysis, offset);
   const scenario = scenarioAt(analysis, offset);
@@ -122,12 +151,8 @@ function describeWord(analysis: Analysis, word: string, offset: number, behind: 
   const invariant = invariants.find((row) => row.name === word);
   if (invariant !== undefined)
     return `**${invariant.name}**: ${invariant.statement}\n\nJudged ${invariant.when}${invariant.modelled ? "" : " · *not modelled yet*"}.\n\n*Source: ${invariant.source}*`;
-  const step: StepRow | undefined = steps.find((row) => row.name === word);
-  if (step !== undefined && !isSetMarkerFeature(analysis, word, offset)) {
-    return `**${step.name}**, an atomic step: ${step.help}${step.modelled === false ? " · *not modelled yet*" : ""}\n\n*Source: ${step.source}*`;
-  }
-  const variant = describeInVariant(analysis, word, offset);
-  if (variant !== undefined) return variant;
+  const step = describeStep(word);
+  if (step !== undefined) return step;
   const setup = analysis.declarations.setups.get(word);
   if (setup !== undefined) return `\`\`\`memfd\n${setup.text.slice(0, 1200)}\n\`\`\``;
   const number = /^[0-9]/.test(word) ? parseInteger(word) : undefined;
@@ -148,6 +173,8 @@ export function describeAt(analysis: Analysis, offset: number): Description | un
   if (leaf === undefined) return undefined;
   let { from, to } = leaf;
   let word = analysis.text.slice(from, to);
+  const entry = describeEntry(analysis.text, leaf);
+  if (entry !== undefined) return { span: { file: analysis.file, from, to }, markdown: entry };
   if (leaf.name === "Field") [word, from] = [word.slice(1), from + 1];
   const dot = word.indexOf(".");
   if (leaf.name === "Name" && dot > 0 && callsNamed(word).length === 0 && describeWord(analysis, word, offset, "") === undefined) {

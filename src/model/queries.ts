@@ -128,6 +128,8 @@ export function matches(result: Result, pattern: ResultPattern): boolean {
       return result.kind === "signal" && result.signal === pattern.signal;
     case "exception":
       return result.kind === "exception" && result.exception === pattern.exception;
+    case "text":
+      return result.kind === "text" && result.text === pattern.text;
   }
 }
 

@@ -93,6 +93,8 @@ export interface Expectation {
   readonly any: readonly ResultPattern[];
   /** From `=` to the end of the result. */
   readonly site: Site;
+  /** Alternatives of the line that hold under other kernels, as written: `-EINVAL on 6.18`. A fix that rewrites the result keeps them. */
+  readonly elsewhere?: readonly string[];
 }
 
 /** What may stand behind `=`; see language.md, RESULT. */
@@ -103,6 +105,8 @@ export type ResultPattern =
   | { readonly kind: "exit"; readonly exit: string; readonly fields: readonly { readonly name: string; readonly value: bigint }[] }
   | { readonly kind: "signal"; readonly signal: "SIGBUS" | "SIGSEGV" }
   | { readonly kind: "exception"; readonly exception: "#VE" | "#MC" }
+  /** `"/memfd:x (deleted)"`: what a call that returns a text answers. */
+  | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "ok" }
   | { readonly kind: "fails" }
   | { readonly kind: "blocks" }

@@ -16,8 +16,8 @@ const MAX_LANES = 3;
 
 export function traceText(view: TraceView, options: TextOptions = {}): string {
   const width = options.width ?? 80;
-  const shown = view.violations.reduce((last, each) => Math.max(last, each.step), -1);
-  const moment = shown >= 0 ? shown : view.steps.length - 1;
+  const told = view.violations.find((violation) => !violation.expected) ?? view.violations[0];
+  const moment = told?.step ?? view.steps.length - 1;
   const sections = [
     heading(view, options.variant ?? [], width),
     ...view.violations.map((violation) => violationText(view, violation, width)),

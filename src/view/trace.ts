@@ -93,14 +93,14 @@ function placer(program: Program, files: string[], options: TraceOptions): (call
   };
 }
 
-/** The schedule that was asked for, else the story that matters most, else one run to its end. */
+/** The schedule that was asked for, else the story that matters most and how it comes out, else one run to its end. */
 function chosen(machine: Machine, report: Report, text: string | undefined): Schedule {
   if (text !== undefined) {
     const decoded = decodeSchedule(text);
     return decoded.ok ? decoded.schedule.slice(0, MAX_STEPS) : [];
   }
   const violation = report.violations.find((candidate) => !candidate.expected) ?? report.violations[0];
-  return violation ? violation.story.schedule.slice(0, MAX_STEPS) : completed(machine, [], MAX_STEPS);
+  return completed(machine, violation?.story.schedule.slice(0, MAX_STEPS) ?? [], MAX_STEPS);
 }
 
 /** A violation belongs to this trace when its own story is how the trace came here. */

@@ -63,7 +63,7 @@ function checkFile(machine: Machine, id: CallId, config: SlotConfig): void {
   const inaccessible = (file.flags & 8n) !== 0n;
   if (machine.features.marker === "shim" && !inaccessible) throw new NotModelled(id, "v8 reinterprets the private data of an ordinary file (type confusion, kernel.md B.5): not modelled");
   if (machine.features.double_binding !== "EEXIST") return;
-  const other = machine.objects.slots.find((slot) => slot !== config && slot.file === config.file && slot.filePage < config.filePage + config.pages && config.filePage < slot.filePage + slot.pages);
+  const other = machine.objects.slots.find((slot) => slot.index < config.index && slot.vm === config.vm && slot.file === config.file && slot.filePage < config.filePage + config.pages && config.filePage < slot.filePage + slot.pages);
   if (other && other.id !== config.id) throw new NotModelled(id, "v4's test for two slots over one file range is broken in a way that no source spells out (kernel.md B.1, 6): not modelled");
 }
 
