@@ -15,6 +15,13 @@ export function callReports(machine: Machine, collector: Collector): CallReport[
 
 const answerText = (program: Program, call: CallId, result: Result): string => printResult(result, callSpec(program.calls[call].spec).returns);
 
+/** What a fix writes behind `=`: every answer, and what stands there for other kernels. */
+function rewritten(program: Program, call: CallId, results: readonly Result[]): string {
+  const elsewhere = program.calls[call].expect?.elsewhere ?? [];
+  const here = elsewhere.length > 0 ? ` on ${program.profile.name}` : "";
+  return [...results.map((result) => answerText(program, call, result) + here), ...elsewhere].join(" or ");
+}
+
 /** Results that no pattern of the line covers. */
 export function judgeResults(program: Program, calls: readonly CallReport[], complete: boolean): Remark[] {
   return program.calls.flatMap((call, id): Remark[] => {
@@ -23,7 +30,7 @@ export function judgeResults(program: Program, calls: readonly CallReport[], com
     const results = calls[id].results.map((outcome) => outcome.result);
     const actual = results.map((result) => answerText(program, id, result)).join(" or ");
     // Bytes as found have no RESULT to write them with, so no quick fix offers them.
-    const writable = results.every((result) => result.kind !== "found" && result.kind !== "handle") ? { actual } : {};
+    const writable = results.every((result) => result.kind !== "found" && result.kind !== "handle") ? { actual: rewritten(program, id, results) } : {};
     if (expect.any.some((pattern) => pattern.kind === "unknown")) {
       return results.length === 0 ? [] : [{ code: "MEMFD3002", severity: "information", site: expect.site, message: `answers ${actual}`, ...writable }];
     }

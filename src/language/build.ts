@@ -143,7 +143,8 @@ class Builder {
 
   simple(raw: Raw): object {
     const label = raw.children.find((c) => c.name === "LabelDefinition");
-    const parts = raw.children.flatMap((part, i) => (part.name === "Part" ? [this.part(part, raw.children[i - 1].to)] : []));
+    const children = raw.children.filter((child) => !child.name.endsWith("Comment"));
+    const parts = children.flatMap((part, i) => (part.name === "Part" ? [this.part(part, children[i - 1].to)] : []));
     return { kind: "simple", head: this.primary(raw.children[0]), parts, label: label === undefined ? undefined : this.label(label) };
   }
 

@@ -6,6 +6,7 @@ import type { ActorId, CallId, Expectation, HandleId, HandleKind, ResultPattern,
 import { lowerArguments } from "./arguments.ts";
 import type { Alternative, Part, Primary, StmtOf } from "./ast.ts";
 import { indexText, RESERVED } from "./fold.ts";
+import { checkKernelNames } from "./kernels.ts";
 import { nearest } from "./near.ts";
 import { lowerPattern } from "./results.ts";
 import type { Scope } from "./scope.ts";
@@ -109,6 +110,7 @@ function expectation(scope: Scope, spec: CallSpec, results: Part): Expectation |
       continue;
     }
     const { kernels } = alternative;
+    if (kernels !== undefined) checkKernelNames(scope, kernels);
     const others = kernels?.filter((word) => word.text !== scope.choice.name) ?? [];
     if (kernels === undefined || kernels.some((word) => word.text === scope.choice.name || word.text === "all")) any.push(pattern);
     if (others.length > 0) elsewhere.push(`${textOf(scope, alternative)} on ${others.map((word) => word.text).join(", ")}`);

@@ -1,12 +1,13 @@
 // Statements → the body of a Program: `use` expanded, `repeat` unrolled, actors resolved, places checked.
 
-import { invariants, profile } from "../scenario/catalogue/index.ts";
+import { invariants } from "../scenario/catalogue/index.ts";
 import type { ActorId, ExpectedViolation, Order, Question, Site, Statement } from "../scenario/program.ts";
 import { actorOf } from "./actors.ts";
 import type { Primary, Range, Stmt, StmtOf, Word } from "./ast.ts";
 import { lowerSimple } from "./calls.ts";
 import { lowerCondition } from "./conditions.ts";
 import { fold } from "./fold.ts";
+import { checkKernelNames } from "./kernels.ts";
 import { didYouMean } from "./near.ts";
 import { lowerPoint } from "./points.ts";
 import { type Scope, TooLarge } from "./scope.ts";
@@ -345,26 +346,9 @@ export class Lowerer {
   }
 
   private on(statement: StmtOf<"on">, place: Place): void {
-    this.kernelNames(statement.names);
+    checkKernelNames(this.scope, statement.names);
     const named = statement.names.some((word) => word.text === this.scope.choice.name || word.text === "all");
     if (named) this.block(statement.body.statements, { ...place, onlyQuestions: true });
-  }
-
-  private kernelNames(names: readonly Word[]): void {
-    for (const word of names) {
-      const known =
-        word.text === "" ||
-        word.text === "all" ||
-        word.text === "mainline" ||
-        profile(word.text) !== undefined ||
-        this.scope.declarations.variants.has(word.text);
-      if (!known)
-        this.scope.report(
-          "MEMFD2013",
-          word,
-          `there is no kernel \`${word.text}\`${didYouMean(word.text, [...this.scope.declarations.variants.keys(), "mainline"])}`,
-        );
-    }
   }
 
   private misplacedKernel(statement: StmtOf<"kernel">, place: Place): void {

@@ -28,7 +28,7 @@ export function isPattern(scope: Scope, node: Node): boolean {
   if (name !== undefined) return (Object.hasOwn(WORDS, name) && !scope.handleIds.has(name)) || (isStatus(name) && !scope.declarations.constants.has(name));
   if (node.kind === "unary" && node.operator === "-") return isErrno(plainName(node.of) ?? "");
   if (node.kind === "binary" && node.operator === "/") return isStatus(plainName(node.left));
-  return node.kind === "exit" || node.kind === "exception" || node.kind === "unknown" || node.kind === "errno" || node.kind === "answer";
+  return node.kind === "exit" || node.kind === "exception" || node.kind === "unknown" || node.kind === "errno" || node.kind === "answer" || node.kind === "string";
 }
 
 function errnoPattern(scope: Scope, node: Range, name: string): ResultPattern | undefined {
@@ -92,8 +92,11 @@ export function lowerPattern(scope: Scope, node: Node): ResultPattern | undefine
       }
       break;
     }
-    case "string":
-      return scope.report("MEMFD2030", node, "a text cannot be expected by itself; write `?` to see it, or the count in front of data that a read returns");
+    case "string": {
+      const literal = parseString(node.text);
+      if ("error" in literal) return scope.report(literal.code, node, literal.error);
+      return { kind: "text", text: Array.from(literal.value, (byte) => String.fromCharCode(byte)).join("") };
+    }
   }
   return integerPattern(scope, node);
 }

@@ -136,7 +136,7 @@ export class Runner {
   /** A loop over no cell is passed over. */
   #skipEmptyLoop(operation: CompiledOperation, plan: Plan, at: number): number {
     const loop = operation.steps[at]?.loop;
-    return loop && at === loop.first && plan.cells.length === 0 ? loop.last + 1 : at;
+    return loop && plan.cells.length === 0 ? loop.last + 1 : at;
   }
 
   #return(state: Int32Array, actor: number, instruction: Instruction, call: CallId, result: number): void {

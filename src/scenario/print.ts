@@ -148,6 +148,18 @@ const sealNames = (value: bigint): string => {
   return names.join("|");
 };
 
+/** One character is one byte; UTF-8 is shown as such where all of it can be seen. */
+function printText(text: string): string {
+  const bytes = Array.from(text, (character) => character.charCodeAt(0));
+  try {
+    const decoded = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(bytes));
+    if (!/[^\P{C}]|[\u2028\u2029\ufffd"\\]/u.test(decoded)) return `"${decoded}"`;
+  } catch {
+    // Not UTF-8: as bytes.
+  }
+  return quote(bytes);
+}
+
 /** A RESULT of the language. */
 export function printPattern(pattern: ResultPattern): string {
   switch (pattern.kind) {
@@ -163,6 +175,8 @@ export function printPattern(pattern: ResultPattern): string {
       return pattern.signal;
     case "exception":
       return pattern.exception;
+    case "text":
+      return printText(pattern.text);
     case "unknown":
       return "?";
     case "any":
@@ -181,8 +195,6 @@ export function printResult(result: Result, returns?: Returns): string {
       return HANDLE_TEXT[result.handle];
     case "found":
       return "as found";
-    case "text":
-      return JSON.stringify(result.text);
     case "value": {
       if (result.data !== undefined) return `${result.value} ${quote(result.data)}`;
       if (returns === "byte") return `0x${result.value.toString(16).padStart(2, "0")}`;

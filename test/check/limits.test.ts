@@ -60,12 +60,19 @@ describe("limits", () => {
 });
 
 describe("not modelled", () => {
-  for (const [line, kernel] of [["fchmod(mem, 0)", "v8"], ["memfd_create(\"huge\", MFD_HUGETLB) @call", "v4"], ["mmap(NULL, 4K, PROT_READ, MAP_SHARED|MAP_FIXED, mem, 0)", "v8"]] as const) {
+  for (const [line, kernel] of [
+    ["fchmod(mem, 0)", "v8"],
+    ['memfd_create("huge", MFD_HUGETLB) @call', "v4"],
+    ["mmap(NULL, 4K, PROT_READ, MAP_SHARED|MAP_FIXED, mem, 0)", "v8"],
+  ] as const) {
     it(`${line} under ${kernel}`, () => {
       const one = program(`kernel ${kernel}\nmem = memfd_create("mem", 0)\n${line}\n`);
       const judged = check(one, { now: still });
       assert.equal(judged.verdict, "incomplete");
-      assert.deepEqual(judged.remarks.map(({ code, severity, site }) => ({ code, severity, site })), [{ code: "MEMFD5091", severity: "warning", site: one.calls[1].site }]);
+      assert.deepEqual(
+        judged.remarks.map(({ code, severity, site }) => ({ code, severity, site })),
+        [{ code: "MEMFD5091", severity: "warning", site: one.calls[1].site }],
+      );
     });
   }
   it("a question without an answer stands where it was asked", () => {
@@ -88,16 +95,26 @@ parallel { vmm { fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 8K, 4K
 vcpu0 { load(0x3000); load(SHARED|0x1000) } }
 exists pages(ram) > 0
 `;
-  const counts = (text: string): unknown => onMachine(text, (machine) => ({
-    words: machine.words, files: machine.files.map((file) => file.frames.length), vms: machine.vms.map((vm) => vm.cells.count), mappings: machine.mappings.map((mapping) => mapping.mapped.length),
-  }));
+  const counts = (text: string): unknown =>
+    onMachine(text, (machine) => ({
+      words: machine.words,
+      files: machine.files.map((file) => file.frames.length),
+      vms: machine.vms.map((vm) => vm.cells.count),
+      mappings: machine.mappings.map((mapping) => mapping.mapped.length),
+    }));
   it("1 TiB has as many cells, words and states as 16 MiB, and the same answers", () => {
     assert.deepEqual(counts(sized("1T")), counts(sized("16M")));
     const [small, large] = [report(sized("16M")), report(sized("1T"))];
     assert.ok(small.exploration.complete);
     assert.equal(large.exploration.states, small.exploration.states);
     assert.equal(large.verdict, small.verdict);
-    assert.deepEqual(large.calls.map((call) => call.results.map((outcome) => outcome.result)), small.calls.map((call) => call.results.map((outcome) => outcome.result)));
-    assert.deepEqual(large.violations.map(({ invariant, call, step }) => ({ invariant, call, step })), small.violations.map(({ invariant, call, step }) => ({ invariant, call, step })));
+    assert.deepEqual(
+      large.calls.map((call) => call.results.map((outcome) => outcome.result)),
+      small.calls.map((call) => call.results.map((outcome) => outcome.result)),
+    );
+    assert.deepEqual(
+      large.violations.map(({ invariant, call, step }) => ({ invariant, call, step })),
+      small.violations.map(({ invariant, call, step }) => ({ invariant, call, step })),
+    );
   });
 });

@@ -46,15 +46,17 @@ KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=0, guest_phys_addr=0x1000, memory_s
 
 describe("inaccessible-marked", () => {
   it("v4's mask can never set the seal, seen when the descriptor is installed", () => {
-    assert.deepEqual(broken("kernel v4\nmemfd_create(\"ram\", MFD_INACCESSIBLE) @make"), ["inaccessible-marked make.install_fd"]);
+    assert.deepEqual(broken('kernel v4\nmemfd_create("ram", MFD_INACCESSIBLE) @make'), ["inaccessible-marked make.install_fd"]);
   });
   it("v8 without its wrapper", () => {
-    assert.deepEqual(broken("kernel changed extends v8 { memfd_create without wrap }\nkernel changed\nmemfd_create(\"ram\", MFD_INACCESSIBLE) @make"), ["inaccessible-marked make.install_fd"]);
+    assert.deepEqual(broken('kernel changed extends v8 { memfd_create without wrap }\nkernel changed\nmemfd_create("ram", MFD_INACCESSIBLE) @make'), [
+      "inaccessible-marked make.install_fd",
+    ]);
   });
   it("holds where the seal is set, in v8, and for an ordinary file", () => {
-    assert.deepEqual(broken(V4("memfd_create(\"ram\", MFD_INACCESSIBLE)")), []);
-    assert.deepEqual(broken("kernel v8\nmemfd_create(\"ram\", MFD_INACCESSIBLE)"), []);
-    assert.deepEqual(broken("kernel v4\nmemfd_create(\"ram\", MFD_ALLOW_SEALING)"), []);
+    assert.deepEqual(broken(V4('memfd_create("ram", MFD_INACCESSIBLE)')), []);
+    assert.deepEqual(broken('kernel v8\nmemfd_create("ram", MFD_INACCESSIBLE)'), []);
+    assert.deepEqual(broken('kernel v4\nmemfd_create("ram", MFD_ALLOW_SEALING)'), []);
   });
 });
 
@@ -75,16 +77,24 @@ describe("private-inaccessible", () => {
     assert.deepEqual(broken(V4(`${watch}${PRIVATE}vcpu0: store(0, 1)\npread(ram, 1, 0)\nmmap(NULL, 4K, PROT_READ, MAP_SHARED, ram, 0)`)), []);
   });
   it("shared memory of the same slot is the host's", () => {
-    assert.deepEqual(broken(`kernel v8\n${watch}${PRIVATE}KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0, 4K)\nvcpu0: store(SHARED|0, 1)\nload(map, 0)\npread(mem, 1, 0)`), []);
+    assert.deepEqual(
+      broken(`kernel v8\n${watch}${PRIVATE}KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0, 4K)\nvcpu0: store(SHARED|0, 1)\nload(map, 0)\npread(mem, 1, 0)`),
+      [],
+    );
   });
 });
 
 describe("private-unmovable", () => {
   it("a private page migrates in the series", () => {
-    assert.deepEqual(broken(`kernel v8\ncheck private-unmovable\n${PRIVATE}vcpu0: store(0, 1)\nmigrate(frame(ram, 0)) @move`), ["private-unmovable move.migrate"]);
+    assert.deepEqual(broken(`kernel v8\ncheck private-unmovable\n${PRIVATE}vcpu0: store(0, 1)\nmigrate(frame(ram, 0)) @move`), [
+      "private-unmovable move.migrate",
+    ]);
   });
   it("reclaim is refused, and an ordinary page may move", () => {
-    assert.deepEqual(broken(`kernel v8\ncheck private-unmovable\n${PRIVATE}vcpu0: store(0, 1)\nreclaim(frame(ram, 0))\nstore(map, 0, 1)\nmigrate(frame(mem, 0))`), []);
+    assert.deepEqual(
+      broken(`kernel v8\ncheck private-unmovable\n${PRIVATE}vcpu0: store(0, 1)\nreclaim(frame(ram, 0))\nstore(map, 0, 1)\nmigrate(frame(mem, 0))`),
+      [],
+    );
   });
 });
 
@@ -144,10 +154,14 @@ describe("no-lost-invalidation", () => {
 describe("invalidate-balanced", () => {
   const watch = "check invalidate-balanced\n";
   it("a begin without an end, when the call returns", () => {
-    assert.deepEqual(broken(`${variant("fallocate.punch_hole = check_alignment, invalidate_begin, truncate")}${watch}${PRIVATE}${PUNCH}`), ["invalidate-balanced hole.truncate"]);
+    assert.deepEqual(broken(`${variant("fallocate.punch_hole = check_alignment, invalidate_begin, truncate")}${watch}${PRIVATE}${PUNCH}`), [
+      "invalidate-balanced hole.truncate",
+    ]);
   });
   it("an end without a begin, at the end", () => {
-    assert.deepEqual(broken(`${variant("fallocate.punch_hole = check_alignment, truncate, invalidate_end")}${watch}${PRIVATE}${PUNCH}`), ["invalidate-balanced hole.invalidate_end"]);
+    assert.deepEqual(broken(`${variant("fallocate.punch_hole = check_alignment, truncate, invalidate_end")}${watch}${PRIVATE}${PUNCH}`), [
+      "invalidate-balanced hole.invalidate_end",
+    ]);
   });
   it("a slot that is bound between begin and end sees an end alone (I-3)", () => {
     const text = `${variant("fallocate.punch_hole = check_alignment, invalidate_begin, truncate, invalidate_end")}${watch}
@@ -156,7 +170,12 @@ parallel { vmm { ${PUNCH} }\nhelper { KVM_SET_USER_MEMORY_REGION(vm, slot=0, fla
     assert.deepEqual(broken(text), ["invalidate-balanced hole.invalidate_end"]);
   });
   it("without a bound slot nothing begins and nothing ends", () => {
-    assert.deepEqual(broken(`${variant("fallocate.punch_hole = check_alignment, invalidate_begin, truncate, invalidate_end")}${watch}ram = memfd_create("ram", MFD_INACCESSIBLE); ftruncate(ram, 4K)\n${PUNCH}`), []);
+    assert.deepEqual(
+      broken(
+        `${variant("fallocate.punch_hole = check_alignment, invalidate_begin, truncate, invalidate_end")}${watch}ram = memfd_create("ram", MFD_INACCESSIBLE); ftruncate(ram, 4K)\n${PUNCH}`,
+      ),
+      [],
+    );
   });
 });
 
@@ -164,7 +183,10 @@ describe("no-deadlock", () => {
   const watch = "check no-deadlock\n";
   it("a kernel that forgets to unlock: the next caller waits for ever", () => {
     const text = `kernel changed extends v8 { ftruncate.plain without unlock_inode }\nkernel changed\n${watch}mem = memfd_create("mem", 0)\nftruncate(mem, 4K)\npwrite(mem, "a", 0) @stuck`;
-    assert.deepEqual(broken(text).map((line) => line.split(" ")[0]), ["no-deadlock"]);
+    assert.deepEqual(
+      broken(text).map((line) => line.split(" ")[0]),
+      ["no-deadlock"],
+    );
   });
   it("a call that is expected to block is none", () => {
     const text = `kernel changed extends v8 { ftruncate.plain without unlock_inode }\nkernel changed\n${watch}mem = memfd_create("mem", 0)\nftruncate(mem, 4K)\npwrite(mem, "a", 0) = blocks`;

@@ -31,32 +31,84 @@ const PUNCH = "FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE";
 /** [what, before the race, the race, kernels] */
 const RACES: readonly (readonly [name: string, before: string, race: string, kernels?: readonly string[]])[] = [
   ["punch of a private page against a load", "vcpu0: store(0x4000, 1)", `vmm { fallocate(ram, ${PUNCH}, 0, 4K) } vcpu0 { load(0x4000) }`],
-  ["punch of both private pages against two vCPUs", "vcpu0: store(0x5000, 1)", `vmm { fallocate(ram, ${PUNCH}, 0, 8K) } vcpu0 { load(0x5000) } vcpu1 { store(0x4000, 2) }`],
-  ["punch and allocation against a load and a shared load", "vcpu0: load(0x4000)", `vmm { fallocate(ram, ${PUNCH}, 0, 4K); fallocate(ram, 0, 0, 4K) } vcpu0 { load(0x4000); load(SHARED|0x4000) }`],
-  ["two punches against a load", "vcpu0: load(0x4000)", `vmm { fallocate(ram, ${PUNCH}, 0, 4K) } helper { fallocate(ram, ${PUNCH}, 0, 8K) } vcpu0 { load(0x4000) }`],
+  [
+    "punch of both private pages against two vCPUs",
+    "vcpu0: store(0x5000, 1)",
+    `vmm { fallocate(ram, ${PUNCH}, 0, 8K) } vcpu0 { load(0x5000) } vcpu1 { store(0x4000, 2) }`,
+  ],
+  [
+    "punch and allocation against a load and a shared load",
+    "vcpu0: load(0x4000)",
+    `vmm { fallocate(ram, ${PUNCH}, 0, 4K); fallocate(ram, 0, 0, 4K) } vcpu0 { load(0x4000); load(SHARED|0x4000) }`,
+  ],
+  [
+    "two punches against a load",
+    "vcpu0: load(0x4000)",
+    `vmm { fallocate(ram, ${PUNCH}, 0, 4K) } helper { fallocate(ram, ${PUNCH}, 0, 8K) } vcpu0 { load(0x4000) }`,
+  ],
   ["allocation of pages that are there against a load", "", "vmm { fallocate(ram, 0, 0, 8K) } vcpu0 { load(0x4000) } vcpu1 { load(0x5000) }"],
-  ["punch of an ordinary file against guest and host loads", "vcpu0: store(0x8000, 1)", `vmm { fallocate(mem, ${PUNCH}, 8K, 4K) } vcpu0 { load(0x8000) } helper { load(map, 8K) }`],
+  [
+    "punch of an ordinary file against guest and host loads",
+    "vcpu0: store(0x8000, 1)",
+    `vmm { fallocate(mem, ${PUNCH}, 8K, 4K) } vcpu0 { load(0x8000) } helper { load(map, 8K) }`,
+  ],
   ["ftruncate of an ordinary file against a guest load", "vcpu0: store(0x8000, 1)", "vmm { ftruncate(mem, 8K); ftruncate(mem, 16K) } vcpu0 { load(0x8000) }"],
   ["munmap against guest loads", "vcpu0: load(0x8000)", "vmm { munmap(map + 8K, 8K) } vcpu0 { load(0x8000) } vcpu1 { load(0x9000) }"],
-  ["deletion of an ordinary slot against loads of two vCPUs", "vcpu0: load(0x8000)", "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, guest_phys_addr=0x8000, memory_size=0, flags=0) } vcpu0 { load(0x8000) } vcpu1 { load(0x8000) }"],
-  ["deletion of the private slot and of its last reference against a load", "vcpu0: store(0x4000, 1)", "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=0, guest_phys_addr=0x4000, memory_size=0, flags=KVM_MEM_PRIVATE); close(ram) } vcpu0 { load(0x4000) }"],
-  ["move of a slot against loads", "vcpu0: load(0x8000)", "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0xc000, memory_size=8K, userspace_addr=map + 8K) } vcpu0 { load(0x8000) } vcpu1 { load(0xc000) }"],
-  ["two threads change slots", "", "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, guest_phys_addr=0x8000, memory_size=0, flags=0) } helper { KVM_SET_USER_MEMORY_REGION(vm, slot=2, flags=0, guest_phys_addr=0x9000, memory_size=4K, userspace_addr=map) } vcpu0 { load(0x9000) }"],
-  ["conversion to shared against private and shared loads", "vcpu0: store(0x4000, 1)", "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 4K) } vcpu0 { load(0x4000) } vcpu1 { load(SHARED|0x4000) }", ["v8-mended"]],
-  ["conversion to and fro against a load", "vcpu0: load(0x4000)", "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 8K); KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x4000, 4K) } vcpu0 { load(0x4000); load(SHARED|0x5000) }", ["v8-mended"]],
-  ["two conversions at once", "vcpu0: load(0x4000)", "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 8K) } helper { KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x5000, 4K) } vcpu0 { load(0x5000) }", ["v8-mended"]],
+  [
+    "deletion of an ordinary slot against loads of two vCPUs",
+    "vcpu0: load(0x8000)",
+    "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, guest_phys_addr=0x8000, memory_size=0, flags=0) } vcpu0 { load(0x8000) } vcpu1 { load(0x8000) }",
+  ],
+  [
+    "deletion of the private slot and of its last reference against a load",
+    "vcpu0: store(0x4000, 1)",
+    "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=0, guest_phys_addr=0x4000, memory_size=0, flags=KVM_MEM_PRIVATE); close(ram) } vcpu0 { load(0x4000) }",
+  ],
+  [
+    "move of a slot against loads",
+    "vcpu0: load(0x8000)",
+    "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0xc000, memory_size=8K, userspace_addr=map + 8K) } vcpu0 { load(0x8000) } vcpu1 { load(0xc000) }",
+  ],
+  [
+    "two threads change slots",
+    "",
+    "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, guest_phys_addr=0x8000, memory_size=0, flags=0) } helper { KVM_SET_USER_MEMORY_REGION(vm, slot=2, flags=0, guest_phys_addr=0x9000, memory_size=4K, userspace_addr=map) } vcpu0 { load(0x9000) }",
+  ],
+  [
+    "conversion to shared against private and shared loads",
+    "vcpu0: store(0x4000, 1)",
+    "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 4K) } vcpu0 { load(0x4000) } vcpu1 { load(SHARED|0x4000) }",
+    ["v8-mended"],
+  ],
+  [
+    "conversion to and fro against a load",
+    "vcpu0: load(0x4000)",
+    "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 8K); KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x4000, 4K) } vcpu0 { load(0x4000); load(SHARED|0x5000) }",
+    ["v8-mended"],
+  ],
+  [
+    "two conversions at once",
+    "vcpu0: load(0x4000)",
+    "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 8K) } helper { KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x5000, 4K) } vcpu0 { load(0x5000) }",
+    ["v8-mended"],
+  ],
   ["seals against writes and mappings", "", 'vmm { fcntl(mem, F_ADD_SEALS, F_SEAL_WRITE) } helper { pwrite(mem, "a", 0) }'],
-  ["writes, reads and closing", "", 'vmm { pwrite(mem, 0x41 * 8192, 0) } helper { pread(mem, 2, 4095) } third { close(mem) }'],
+  ["writes, reads and closing", "", "vmm { pwrite(mem, 0x41 * 8192, 0) } helper { pread(mem, 2, 4095) } third { close(mem) }"],
   ["reclaim of a private page", "vcpu0: store(0x4000, 1)", "vmm { reclaim(frame(ram, 0)) } vcpu0 { load(0x4000) }"],
 ];
 
-const ONE_BY_ONE = RACES.map(([name, before, race, kernels]) => ({ name, kernels: kernels ?? ["v4-mended", "v8-mended"], text: (kernel: string) => {
-  const threads = race.replaceAll(/\} (?=[a-z0-9]+ \{)/g, "}\n    ");
-  return `${KERNELS}\nscenario "race" {\n  kernel ${kernel}\n${SETUP}  ${before}\n  parallel {\n    ${threads}\n  }\n}\n`;
-} }));
+const ONE_BY_ONE = RACES.map(([name, before, race, kernels]) => ({
+  name,
+  kernels: kernels ?? ["v4-mended", "v8-mended"],
+  text: (kernel: string) => {
+    const threads = race.replaceAll(/\} (?=[a-z0-9]+ \{)/g, "}\n    ");
+    return `${KERNELS}\nscenario "race" {\n  kernel ${kernel}\n${SETUP}  ${before}\n  parallel {\n    ${threads}\n  }\n}\n`;
+  },
+}));
 
 for (const kernel of ["v4-mended", "v8-mended"]) {
   describe(`nothing breaks under ${kernel}`, () => {
-    for (const { name, kernels, text } of ONE_BY_ONE) if (kernels.includes(kernel)) it(name, () => assert.deepEqual(broken(text(kernel), { maxStates: 400_000 }), []));
+    for (const { name, kernels, text } of ONE_BY_ONE)
+      if (kernels.includes(kernel)) it(name, () => assert.deepEqual(broken(text(kernel), { maxStates: 400_000 }), []));
   });
 }

@@ -21,7 +21,11 @@ function atEnd(use: (machine: Machine, state: Int32Array, subjects: (name: strin
   onMachine(TEXT, (machine) => {
     const state = new Int32Array(machine.words);
     machine.initial(state);
-    while (!machine.finished(state)) assert.ok([0, 1].some((actor) => machine.step(state, actor, 0) > 0), "the text runs through");
+    while (!machine.finished(state))
+      assert.ok(
+        [0, 1].some((actor) => machine.step(state, actor, 0) > 0),
+        "the text runs through",
+      );
     use(machine, state, (name) => {
       const found = new Set<number>();
       const invariant = INVARIANTS.find((candidate) => candidate.name === name);

@@ -17,7 +17,8 @@ const STEADY: readonly Region[] = ["schedule"];
 function undeclared({ where, reads, writes, declaredReads, declaredWrites, spoke, declaredEvents }: Touched): string[] {
   const missing: string[] = [];
   // What a step writes it may read.
-  for (const region of reads) if (!declaredReads.includes(region) && ![...declaredWrites, ...OWN, ...STEADY].includes(region)) missing.push(`${where} reads ${region}`);
+  for (const region of reads)
+    if (!declaredReads.includes(region) && ![...declaredWrites, ...OWN, ...STEADY].includes(region)) missing.push(`${where} reads ${region}`);
   for (const region of writes) if (!declaredWrites.includes(region) && !OWN.includes(region)) missing.push(`${where} writes ${region}`);
   if (spoke && !declaredEvents) missing.push(`${where} reports an event`);
   return missing;
@@ -30,7 +31,9 @@ it("each step reads and writes only what it declares", () => {
       const note = (touched: Touched): void => {
         for (const line of undeclared(touched)) missing.add(line);
       };
-      onMachine(textOf(random), (machine) => watching(machine, note, () => explore(machine, {}, { maxStates: 1500, maxMilliseconds: 1e9, maxBytes: 1 << 26, now: still })));
+      onMachine(textOf(random), (machine) =>
+        watching(machine, note, () => explore(machine, {}, { maxStates: 1500, maxMilliseconds: 1e9, maxBytes: 1 << 26, now: still })),
+      );
     }),
     { numRuns: 150 },
   );

@@ -67,14 +67,19 @@ describe("KVM_SET_USER_MEMORY_REGION", () => {
 
 describe("KVM_MEMORY_ENCRYPT_REG_REGION and UNREG", () => {
   for (const verb of ["REG", "UNREG"]) {
-    table(verb, VM, [
-      [`none = KVM_CREATE_VM(9); KVM_MEMORY_ENCRYPT_${verb}_REGION(none, 1, 0)`, "-EBADF"],
-      [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, 0, 0)`, "-EINVAL"],
-      [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, -4096, 4K)`, "-EINVAL"],
-      [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, 1, 4K)`, "-EINVAL"],
-      [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, 0, 4097)`, "-EINVAL"],
-      [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, 0, 1T)`, "0"],
-    ], ["v8"]);
+    table(
+      verb,
+      VM,
+      [
+        [`none = KVM_CREATE_VM(9); KVM_MEMORY_ENCRYPT_${verb}_REGION(none, 1, 0)`, "-EBADF"],
+        [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, 0, 0)`, "-EINVAL"],
+        [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, -4096, 4K)`, "-EINVAL"],
+        [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, 1, 4K)`, "-EINVAL"],
+        [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, 0, 4097)`, "-EINVAL"],
+        [`KVM_MEMORY_ENCRYPT_${verb}_REGION(vm, 0, 1T)`, "0"],
+      ],
+      ["v8"],
+    );
   }
   table("a kernel that does not know them", VM, [["KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0, 4K)", "-ENOTTY"]], ["v4"]);
 });
@@ -103,21 +108,32 @@ describe("guest accesses", () => {
     ["fallocate(ram, 0, 0, 4K); vcpu: load(0x4000)", "0x00", "as found"],
     ["fallocate(ram, 0, 0, 4K); vcpu: load(SHARED|0x4001)", error(0, "0x4000"), fault(0, "0x4000")],
     ["fallocate(ram, 0, 0, 4K); vcpu: store(0x4000, 7); vcpu: load(0x4000)", "0x07"],
-    ["fallocate(ram, 0, 0, 4K); vcpu: store(0x4000, 7); pread(mem, 1, 0)", "1 \"\\000\""],
+    ["fallocate(ram, 0, 0, 4K); vcpu: store(0x4000, 7); pread(mem, 1, 0)", '1 "\\000"'],
     ["fallocate(ram, 0, 0, 4K); vcpu: load(0x5000)", error(1, "0x5000"), "as found"],
   ]);
-  table("conversion in v8", `${guest}${slot(0, "KVM_MEM_PRIVATE", "0x4000", "8K", AT + BOUND)}; KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 4K)\n`, [
-    ["vcpu: load(0x4fff)", fault(1, "0x4000")],
-    ["vcpu: load(SHARED|0x4000)", "0x00"],
-    ["vcpu: store(0x5000, 7); vcpu: load(0x5000)", "0x07"],
-    ["vcpu: load(SHARED|0x5000)", fault(0, "0x5000")],
-    ["KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x4000, 8K); vcpu: load(SHARED|0x4000)", fault(0, "0x4000")],
-  ], ["v8"]);
+  table(
+    "conversion in v8",
+    `${guest}${slot(0, "KVM_MEM_PRIVATE", "0x4000", "8K", AT + BOUND)}; KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 4K)\n`,
+    [
+      ["vcpu: load(0x4fff)", fault(1, "0x4000")],
+      ["vcpu: load(SHARED|0x4000)", "0x00"],
+      ["vcpu: store(0x5000, 7); vcpu: load(0x5000)", "0x07"],
+      ["vcpu: load(SHARED|0x5000)", fault(0, "0x5000")],
+      ["KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x4000, 8K); vcpu: load(SHARED|0x4000)", fault(0, "0x4000")],
+    ],
+    ["v8"],
+  );
   const again = (gpa: string): string => `${slot(0, "KVM_MEM_PRIVATE", gpa, "8K", AT + BOUND)}; fallocate(ram, 0, 0, 4K)
 vcpu: store(${gpa}, 0x41)
 fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0, 4K); fallocate(ram, 0, 0, 4K)
 vcpu: load(${gpa})`;
-  table("a page that was given back and comes again: v4 clears it, but forgets base_gfn and so leaves the old mapping of a slot that is not at 0", guest, [
-    [again("0"), "0x00"], [again("0x4000"), "0x41"],
-  ], ["v4"]);
+  table(
+    "a page that was given back and comes again: v4 clears it, but forgets base_gfn and so leaves the old mapping of a slot that is not at 0",
+    guest,
+    [
+      [again("0"), "0x00"],
+      [again("0x4000"), "0x41"],
+    ],
+    ["v4"],
+  );
 });

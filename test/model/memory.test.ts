@@ -56,12 +56,17 @@ describe("ftruncate", () => {
     ["ftruncate(ram, 4K); ftruncate(ram, 4K)", "0", "-EPERM"],
     ["ftruncate(ram, 0); ftruncate(ram, 4K)", "0"],
   ]);
-  table("a private file gets its size once (v4 with the seal)", PRIVATE, [
-    ["ftruncate(ram, -4096)", "-EINVAL"],
-    ["ftruncate(ram, 4K); ftruncate(ram, 4097)", "-EPERM"],
-    ["ftruncate(ram, 4097)", "-EINVAL"],
-    ["ftruncate(ram, 8K)", "0"],
-  ], MARKED_V4);
+  table(
+    "a private file gets its size once (v4 with the seal)",
+    PRIVATE,
+    [
+      ["ftruncate(ram, -4096)", "-EINVAL"],
+      ["ftruncate(ram, 4K); ftruncate(ram, 4097)", "-EPERM"],
+      ["ftruncate(ram, 4097)", "-EINVAL"],
+      ["ftruncate(ram, 8K)", "0"],
+    ],
+    MARKED_V4,
+  );
 });
 
 describe("fallocate", () => {
@@ -105,7 +110,15 @@ describe("fallocate", () => {
     ["fallocate(ram, 0, 1, 1)", "0"],
     ["fallocate(ram, FALLOC_FL_ZERO_RANGE, 0, 4K)", "-EOPNOTSUPP"],
   ]);
-  table("the private file (v4 with the seal)", `${PRIVATE}; ftruncate(ram, 8K)`, [[`fallocate(ram, ${PUNCH}, 1, 4K)`, "-EINVAL"], [`fallocate(ram, ${PUNCH}, 4K, 4K)`, "0"]], MARKED_V4);
+  table(
+    "the private file (v4 with the seal)",
+    `${PRIVATE}; ftruncate(ram, 8K)`,
+    [
+      [`fallocate(ram, ${PUNCH}, 1, 4K)`, "-EINVAL"],
+      [`fallocate(ram, ${PUNCH}, 4K, 4K)`, "0"],
+    ],
+    MARKED_V4,
+  );
 });
 
 describe("read and write", () => {
@@ -127,11 +140,16 @@ describe("read and write", () => {
     ["pwrite(fd, 0x42 * 1, 0x7fffffffffffffff)", "-EINVAL"],
     ["pwrite(fd, 0x42 * 0, 0x7fffffffffffffff)", "0"],
   ]);
-  table("v4's file with the seal refuses once there is something to read", PRIVATE, [
-    ["read(ram, 1)", "0"],
-    ["ftruncate(ram, 4K); read(ram, 1)", "-EPERM"],
-    ["write(ram, 0x42 * 1)", "-EPERM"],
-  ], MARKED_V4);
+  table(
+    "v4's file with the seal refuses once there is something to read",
+    PRIVATE,
+    [
+      ["read(ram, 1)", "0"],
+      ["ftruncate(ram, 4K); read(ram, 1)", "-EPERM"],
+      ["write(ram, 0x42 * 1)", "-EPERM"],
+    ],
+    MARKED_V4,
+  );
   const sealed = (seal: string): string => `fcntl(fd, F_ADD_SEALS, ${seal}); `;
   table("a write under each seal", FILE, [
     [`${sealed("F_SEAL_WRITE")}pwrite(fd, 0x42 * 1, 0)`, "-EPERM"],
@@ -143,16 +161,20 @@ describe("read and write", () => {
     [`${sealed("F_SEAL_GROW")}pwrite(fd, 0x42 * 16384, 0)`, "8192"],
     [`${sealed("F_SEAL_GROW")}pwrite(fd, 0x42 * 8192, 0)`, "8192"],
   ]);
-  table("F_SEAL_GROW and a size inside a page: whole chunks only", 'fd = memfd_create("m", MFD_ALLOW_SEALING); ftruncate(fd, 5000); fcntl(fd, F_ADD_SEALS, F_SEAL_GROW)', [
-    ["pwrite(fd, 0x42 * 8, 4996)", "-EPERM"],
-    ["pwrite(fd, 0x42 * 1, 5000)", "-EPERM"],
-    ["pwrite(fd, 0x42 * 1, 4999)", "1"],
-    ["pwrite(fd, 0x42 * 904, 4096)", "904"],
-    ["pwrite(fd, 0x42 * 905, 4096)", "-EPERM"],
-    ["pwrite(fd, 0x42 * 5000, 0)", "5000"],
-    ["pwrite(fd, 0x42 * 5001, 0)", "4096"],
-    ["pwrite(fd, 0x42 * 5000, 4999)", "-EPERM"],
-  ]);
+  table(
+    "F_SEAL_GROW and a size inside a page: whole chunks only",
+    'fd = memfd_create("m", MFD_ALLOW_SEALING); ftruncate(fd, 5000); fcntl(fd, F_ADD_SEALS, F_SEAL_GROW)',
+    [
+      ["pwrite(fd, 0x42 * 8, 4996)", "-EPERM"],
+      ["pwrite(fd, 0x42 * 1, 5000)", "-EPERM"],
+      ["pwrite(fd, 0x42 * 1, 4999)", "1"],
+      ["pwrite(fd, 0x42 * 904, 4096)", "904"],
+      ["pwrite(fd, 0x42 * 905, 4096)", "-EPERM"],
+      ["pwrite(fd, 0x42 * 5000, 0)", "5000"],
+      ["pwrite(fd, 0x42 * 5001, 0)", "4096"],
+      ["pwrite(fd, 0x42 * 5000, 4999)", "-EPERM"],
+    ],
+  );
 });
 
 describe("seals", () => {
@@ -195,16 +217,23 @@ describe("mmap and munmap", () => {
     [map("1", "PROT_READ", "MAP_SHARED_VALIDATE", "fd", "0"), "mapping"],
     [map("4K", "PROT_READ|PROT_WRITE", "MAP_PRIVATE|MAP_ANONYMOUS", "-1", "0"), "mapping"],
   ]);
-  table("the seal of v4, once it is set", PRIVATE, [
-    [map("4K", "PROT_READ", "MAP_SHARED", "ram", "0"), "-EPERM"], [map("4K", "PROT_READ", "MAP_PRIVATE", "ram", "0"), "-EPERM"],
-  ], MARKED_V4);
+  table(
+    "the seal of v4, once it is set",
+    PRIVATE,
+    [
+      [map("4K", "PROT_READ", "MAP_SHARED", "ram", "0"), "-EPERM"],
+      [map("4K", "PROT_READ", "MAP_PRIVATE", "ram", "0"), "-EPERM"],
+    ],
+    MARKED_V4,
+  );
   table("under a write seal, before 6.7", `${FILE}; fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE)`, [
     [map("4K", "PROT_READ|PROT_WRITE", "MAP_SHARED", "fd", "0"), "-EPERM"],
     [map("4K", "PROT_READ", "MAP_SHARED", "fd", "0"), "-EPERM"],
     [map("4K", "PROT_READ|PROT_WRITE", "MAP_PRIVATE", "fd", "0"), "mapping"],
   ]);
   table("under FUTURE_WRITE", `${FILE}; fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)`, [
-    [map("4K", "PROT_READ|PROT_WRITE", "MAP_SHARED", "fd", "0"), "-EPERM"], [map("4K", "PROT_READ", "MAP_SHARED", "fd", "0"), "mapping"],
+    [map("4K", "PROT_READ|PROT_WRITE", "MAP_SHARED", "fd", "0"), "-EPERM"],
+    [map("4K", "PROT_READ", "MAP_SHARED", "fd", "0"), "mapping"],
   ]);
   table("munmap", `${FILE}; map = mmap(NULL, 8K, PROT_READ, MAP_SHARED, fd, 0); none = mmap(NULL, 0, PROT_READ, MAP_SHARED, fd, 0)`, [
     ["munmap(map + 1, 4K)", "-EINVAL"],

@@ -11,8 +11,8 @@ import { INVARIANTS } from "../../src/invariants/index.ts";
 import { resultKey } from "../../src/model/intern.ts";
 import type { Machine } from "../../src/model/machine.ts";
 import type { Program } from "../../src/scenario/program.ts";
-import { answers, breaches, profileOf, program, still } from "./support.ts";
 import { scenario, textOf } from "./random.ts";
+import { answers, breaches, profileOf, program, still } from "./support.ts";
 
 const MAX_STATES = 20_000;
 
@@ -22,7 +22,12 @@ const resultSets = (one: Program, report: Report): string[] => one.calls.map((_,
 
 /** What is watched decides which steps are visible, and so what a reduction may hide. */
 const WATCHES: readonly Program["watch"][] = [
-  {}, { only: [] }, { only: ["no-stale-mapping"] }, { only: ["attributes-respected"] }, { only: ["private-inaccessible"] }, { only: ["zeroed-on-allocation", "no-lost-invalidation"] },
+  {},
+  { only: [] },
+  { only: ["no-stale-mapping"] },
+  { only: ["attributes-respected"] },
+  { only: ["private-inaccessible"] },
+  { only: ["zeroed-on-allocation", "no-lost-invalidation"] },
   { only: ["frame-one-owner", "inaccessible-marked"] },
 ];
 
@@ -74,7 +79,10 @@ function replayed(machine: Machine, report: Report): void {
     assert.equal(steps.at(-1)?.call, violation.call);
     assert.equal(steps.at(-1)?.step, violation.step);
     assert.ok(invariant.event ? spoke : [...now].some((subject) => !before.has(subject)), `${violation.invariant} breaks with the last step`);
-    assert.deepEqual(violation.story.steps.map((step) => step.step), steps.map((step) => step.step));
+    assert.deepEqual(
+      violation.story.steps.map((step) => step.step),
+      steps.map((step) => step.step),
+    );
   }
 }
 
@@ -144,7 +152,10 @@ it("no state has a frame with two owners", () => {
     fc.property(scenario(3, 2), (random) => {
       const one = program(textOf(random));
       const report = check({ ...one, watch: { only: ["frame-one-owner"] } }, { now: still, maxStates: 10_000 });
-      assert.deepEqual(report.violations.map((violation) => violation.message), []);
+      assert.deepEqual(
+        report.violations.map((violation) => violation.message),
+        [],
+      );
     }),
     { numRuns: 60 },
   );

@@ -46,7 +46,8 @@ parallel { vmm { fallocate(mem, ${PUNCH}, 0, 4K) }\nhelper { load(map, 0) @look 
     assert.deepEqual(labelled(text), { write: "-EPERM or 8192", seal: "0" });
   });
   it("the contents of a private copy outlive a hole, but no smaller size", () => {
-    const text = (call: string): string => `kernel v8\nmem = memfd_create("m", 0); ftruncate(mem, 8K); map = mmap(NULL, 8K, PROT_READ|PROT_WRITE, MAP_PRIVATE, mem, 0)\nstore(map, 4K, 0x41)\n${call}\nload(map, 4K) @look`;
+    const text = (call: string): string =>
+      `kernel v8\nmem = memfd_create("m", 0); ftruncate(mem, 8K); map = mmap(NULL, 8K, PROT_READ|PROT_WRITE, MAP_PRIVATE, mem, 0)\nstore(map, 4K, 0x41)\n${call}\nload(map, 4K) @look`;
     assert.equal(labelled(text(`fallocate(mem, ${PUNCH}, 4K, 4K)`)).look, "0x41");
     assert.equal(labelled(text("ftruncate(mem, 4K)")).look, "SIGBUS");
     assert.equal(labelled(text("ftruncate(mem, 4K); ftruncate(mem, 8K)")).look, "0x00");
@@ -69,10 +70,17 @@ parallel { vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=0, guest_phys_addr
     assert.deepEqual(labelled(text), { gone: "0", look: "0x07 or exit KVM_EXIT_MMIO {phys_addr=0, len=1, is_write=0}" });
   });
   it("a store through a read-only slot or mapping never reaches memory, whatever a load has mapped before", () => {
-    const text = (flags: string, prot: string): string => `kernel v8\nmem = memfd_create("m", 0); ftruncate(mem, 4K); map = mmap(NULL, 4K, ${prot}, MAP_SHARED, mem, 0)
+    const text = (
+      flags: string,
+      prot: string,
+    ): string => `kernel v8\nmem = memfd_create("m", 0); ftruncate(mem, 4K); map = mmap(NULL, 4K, ${prot}, MAP_SHARED, mem, 0)
 vm = KVM_CREATE_VM(0); vcpu0 = KVM_CREATE_VCPU(vm, 0); KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=${flags}, guest_phys_addr=0, memory_size=4K, userspace_addr=map)
 vcpu0: load(0) @load\nvcpu0: store(0, 9) @store\npread(mem, 1, 0) @after`;
-    assert.deepEqual(labelled(text("KVM_MEM_READONLY", "PROT_READ|PROT_WRITE")), { load: "0x00", store: "exit KVM_EXIT_MMIO {phys_addr=0, len=1, is_write=1, data=9}", after: '1 "\\000"' });
+    assert.deepEqual(labelled(text("KVM_MEM_READONLY", "PROT_READ|PROT_WRITE")), {
+      load: "0x00",
+      store: "exit KVM_EXIT_MMIO {phys_addr=0, len=1, is_write=1, data=9}",
+      after: '1 "\\000"',
+    });
     assert.deepEqual(labelled(text("0", "PROT_READ")), { load: "0x00", store: "-EFAULT", after: '1 "\\000"' });
     assert.deepEqual(labelled(text("0", "PROT_NONE")), { load: "-EFAULT", store: "-EFAULT", after: '1 "\\000"' });
   });
@@ -90,7 +98,8 @@ describe("order", () => {
     assert.equal(labelled(text).read, '2 "\\000\\000"');
   });
   it("takes away exactly the other schedules", () => {
-    const text = (order: string): string => `kernel v8\nmem = memfd_create("m", 0); pwrite(mem, "A", 0)\nparallel { vmm { pwrite(mem, "B", 0) @w }\nhelper { pread(mem, 1, 0) @r }\n${order} }`;
+    const text = (order: string): string =>
+      `kernel v8\nmem = memfd_create("m", 0); pwrite(mem, "A", 0)\nparallel { vmm { pwrite(mem, "B", 0) @w }\nhelper { pread(mem, 1, 0) @r }\n${order} }`;
     assert.equal(labelled(text("")).r, '1 "A" or 1 "B"');
     assert.equal(labelled(text("order w before r")).r, '1 "B"');
     assert.equal(labelled(text("order r before w")).r, '1 "A"');

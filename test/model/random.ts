@@ -29,22 +29,58 @@ export const SETUP = `
 `;
 
 const HOST = [
-  "fallocate(ram, 0, 0, 4K)", "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0, 4K)", "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0, 8K)",
-  "fallocate(mem, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0, 4K)", "fallocate(mem, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 8K, 4K)", "fallocate(mem, 0, 0, 4K)",
-  "ftruncate(mem, 4K)", "ftruncate(mem, 16K)", "ftruncate(ram, 16K)", "pwrite(mem, 0x42, 0)", "pwrite(mem, 0x43 * 8, 4092)", "pread(mem, 2, 0)", "pread(mem, 8, 4092)",
-  "load(map, 0)", "store(map, 0, 0x44)", "load(map, 8K)", "munmap(map, 4K)", "munmap(map + 8K, 4K)", "fcntl(mem, F_ADD_SEALS, F_SEAL_WRITE)", "fcntl(mem, F_ADD_SEALS, F_SEAL_GROW)",
-  "fcntl(mem, F_GET_SEALS)", "close(ram)", "close(mem)", "write(mem, \"xy\")", "read(mem, 2)",
+  "fallocate(ram, 0, 0, 4K)",
+  "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0, 4K)",
+  "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0, 8K)",
+  "fallocate(mem, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0, 4K)",
+  "fallocate(mem, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 8K, 4K)",
+  "fallocate(mem, 0, 0, 4K)",
+  "ftruncate(mem, 4K)",
+  "ftruncate(mem, 16K)",
+  "ftruncate(ram, 16K)",
+  "pwrite(mem, 0x42, 0)",
+  "pwrite(mem, 0x43 * 8, 4092)",
+  "pread(mem, 2, 0)",
+  "pread(mem, 8, 4092)",
+  "load(map, 0)",
+  "store(map, 0, 0x44)",
+  "load(map, 8K)",
+  "munmap(map, 4K)",
+  "munmap(map + 8K, 4K)",
+  "fcntl(mem, F_ADD_SEALS, F_SEAL_WRITE)",
+  "fcntl(mem, F_ADD_SEALS, F_SEAL_GROW)",
+  "fcntl(mem, F_GET_SEALS)",
+  "close(ram)",
+  "close(mem)",
+  'write(mem, "xy")',
+  "read(mem, 2)",
   "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x1000, memory_size=0)",
   "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0x8000, memory_size=0)",
   "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0xa000, memory_size=4K, userspace_addr=map + 8K)",
   "KVM_SET_USER_MEMORY_REGION(vm, slot=2, flags=0, guest_phys_addr=0x8000, memory_size=4K, userspace_addr=map + 8K)",
   "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=KVM_MEM_LOG_DIRTY_PAGES, guest_phys_addr=0x8000, memory_size=4K, userspace_addr=map + 8K)",
-  "migrate(frame(ram, 0))", "reclaim(frame(ram, 0))", "migrate(frame(mem, 0))", "alloc_frame()",
+  "migrate(frame(ram, 0))",
+  "reclaim(frame(ram, 0))",
+  "migrate(frame(mem, 0))",
+  "alloc_frame()",
 ] as const;
 
-const V8_ONLY = ["KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x1000, 4K)", "KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x1000, 4K)", "KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x1000, 8K)"] as const;
+const V8_ONLY = [
+  "KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x1000, 4K)",
+  "KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x1000, 4K)",
+  "KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x1000, 8K)",
+] as const;
 
-const GUEST = ["load(0x1000)", "store(0x1000, 0x51)", "load(0x2000)", "load(SHARED|0x1000)", "store(SHARED|0x1000, 0x52)", "load(0x8000)", "store(0x8000, 0x53)", "load(0x9000)"] as const;
+const GUEST = [
+  "load(0x1000)",
+  "store(0x1000, 0x51)",
+  "load(0x2000)",
+  "load(SHARED|0x1000)",
+  "store(SHARED|0x1000, 0x52)",
+  "load(0x8000)",
+  "store(0x8000, 0x53)",
+  "load(0x9000)",
+] as const;
 
 export interface Scenario {
   readonly kernel: Kernel;
@@ -60,10 +96,17 @@ export const scenario = (calls: number, actors = 3): fc.Arbitrary<Scenario> =>
   fc.constantFrom(...KERNELS).chain((kernel) => {
     const host = fc.array(hostCall(kernel), { minLength: 1, maxLength: calls });
     const guest = fc.array(guestCall, { minLength: 1, maxLength: calls });
-    const thread = (actor: string): fc.Arbitrary<Scenario["threads"][number]> => (actor.startsWith("vcpu") ? guest : host).map((list) => ({ actor, calls: list }));
+    const thread = (actor: string): fc.Arbitrary<Scenario["threads"][number]> =>
+      (actor.startsWith("vcpu") ? guest : host).map((list) => ({ actor, calls: list }));
     return fc.record({
       kernel: fc.constant(kernel),
-      before: fc.array(fc.oneof(guestCall.map((call) => `vcpu0: ${call}`), hostCall(kernel)), { maxLength: 2 }),
+      before: fc.array(
+        fc.oneof(
+          guestCall.map((call) => `vcpu0: ${call}`),
+          hostCall(kernel),
+        ),
+        { maxLength: 2 },
+      ),
       threads: fc.subarray(["vmm", "vcpu0", "vcpu1", "helper"], { minLength: 2, maxLength: actors }).chain((names) => fc.tuple(...names.map(thread))),
     });
   });

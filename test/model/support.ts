@@ -1,7 +1,7 @@
 // What the tests of the model share: from a text to its machines and reports, and results as the text writes them.
 
 import assert from "node:assert/strict";
-import { check, type CheckOptions, withMachine } from "../../src/check/index.ts";
+import { type CheckOptions, check, withMachine } from "../../src/check/index.ts";
 import type { Report } from "../../src/check/report.ts";
 import { analyse } from "../../src/language/index.ts";
 import type { Machine } from "../../src/model/machine.ts";
@@ -15,7 +15,11 @@ import type { CallId, Program } from "../../src/scenario/program.ts";
 export function programs(text: string): readonly Program[] {
   const analysis = analyse("test.memfd", text, { imports: () => undefined });
   const errors = analysis.findings.filter((finding) => finding.severity === "error");
-  assert.deepEqual(errors.map((finding) => `${finding.code} ${finding.message}: ${text.slice(finding.span.from, finding.span.to)}`), [], text);
+  assert.deepEqual(
+    errors.map((finding) => `${finding.code} ${finding.message}: ${text.slice(finding.span.from, finding.span.to)}`),
+    [],
+    text,
+  );
   return analysis.programs;
 }
 
@@ -48,7 +52,10 @@ export function onMachine<T>(text: string, use: (machine: Machine) => T): T {
 /** The result set of a call as the text would write it, in the order of the alphabet. */
 export function answers(program: Program, report: Report, call: CallId): string {
   const returns = callSpec(program.calls[call].spec).returns;
-  return report.calls[call].results.map((outcome) => printResult(outcome.result, returns)).sort().join(" or ");
+  return report.calls[call].results
+    .map((outcome) => printResult(outcome.result, returns))
+    .sort()
+    .join(" or ");
 }
 
 export function callAt(program: Program, label: string): CallId {
@@ -66,12 +73,22 @@ export function labelled(text: string, options: Partial<CheckOptions> = {}): Rec
 }
 
 export function assertJudged(judged: Report, text: string): void {
-  assert.deepEqual(judged.remarks.filter((remark) => remark.code === "MEMFD9001").map((remark) => remark.message), [], text);
+  assert.deepEqual(
+    judged.remarks.filter((remark) => remark.code === "MEMFD9001").map((remark) => remark.message),
+    [],
+    text,
+  );
 }
 
 /** `invariant call.step`, in the order of the alphabet, without doubles. */
 export function breaches(program: Program, report: Report): string[] {
-  return [...new Set(report.violations.map((violation) => `${violation.invariant} ${program.calls[violation.call]?.label ?? program.calls[violation.call]?.spec ?? "-"}.${violation.step}`))].sort();
+  return [
+    ...new Set(
+      report.violations.map(
+        (violation) => `${violation.invariant} ${program.calls[violation.call]?.label ?? program.calls[violation.call]?.spec ?? "-"}.${violation.step}`,
+      ),
+    ),
+  ].sort();
 }
 
 /** What breaks in a text, watching everything. */

@@ -32,7 +32,14 @@ export function watching<T>(machine: Machine, seen: (touched: Touched) => void, 
     } finally {
       reads = undefined;
       writes = undefined;
-      seen({ where, ...own, declaredReads: declared.reads, declaredWrites: declared.writes, spoke: machine.events.length > spoken, declaredEvents: declared.events === true });
+      seen({
+        where,
+        ...own,
+        declaredReads: declared.reads,
+        declaredWrites: declared.writes,
+        spoke: machine.events.length > spoken,
+        declaredEvents: declared.events === true,
+      });
     }
   };
   const undo: (() => void)[] = [];

@@ -141,7 +141,12 @@ function mmioExit(context: Context, why: string): number {
   return context.done({ kind: "exit", exit: "KVM_EXIT_MMIO", fields });
 }
 
-const configOf = (context: Context): SlotConfig => context.machine.objects.slots[context.thread.slot.get(context.state) - 1];
+/** The slot that find_slot left for the steps behind it; a variant may have taken find_slot away. */
+function configOf(context: Context): SlotConfig {
+  const config = context.machine.objects.slots[context.thread.slot.get(context.state) - 1];
+  if (!config) throw new NotModelled(context.plan.id, `what ${context.step?.name ?? "a fault"} does without find_slot before it is not modelled`);
+  return config;
+}
 
 /** The file page of the faulting gfn in the slot that find_slot saw. */
 function filePlace(context: Context): { file: number; cell: number; page: number } {

@@ -1,0 +1,42 @@
+// Every kernel with any one step dropped or any two neighbours swapped still runs: a variant may break invariants or block, but never the model.
+
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { PROFILES } from "../../src/model/profile/index.ts";
+import { SETUP } from "./random.ts";
+import { report } from "./support.ts";
+
+const PUNCH = "FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE";
+
+const RACES = [
+  `vmm { fallocate(ram, 0, 0, 8K); fallocate(ram, ${PUNCH}, 0, 8K) }\n vcpu0 { load(0x1000) }`,
+  `vmm { fallocate(mem, ${PUNCH}, 0, 8K); ftruncate(mem, 4K) }\n helper { load(map, 4K) }`,
+  'vmm { pwrite(mem, 0x41 * 4097, 0); fcntl(mem, F_ADD_SEALS, F_SEAL_WRITE) }\n helper { read(mem, 2); close(mem) }',
+  "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0x8000, memory_size=0) }\n vcpu0 { load(0x8000) }",
+  "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0xa000, memory_size=4K, userspace_addr=map + 8K) }\n vcpu0 { store(0x8000, 1) }",
+];
+const V8 = ["vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x1000, 8K); munmap(map, 4K) }\n vcpu0 { load(SHARED|0x1000) }"];
+
+/** Flat lists with one step less, and with two neighbours swapped. */
+function variantsOf(steps: readonly string[]): string[][] {
+  const dropped = steps.map((_, at) => steps.filter((_step, index) => index !== at)).filter((list) => list.length > 0);
+  const swapped = steps.slice(1).map((_, at) => [...steps.slice(0, at), steps[at + 1], steps[at], ...steps.slice(at + 2)]);
+  return [...dropped, ...swapped];
+}
+
+for (const profile of PROFILES) {
+  it(`variants of ${profile.name}`, () => {
+    let run = 0;
+    for (const [operation, list] of Object.entries(profile.operations)) {
+      for (const steps of variantsOf(list.flat())) {
+        for (const race of profile.name === "v8" ? [...RACES, ...V8] : RACES) {
+          const text = `kernel changed extends ${profile.name} { ${operation} = ${steps.join(", ")} }\nscenario "x" {\n kernel changed\n${SETUP.replaceAll(") = 0", ")")}\n parallel {\n ${race}\n }\n}`;
+          const judged = report(text, { maxStates: 300 });
+          assert.deepEqual(judged.remarks.filter((remark) => remark.code === "MEMFD9001").map((remark) => remark.message), [], text);
+          run += 1;
+        }
+      }
+    }
+    assert.ok(run > 300, `${run} runs`);
+  });
+}
