@@ -29,7 +29,7 @@ export interface ParsedFile {
 /** Why a text is not parsed at all; absolute offsets. */
 export function refuse(text: string): Complaint | undefined {
   if (text.length > MAX_SOURCE) {
-    return { code: "MEMFD6001", from: 0, to: lineEnd(text, 0), message: `the file has ${text.length} characters; at most ${MAX_SOURCE} are read` };
+    return { code: "MEMFD6006", from: 0, to: lineEnd(text, 0), message: `the file has ${text.length} characters; at most ${MAX_SOURCE} are read` };
   }
   const binary = text.search(/[\0\ufffd]/);
   if (binary >= 0) {

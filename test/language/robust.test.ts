@@ -177,7 +177,7 @@ const limited = (name: string, text: string, code: string, milliseconds = 3000):
     assert.deepEqual(programs, []);
   });
 };
-limited("10 MB", "close(1)\n".repeat(1_100_000), "MEMFD6001");
+limited("10 MB", "close(1)\n".repeat(1_100_000), "MEMFD6006");
 limited("NUL", "kernel v8\nclose(1)\n\0", "MEMFD1001");
 limited("invalid UTF-8", "kernel v8\nclose(\ufffd)\n", "MEMFD1001");
 limited("10,000 parentheses", `kernel v8\nclose(${"(".repeat(10_000)}`, "MEMFD6002");

@@ -304,9 +304,11 @@ const unlockFolioPut: StepCode = {
   reads: putPage.reads, writes: putPage.writes,
   run(context) {
     const { machine, state, thread } = context;
-    const { file, cell } = filePlace(context);
-    const folio = machine.files[file].folios[cell];
-    if (folio.get(state) === thread.index + 1) folio.set(state, 0);
+    if (configOf(context).file !== undefined) {
+      const { file, cell } = filePlace(context);
+      const folio = machine.files[file].folios[cell];
+      if (folio.get(state) === thread.index + 1) folio.set(state, 0);
+    }
     if (context.telling) context.say("the folio is unlocked");
     return putPage.run(context);
   },
