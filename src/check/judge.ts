@@ -71,7 +71,7 @@ export function judgeQuestions(program: Program, collector: Collector, complete:
     if (unanswered !== undefined) return [{ code: "MEMFD3023", severity: "error", site, message: unanswered }];
     if (question.kind === "never" && collector.holds.has(question)) return [{ code: "MEMFD3021", severity: "error", site, message: "some final state has it" }];
     if (question.kind === "forall" && collector.fails.has(question)) return [{ code: "MEMFD3022", severity: "error", site, message: "some final state does not have it" }];
-    if (question.kind === "exists" && !collector.holds.has(question) && complete) return [{ code: "MEMFD3020", severity: "error", site, message: "no final state has it" }];
+    if (question.kind === "exists" && !collector.holds.has(question) && complete && collector.ends > 0) return [{ code: "MEMFD3020", severity: "error", site, message: "no final state has it" }];
     return [];
   });
 }

@@ -27,7 +27,7 @@ function violationFinding(program: Program, report: Report, violation: Violation
   const site = violation.call < 0 ? program.site : program.calls[violation.call].site;
   const kernel = report.kernel;
   return {
-    code: INVARIANT_CODES[violation.invariant] ?? "MEMFD4000",
+    code: INVARIANT_CODES[violation.invariant],
     severity: violation.expected ? "information" : "error",
     span: program.sites[site],
     message: `${violation.invariant} breaks at ${violation.step} (${kernel}${violation.expected ? ", expected" : ""}): ${violation.message}`,

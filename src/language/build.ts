@@ -3,8 +3,8 @@
 import type { SyntaxNodeRef, TreeCursor } from "@lezer/common";
 import type { Alternative, Argument, Block, Item, Label, Node, Part, Point, Primary, Range, Stmt, VariantEntry, Word } from "./ast.ts";
 import { Complaints } from "./complaints.ts";
-import { skipBlank } from "./scan.ts";
 import { joinTerms, type Piece } from "./precedence.ts";
+import { skipBlank } from "./scan.ts";
 
 /** A tree node without Lezer: its name, its range in the declaration, its children. */
 interface Raw extends Range {

@@ -28,7 +28,9 @@ export function isPattern(scope: Scope, node: Node): boolean {
   if (name !== undefined) return (Object.hasOwn(WORDS, name) && !scope.handleIds.has(name)) || (isStatus(name) && !scope.declarations.constants.has(name));
   if (node.kind === "unary" && node.operator === "-") return isErrno(plainName(node.of) ?? "");
   if (node.kind === "binary" && node.operator === "/") return isStatus(plainName(node.left));
-  return node.kind === "exit" || node.kind === "exception" || node.kind === "unknown" || node.kind === "errno" || node.kind === "answer" || node.kind === "string";
+  return (
+    node.kind === "exit" || node.kind === "exception" || node.kind === "unknown" || node.kind === "errno" || node.kind === "answer" || node.kind === "string"
+  );
 }
 
 function errnoPattern(scope: Scope, node: Range, name: string): ResultPattern | undefined {

@@ -10,7 +10,7 @@ export const nameRows: readonly DiagnosticRow[] = [
     explanation:
       "No kernel of the catalogue has a call of this name. Calls are named as their own specification names them: system calls as in their manual page, ioctls by the name of " +
       "their request, leaves of the TDX module by theirs. `memfd calls` lists them all.",
-    example: 'memfd_craete("x", 0)',
+    example: 'kernel v8\nmemfd_craete("x", 0)',
   },
   {
     code: "MEMFD2002",
@@ -112,7 +112,8 @@ export const nameRows: readonly DiagnosticRow[] = [
     code: "MEMFD2014",
     severity: "error",
     title: "Variant extends itself",
-    explanation: "A kernel variant may extend another variant, but the chain must end at a profile of the catalogue: only that has the order of steps which the variants change.",
+    explanation:
+      "A kernel variant may extend another variant, but the chain must end at a profile of the catalogue: only that has the order of steps which the variants change.",
     example: "kernel a extends b { }\nkernel b extends a { }",
   },
   {
@@ -190,7 +191,8 @@ export const nameRows: readonly DiagnosticRow[] = [
     code: "MEMFD2025",
     severity: "error",
     title: "Scenarios and bare statements",
-    explanation: "A file has either scenarios or bare statements, which are then one scenario named after the file. With both it would not be clear when the bare ones run.",
+    explanation:
+      "A file has either scenarios or bare statements, which are then one scenario named after the file. With both it would not be clear when the bare ones run.",
     example: 'kernel v8\nscenario "s" { }\nclose(1)',
   },
   {
@@ -235,14 +237,16 @@ export const nameRows: readonly DiagnosticRow[] = [
     code: "MEMFD2031",
     severity: "error",
     title: "Unknown state expression",
-    explanation: "Conditions ask about the state by the expressions of the catalogue, such as `allocated(fd, off)`, `ept(vm, gpa)` and `result(label)`; this is none of them, or it has no such field.",
+    explanation:
+      "Conditions ask about the state by the expressions of the catalogue, such as `allocated(fd, off)`, `ept(vm, gpa)` and `result(label)`; this is none of them, or it has no such field.",
     example: "kernel v8\nassert alocated(1, 2)",
   },
   {
     code: "MEMFD2032",
     severity: "error",
     title: "Nothing to bind",
-    explanation: "Inside a scenario only what a call returns can be bound, and not every call returns something that has a use later. Constants of your own stand at file level.",
+    explanation:
+      "Inside a scenario only what a call returns can be bound, and not every call returns something that has a use later. Constants of your own stand at file level.",
     example: 'scenario "s" {\n  kernel v8\n  x = 4K\n}',
   },
   {
@@ -264,7 +268,8 @@ export const nameRows: readonly DiagnosticRow[] = [
     code: "MEMFD2036",
     severity: "error",
     title: "Nested call",
-    explanation: "Calls do not nest, for each has a line of its own on which its result is shown: bind the result to a name first. In a condition, state expressions stand in place of calls.",
+    explanation:
+      "Calls do not nest, for each has a line of its own on which its result is shown: bind the result to a name first. In a condition, state expressions stand in place of calls.",
     example: "kernel v8\nclose(dup(1))",
   },
   {

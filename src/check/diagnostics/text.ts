@@ -43,7 +43,7 @@ export const textRows: readonly DiagnosticRow[] = [
     severity: "error",
     title: "Nothing to close",
     explanation: "A `}` stands where no block is open. Usually one `}` too many closed the block above it earlier than meant.",
-    example: "}",
+    example: "kernel v8\n}",
   },
   {
     code: "MEMFD1005",
@@ -52,7 +52,7 @@ export const textRows: readonly DiagnosticRow[] = [
     explanation:
       "A keyword stands alone on its line. Its first operand must stand on the same line, because a line that is complete ends its statement. " +
       "A word of your own that happens to be a keyword is a name as soon as `(`, `=` or `:` follows it.",
-    example: "check",
+    example: "kernel v8\ncheck",
   },
   {
     code: "MEMFD1006",
@@ -74,14 +74,15 @@ export const textRows: readonly DiagnosticRow[] = [
     code: "MEMFD1008",
     severity: "error",
     title: "String not closed",
-    explanation: "A string ends on the line on which it begins. For a long run of one byte write a product: \"x\" * 250.",
+    explanation: 'A string ends on the line on which it begins. For a long run of one byte write a product: "x" * 250.',
     example: 'kernel v8\nfd = memfd_create("x, 0)',
   },
   {
     code: "MEMFD1009",
     severity: "error",
     title: "Unknown escape",
-    explanation: "Strings have the escapes of C: \\n, \\t, \\\\, \\\", \\x41, \\101 and the like. Any other letter behind a backslash is refused and not guessed at.",
+    explanation:
+      'Strings have the escapes of C: \\n, \\t, \\\\, \\", \\x41, \\101 and the like. Any other letter behind a backslash is refused and not guessed at.',
     example: 'kernel v8\nfd = memfd_create("\\q", 0)',
   },
   {
@@ -89,7 +90,7 @@ export const textRows: readonly DiagnosticRow[] = [
     severity: "error",
     title: "Comment not closed",
     explanation: "A `/*` has no `*/`, so the rest of the file is comment. Comments do not nest: the first `*/` ends them.",
-    example: "/* x",
+    example: "kernel v8\n/* x",
   },
   {
     code: "MEMFD1011",

@@ -1,0 +1,324 @@
+// MEMFD3xxx to 9xxx: what a run found. Expectations, invariants, what this kernel or the model does not know, limits, bugs of the model.
+
+import type { DiagnosticRow } from "./types.ts";
+
+const FILE =
+  'ram = memfd_create("ram", MFD_INACCESSIBLE)\n' +
+  "ftruncate(ram, 8K)\n" +
+  "fallocate(ram, 0, 0, 8K)\n" +
+  "vm = KVM_CREATE_VM(0)\n" +
+  "vcpu0 = KVM_CREATE_VCPU(vm, 0)\n" +
+  "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=8K, private_fd=ram, private_offset=0)\n";
+const PUNCH = "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K)";
+
+export const runRows: readonly DiagnosticRow[] = [
+  {
+    code: "MEMFD3001",
+    severity: "error",
+    title: "Other result than expected",
+    explanation:
+      "In some interleaving the call answers what the `= RESULT` of its line does not list. Every result that occurs must be listed, joined by `or`; " +
+      "a listed one need not occur. The quick fix writes what the call answers under this kernel over all interleavings.",
+    example: "kernel v8\nclose(-1) = 0",
+  },
+  {
+    code: "MEMFD3002",
+    severity: "information",
+    title: "The result asked for",
+    explanation: "The line expects `?`: the tool shows what the call answers over all interleavings, and the quick fix writes it in. It breaks nothing.",
+    example: "kernel v8\nclose(-1) = ?",
+  },
+  {
+    code: "MEMFD3003",
+    severity: "warning",
+    title: "Call never reached",
+    explanation:
+      "All interleavings were explored and none runs this call, so what its line expects was never put to the test. An earlier call of the same " +
+      "actor never returns, or `order` takes all schedules away that would reach it.",
+    example:
+      'kernel a extends v8 { ftruncate.plain without unlock_inode }\nkernel a\nignore no-deadlock\nmem = memfd_create("mem", 0)\nftruncate(mem, 4K)\nftruncate(mem, 8K)\nclose(mem) = 0',
+  },
+  {
+    code: "MEMFD3010",
+    severity: "error",
+    title: "Expected violation not found",
+    explanation:
+      "All interleavings were explored and none breaks this invariant, or none at the call or step behind `at`. The message says where it is broken " +
+      "instead. With a run that hit a limit nothing is said, for the rest may hold the violation.",
+    example: "kernel v8\nexpect violation no-stale-mapping",
+  },
+  {
+    code: "MEMFD3020",
+    severity: "error",
+    title: "No final state has it",
+    explanation: "`exists` asks for one interleaving after which the condition holds. All were explored and in none of their final states it does.",
+    example: "kernel v8\nexists 1 == 2",
+  },
+  {
+    code: "MEMFD3021",
+    severity: "error",
+    title: "Some final state has it",
+    explanation: "`never` says that after no interleaving the condition holds. One was found after which it does; its schedule can be shown step by step.",
+    example: 'kernel v8\nmem = memfd_create("mem", 0)\nnever size(mem) == 0',
+  },
+  {
+    code: "MEMFD3022",
+    severity: "error",
+    title: "Some final state does not have it",
+    explanation:
+      "`forall` says that the condition holds after every interleaving. One was found after which it does not; its schedule can be shown step by " + "step.",
+    example: 'kernel v8\nmem = memfd_create("mem", 0)\nforall size(mem) == 4K',
+  },
+  {
+    code: "MEMFD3023",
+    severity: "error",
+    title: "Question without an answer",
+    explanation:
+      "The condition asks for something that this state does not have: a division by zero, the number of a call that did not return, an integer from " +
+      "a result that is none. Ask in such a way that each final state has an answer, for instance with `result(label) == …` first and `&&` behind " +
+      "it.",
+    example: 'kernel v8\nmem = memfd_create("mem", 0)\nexists 1 / pages(mem) == 0',
+  },
+  {
+    code: "MEMFD3024",
+    severity: "error",
+    title: "assert does not hold",
+    explanation:
+      "At this point, in some interleaving, the condition is false. Inside `parallel` an assert is an observation of its own, which other actors may " +
+      "come before or after; what must hold only at the end is a `forall`.",
+    example: 'kernel v8\nmem = memfd_create("mem", 0)\nassert size(mem) == 4K',
+  },
+  {
+    code: "MEMFD3025",
+    severity: "error",
+    title: "No schedule comes to an end",
+    explanation:
+      "`exists`, `never` and `forall` ask about final states, and no interleaving reaches one: somebody waits for ever in each. The deadlock is " +
+      "reported on its own line unless it is ignored.",
+    example:
+      'kernel a extends v8 { ftruncate.plain without unlock_inode }\nkernel a\nignore no-deadlock\nmem = memfd_create("mem", 0)\nftruncate(mem, 4K)\nftruncate(mem, 8K)\nexists size(mem) == 8K',
+  },
+  {
+    code: "MEMFD4001",
+    severity: "error",
+    title: "no-stale-mapping",
+    explanation:
+      "A second-level page table entry or a usable TLB entry of a guest leads to a frame that the backing file, or the host mapping of the slot, no " +
+      "longer holds at that place. The guest then reads and writes memory that may belong to somebody else by now. Whoever takes a page out of the " +
+      "file must keep the entry from being there, and from coming back, while it is taken: begin, remove, end.",
+    example: `kernel v8\ncheck no-stale-mapping\n${FILE}vcpu0: store(0x1000, 1)\n${PUNCH}`,
+  },
+  {
+    code: "MEMFD4002",
+    severity: "error",
+    title: "frame-one-owner",
+    explanation:
+      "A frame has two owners at once: two offsets of files, or a file and another user, or one that holds it while it is on the free list. No " +
+      "kernel that is modelled reaches such a state, so no text triggers it; the rule stands guard over the model and over variants of its steps.",
+    example: "",
+  },
+  {
+    code: "MEMFD4003",
+    severity: "error",
+    title: "private-inaccessible",
+    explanation:
+      "A host access reaches a frame that a guest wrote through a private mapping since its last allocation, by read, write or a user mapping, or a " +
+      "host page table entry to it is installed. With real hardware the access may crash the host or spoil the guest's data; without encryption it " +
+      "reads the guest's secrets.",
+    example: `kernel v4\ncheck private-inaccessible\n${FILE}vcpu0: store(0, 1)\npread(ram, 1, 0)`,
+  },
+  {
+    code: "MEMFD4004",
+    severity: "error",
+    title: "inaccessible-marked",
+    explanation:
+      "A file that was created with MFD_INACCESSIBLE does not carry the mark that makes it inaccessible when its descriptor becomes visible. Series " +
+      "v4 ands the seal word with a mask in place of or-ing the seal, so the seal is never set and read, write and mmap work as on any memfd.",
+    example: 'kernel v4\nmemfd_create("ram", MFD_INACCESSIBLE)',
+  },
+  {
+    code: "MEMFD4005",
+    severity: "error",
+    title: "private-unmovable",
+    explanation:
+      "A frame with private content is migrated, swapped or reclaimed. The host copies ciphertext bound to its physical address, or plain text that " +
+      "it must not see: either way the guest's data are lost or leak. The page must be unmovable and unevictable.",
+    example: `kernel v8\ncheck private-unmovable\n${FILE}vcpu0: store(0, 1)\nmigrate(frame(ram, 0))`,
+  },
+  {
+    code: "MEMFD4007",
+    severity: "error",
+    title: "zeroed-on-allocation",
+    explanation:
+      "A read returns bytes that lay in the frame before its present allocation: nobody cleared the page. In series v8 the page comes from the file " +
+      "without the user fault that would clear it, so the guest sees what the last owner left.",
+    example: `kernel v8\ncheck zeroed-on-allocation\n${FILE}vcpu0: load(0)`,
+  },
+  {
+    code: "MEMFD4009",
+    severity: "error",
+    title: "attributes-respected",
+    explanation:
+      "The guest has a shared mapping of a gfn that is private now, or a private one of a gfn that is shared, outside the open window of a " +
+      "conversion. A fault that decided by the old kind must be retried, and what was mapped must be zapped after the kind is stored.",
+    example: `kernel a extends v8 { notifier_units = pages; KVM_MEMORY_ENCRYPT_UNREG_REGION = check_args, store }\nkernel a\ncheck attributes-respected\n${FILE}vcpu0: load(0)\nKVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0, 4K)`,
+  },
+  {
+    code: "MEMFD4010",
+    severity: "error",
+    title: "no-lost-invalidation",
+    explanation:
+      "A fault installs a mapping although an invalidation of its gfn began after the fault had looked the page up. The sequence counter, or a lock " +
+      "held from the look-up to the mapping, must make the fault notice and retry.",
+    example: `kernel v8\ncheck no-lost-invalidation\n${FILE}parallel {\n  vmm { ${PUNCH} }\n  vcpu0 { load(0x1000) }\n}`,
+  },
+  {
+    code: "MEMFD4011",
+    severity: "error",
+    title: "invalidate-balanced",
+    explanation:
+      "A call returns and leaves mmu_invalidate_in_progress raised, so that faults of the range retry for ever; or it ends an invalidation that " +
+      "nobody began. Begin and end must pair on every path, errors and newly bound slots included.",
+    example: `kernel a extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate }\nkernel a\ncheck invalidate-balanced\n${FILE}${PUNCH}`,
+  },
+  {
+    code: "MEMFD4017",
+    severity: "error",
+    title: "no-deadlock",
+    explanation:
+      "A state is reachable in which nobody can go on: each actor that has not ended waits for a lock, a count or another call. A call that is meant " +
+      "to wait for ever expects `blocks`.",
+    example:
+      'kernel a extends v8 { ftruncate.plain without unlock_inode }\nkernel a\ncheck no-deadlock\nmem = memfd_create("mem", 0)\nftruncate(mem, 4K)\nftruncate(mem, 8K)',
+  },
+  {
+    code: "MEMFD5001",
+    severity: "warning",
+    title: "Call unknown to this kernel",
+    explanation:
+      "The kernel of the scenario does not have this call: it answers ENOTTY or ENOSYS, as the real one would. The message names the profiles that " +
+      "have it.",
+    example: "kernel v8\nvm = KVM_CREATE_VM(0)\nKVM_CREATE_GUEST_MEMFD(vm, size=4K, flags=0)",
+  },
+  {
+    code: "MEMFD5002",
+    severity: "error",
+    title: "Constant unknown to this kernel",
+    explanation:
+      "The headers of this kernel do not have the constant; the message names the profiles that do. The same bit may mean something else there: 0x8 " +
+      "is MFD_INACCESSIBLE in the series and MFD_NOEXEC_SEAL since Linux 6.3, so the name is not just replaced by its number.",
+    example: 'kernel v8\nfd = memfd_create("x", MFD_NOEXEC_SEAL)',
+  },
+  {
+    code: "MEMFD5003",
+    severity: "warning",
+    title: "Kernel not modelled yet",
+    explanation:
+      "The profile is in the catalogue, so that calls and constants are known, but its steps are not modelled yet: the scenario is read and not run. " +
+      "`memfd kernels` shows which are modelled.",
+    example: "kernel v5\nclose(1)",
+  },
+  {
+    code: "MEMFD5004",
+    severity: "warning",
+    title: "Statement not modelled yet",
+    explanation:
+      "`machine`, `process`, signals and several processes are read and not run yet; neither is a scenario that uses them, for leaving them out " +
+      "would change the question.",
+    example: "kernel v8\nmachine { uid=0 }\nclose(-1)",
+  },
+  {
+    code: "MEMFD5005",
+    severity: "warning",
+    title: "Question not modelled yet",
+    explanation:
+      "The state expression or invariant is in the catalogue and not modelled yet. The scenario is not run: a question that is left out would look " +
+      "like one that holds.",
+    example: 'kernel v8\nfd = memfd_create("x", 0)\nassert mode(fd) == 0',
+  },
+  {
+    code: "MEMFD5006",
+    severity: "warning",
+    title: "Step not modelled yet",
+    explanation:
+      "The atomic step is in the catalogue, because some kernel has it, and the model has no code for it yet. Scenarios under this variant are read " +
+      "and not run.",
+    example: "kernel a extends v8 { fallocate.punch_hole = check_alignment, mn_start, truncate }\nkernel a\nclose(-1)",
+  },
+  {
+    code: "MEMFD5090",
+    severity: "warning",
+    title: "Kernel without a model",
+    explanation:
+      "A Program was made for a profile that the catalogue calls modelled and the model does not have. The language refuses such a kernel first " +
+      "(MEMFD5003), so no text triggers it; a tool that makes Programs of its own may.",
+    example: "",
+  },
+  {
+    code: "MEMFD5091",
+    severity: "warning",
+    title: "Call not modelled in this form",
+    explanation:
+      "The kernel has the call, but what it does with these arguments is not modelled, or no source says it. The scenario is not run and its verdict " +
+      "is incomplete, never pass; the message says which form is modelled.",
+    example: 'kernel v8\nmem = memfd_create("mem", 0)\nmmap(NULL, 4K, PROT_READ, MAP_SHARED|MAP_FIXED, mem, 0)',
+  },
+  {
+    code: "MEMFD6001",
+    severity: "warning",
+    title: "Not all interleavings explored",
+    explanation:
+      "The run hit a limit on states, time, memory or the fineness of its cells, or was stopped. What was found holds; what was not found is not " +
+      "ruled out, so the verdict is incomplete. Make the scenario smaller, add `order`, or raise the limit.",
+    example:
+      'kernel v8\nmem = memfd_create("mem", 0)\nparallel {\n  t0 { pwrite(mem, "a", 0); pread(mem, 1, 0) }\n  t1 { pwrite(mem, "b", 0); pread(mem, 1, 0) }\n  t2 { pwrite(mem, "c", 0); pread(mem, 1, 0) }\n  t3 { pwrite(mem, "d", 0); pread(mem, 1, 0) }\n}',
+  },
+  {
+    code: "MEMFD6002",
+    severity: "error",
+    title: "Nested too deep",
+    explanation:
+      "Blocks and parentheses nest at most 100 deep, an expression has at most 2000 parts, and constants refer to one another at most 100 deep. No " +
+      "scenario that a person writes comes near; the limit keeps a hostile file from exhausting the stack.",
+    example: "(".repeat(101),
+  },
+  {
+    code: "MEMFD6003",
+    severity: "error",
+    title: "Scenario too large",
+    explanation:
+      "A scenario has at most 20,000 statements after `repeat` and `use` are expanded, and written data at most 65,536 different bytes. Long runs of " +
+      "one byte are free: `0x41 * 1T` is one run.",
+    example: "kernel v8\nrepeat 1000000000 as i { close(i) }",
+  },
+  {
+    code: "MEMFD6004",
+    severity: "information",
+    title: "More findings",
+    explanation: "At most 200 findings are shown for a file, from its beginning; this one says how many more there are from here on.",
+    example: "?\n".repeat(201),
+  },
+  {
+    code: "MEMFD6005",
+    severity: "error",
+    title: "Too many imports",
+    explanation: "Imports go at most 32 files deep, 200 files and 8 MB in all. The declarations of what was read until then hold. No single text triggers it.",
+    example: "",
+  },
+  {
+    code: "MEMFD6006",
+    severity: "error",
+    title: "File too large",
+    explanation: "At most a million characters are read; the file is not parsed. The smallest text that triggers it is larger than a page.",
+    example: "",
+  },
+  {
+    code: "MEMFD9001",
+    severity: "error",
+    title: "Bug of the model",
+    explanation:
+      "An assertion of the model failed, or its code threw: this is a fault of the tool and says nothing about the scenario, whose verdict is " +
+      "incomplete. No text is known that triggers it; if you have one, please report it together with the message.",
+    example: "",
+  },
+];
