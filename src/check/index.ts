@@ -55,20 +55,37 @@ function answerTo(program: Program, error: unknown): Report {
   if (error instanceof NotModelled) {
     return unjudged(program, [{ code: "MEMFD5091", severity: "warning", site: program.calls[error.call].site, message: error.message }], error.message);
   }
-  if (error instanceof NoAnswer) return unjudged(program, [{ code: "MEMFD3023", severity: "error", site: error.site ?? program.site, message: error.message }], error.message);
-  if (error instanceof TooManyValues) return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${error.message}` }], error.message);
+  if (error instanceof NoAnswer)
+    return unjudged(program, [{ code: "MEMFD3023", severity: "error", site: error.site ?? program.site, message: error.message }], error.message);
+  if (error instanceof TooManyValues)
+    return unjudged(
+      program,
+      [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${error.message}` }],
+      error.message,
+    );
   if (error instanceof CutNeeded || error instanceof MoreFramesNeeded) {
     const text = `memory would have to be cut more than ${MAX_COMPILES} times (${error.message || error.name})`;
     return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${text}` }], text);
   }
   const message = error instanceof Error ? error.message : String(error);
   const kind = error instanceof ModelBug ? "" : `${error instanceof Error ? error.name : "error"}: `;
-  return unjudged(program, [{ code: "MEMFD9001", severity: "error", site: program.site, message: `a bug of the model, not of this scenario: ${kind}${message}` }], "a bug of the model");
+  return unjudged(
+    program,
+    [{ code: "MEMFD9001", severity: "error", site: program.site, message: `a bug of the model, not of this scenario: ${kind}${message}` }],
+    "a bug of the model",
+  );
 }
 
 function unjudged(program: Program, remarks: readonly Remark[], limit: string): Report {
   return {
-    scenario: program.name, kernel: program.profile.name, verdict: "incomplete", calls: program.calls.map(() => ({ results: [] })), violations: [], remarks, witnesses: [], refinement: COARSEST,
+    scenario: program.name,
+    kernel: program.profile.name,
+    verdict: "incomplete",
+    calls: program.calls.map(() => ({ results: [] })),
+    violations: [],
+    remarks,
+    witnesses: [],
+    refinement: COARSEST,
     exploration: { states: 0, transitions: 0, complete: false, milliseconds: 0, limit },
   };
 }
@@ -126,24 +143,43 @@ function checkUnder(program: Program, profile: Profile, options: CheckOptions, b
   const stuck = deadlock ? deadlocksOf(program, run) : [];
   const all = [...violations, ...stuck];
   const remarks = [
-    ...judgeResults(program, calls, complete), ...judgeExpected(program, all, complete), ...judgeQuestions(program, collector, complete), ...judgeAsserts(collector),
+    ...judgeResults(program, calls, complete),
+    ...judgeExpected(program, all, complete),
+    ...judgeQuestions(program, collector, complete),
+    ...judgeAsserts(collector),
     ...noEnd(program, collector, complete),
   ];
   const limit = limitText(exploration, machine);
-  if (limit !== undefined) remarks.push({ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${limit}` });
+  if (limit !== undefined)
+    remarks.push({ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${limit}` });
   const failed = remarks.some((remark) => remark.severity === "error") || all.some((violation) => !violation.expected);
   const verdict: Verdict = failed ? "fail" : complete ? "pass" : "incomplete";
   return {
-    scenario: program.name, kernel: profile.name, verdict, calls, violations: all, remarks, witnesses: witnessesOf(collector),
+    scenario: program.name,
+    kernel: profile.name,
+    verdict,
+    calls,
+    violations: all,
+    remarks,
+    witnesses: witnessesOf(collector),
     refinement: { cuts: machine.options.cuts ?? [], extraFrames: machine.options.extraFrames ?? 0 },
-    exploration: { states: exploration.states, transitions: exploration.transitions, complete, milliseconds: Math.round(options.now() - begin), ...(limit === undefined ? {} : { limit }) },
+    exploration: {
+      states: exploration.states,
+      transitions: exploration.transitions,
+      complete,
+      milliseconds: Math.round(options.now() - begin),
+      ...(limit === undefined ? {} : { limit }),
+    },
   };
 }
 
 function budgetOf(options: CheckOptions, begin: number): Budget {
   const maxMilliseconds = options.maxMilliseconds ?? DEFAULT_LIMITS.maxMilliseconds;
   return {
-    maxStates: options.maxStates ?? DEFAULT_LIMITS.maxStates, maxBytes: options.maxBytes ?? DEFAULT_LIMITS.maxBytes, cancelled: options.cancelled, now: options.now,
+    maxStates: options.maxStates ?? DEFAULT_LIMITS.maxStates,
+    maxBytes: options.maxBytes ?? DEFAULT_LIMITS.maxBytes,
+    cancelled: options.cancelled,
+    now: options.now,
     maxMilliseconds: Math.max(1, maxMilliseconds - (options.now() - begin)),
   };
 }
@@ -194,7 +230,11 @@ function shorter(machine: Machine, schedule: Schedule, invariant: Invariant, cal
     });
     return broken;
   };
-  return shorten(machine, { schedule, hit }, { ...budget, maxStates: Math.min(budget.maxStates, PLAIN_STATES), maxMilliseconds: Math.min(budget.maxMilliseconds, 200) });
+  return shorten(
+    machine,
+    { schedule, hit },
+    { ...budget, maxStates: Math.min(budget.maxStates, PLAIN_STATES), maxMilliseconds: Math.min(budget.maxMilliseconds, 200) },
+  );
 }
 
 /** Ends where a call can never return, unless each of them is expected to block. */
@@ -214,7 +254,14 @@ function deadlocksOf(program: Program, run: Run): Violation[] {
 /** A scenario none of whose schedules comes to an end answers no exists, never or forall. */
 function noEnd(program: Program, collector: Collector, complete: boolean): Remark[] {
   if (collector.ends > 0 || !complete || program.questions.length === 0) return [];
-  return program.questions.map((question): Remark => ({ code: "MEMFD3025", severity: "error", site: question.site, message: "no schedule comes to an end, so there is no final state to ask" }));
+  return program.questions.map(
+    (question): Remark => ({
+      code: "MEMFD3025",
+      severity: "error",
+      site: question.site,
+      message: "no schedule comes to an end, so there is no final state to ask",
+    }),
+  );
 }
 
 function witnessesOf(collector: Collector): { site: Site; schedule: Schedule }[] {

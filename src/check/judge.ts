@@ -1,11 +1,11 @@
 // Holds what was found against what the scenario expects: results on their lines, `expect violation`, exists, never, forall, assert. Says nothing final about
 // what a run that was cut short has not seen.
 
+import type { Machine } from "../model/machine.ts";
+import { matches } from "../model/queries.ts";
 import { callSpec } from "../scenario/catalogue/index.ts";
 import { printPattern, printResult } from "../scenario/print.ts";
 import type { CallId, ExpectedViolation, Point, Program, Question, Result } from "../scenario/program.ts";
-import { matches } from "../model/queries.ts";
-import type { Machine } from "../model/machine.ts";
 import type { Collector } from "./collect.ts";
 import type { CallReport, Remark, Violation } from "./report.ts";
 
@@ -34,7 +34,8 @@ export function judgeResults(program: Program, calls: readonly CallReport[], com
     if (expect.any.some((pattern) => pattern.kind === "unknown")) {
       return results.length === 0 ? [] : [{ code: "MEMFD3002", severity: "information", site: expect.site, message: `answers ${actual}`, ...writable }];
     }
-    if (results.length === 0) return complete ? [{ code: "MEMFD3003", severity: "warning", site: call.site, message: "no interleaving reaches this call" }] : [];
+    if (results.length === 0)
+      return complete ? [{ code: "MEMFD3003", severity: "warning", site: call.site, message: "no interleaving reaches this call" }] : [];
     const wrong = results.filter((result) => !expect.any.some((pattern) => matches(result, pattern)));
     if (wrong.length === 0) return [];
     const wanted = expect.any.map(printPattern).join(" or ");
@@ -56,10 +57,17 @@ export function judgeExpected(program: Program, violations: readonly Violation[]
     if (same.some((violation) => isAt(violation, expected.at))) return [];
     const place = expected.at ? ` at ${expected.at.label}${expected.at.step ? `.${expected.at.step}` : ""}` : "";
     const elsewhere = same.length > 0 ? `; it is broken at ${[...new Set(same.map((violation) => violation.step))].join(", ")}` : "";
-    return [{
-      code: "MEMFD3010", severity: "error", site: expected.site, message: `no interleaving breaks ${expected.invariant}${place}${elsewhere}`,
-      related: same.slice(0, 4).flatMap((violation) => (violation.call < 0 ? [] : [{ site: program.calls[violation.call].site, message: violation.message }])),
-    }];
+    return [
+      {
+        code: "MEMFD3010",
+        severity: "error",
+        site: expected.site,
+        message: `no interleaving breaks ${expected.invariant}${place}${elsewhere}`,
+        related: same
+          .slice(0, 4)
+          .flatMap((violation) => (violation.call < 0 ? [] : [{ site: program.calls[violation.call].site, message: violation.message }])),
+      },
+    ];
   });
 }
 
@@ -70,12 +78,16 @@ export function judgeQuestions(program: Program, collector: Collector, complete:
     const unanswered = collector.unanswered.get(question);
     if (unanswered !== undefined) return [{ code: "MEMFD3023", severity: "error", site, message: unanswered }];
     if (question.kind === "never" && collector.holds.has(question)) return [{ code: "MEMFD3021", severity: "error", site, message: "some final state has it" }];
-    if (question.kind === "forall" && collector.fails.has(question)) return [{ code: "MEMFD3022", severity: "error", site, message: "some final state does not have it" }];
-    if (question.kind === "exists" && !collector.holds.has(question) && complete && collector.ends > 0) return [{ code: "MEMFD3020", severity: "error", site, message: "no final state has it" }];
+    if (question.kind === "forall" && collector.fails.has(question))
+      return [{ code: "MEMFD3022", severity: "error", site, message: "some final state does not have it" }];
+    if (question.kind === "exists" && !collector.holds.has(question) && complete && collector.ends > 0)
+      return [{ code: "MEMFD3020", severity: "error", site, message: "no final state has it" }];
     return [];
   });
 }
 
 export function judgeAsserts(collector: Collector): Remark[] {
-  return [...collector.failedAsserts.keys()].map((site): Remark => ({ code: "MEMFD3024", severity: "error", site, message: "does not hold here in some interleaving" }));
+  return [...collector.failedAsserts.keys()].map(
+    (site): Remark => ({ code: "MEMFD3024", severity: "error", site, message: "does not hold here in some interleaving" }),
+  );
 }

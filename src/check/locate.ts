@@ -7,7 +7,10 @@ import type { Program } from "../scenario/program.ts";
 import type { Remark, Report, StoryStep, Violation } from "./report.ts";
 
 export function locate(program: Program, report: Report): Finding[] {
-  return [...report.violations.map((violation) => violationFinding(program, report, violation)), ...report.remarks.map((remark) => remarkFinding(program, remark))];
+  return [
+    ...report.violations.map((violation) => violationFinding(program, report, violation)),
+    ...report.remarks.map((remark) => remarkFinding(program, remark)),
+  ];
 }
 
 function remarkFinding(program: Program, remark: Remark): Finding {
@@ -19,8 +22,16 @@ function remarkFinding(program: Program, remark: Remark): Finding {
 
 /** Codes of invariants, in the order of the catalogue; stable, so never reordered. */
 export const INVARIANT_CODES: Readonly<Record<string, string>> = {
-  "no-stale-mapping": "MEMFD4001", "frame-one-owner": "MEMFD4002", "private-inaccessible": "MEMFD4003", "inaccessible-marked": "MEMFD4004", "private-unmovable": "MEMFD4005",
-  "zeroed-on-allocation": "MEMFD4007", "attributes-respected": "MEMFD4009", "no-lost-invalidation": "MEMFD4010", "invalidate-balanced": "MEMFD4011", "no-deadlock": "MEMFD4017",
+  "no-stale-mapping": "MEMFD4001",
+  "frame-one-owner": "MEMFD4002",
+  "private-inaccessible": "MEMFD4003",
+  "inaccessible-marked": "MEMFD4004",
+  "private-unmovable": "MEMFD4005",
+  "zeroed-on-allocation": "MEMFD4007",
+  "attributes-respected": "MEMFD4009",
+  "no-lost-invalidation": "MEMFD4010",
+  "invalidate-balanced": "MEMFD4011",
+  "no-deadlock": "MEMFD4017",
 };
 
 function violationFinding(program: Program, report: Report, violation: Violation): Finding {
@@ -37,7 +48,20 @@ function violationFinding(program: Program, report: Report, violation: Violation
 
 /** Steps that give a frame away, take it or map it; what else mentions a frame only follows from them. */
 const TELLING: ReadonlySet<string> = new Set([
-  "truncate", "free_pages", "unbind", "unmap_vma", "migrate", "allocate", "get_page", "lookup_page", "gup", "map", "take_frame", "write_frame", "set_marker", "store",
+  "truncate",
+  "free_pages",
+  "unbind",
+  "unmap_vma",
+  "migrate",
+  "allocate",
+  "get_page",
+  "lookup_page",
+  "gup",
+  "map",
+  "take_frame",
+  "write_frame",
+  "set_marker",
+  "store",
 ]);
 const MOST_RELATED = 5;
 

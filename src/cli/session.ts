@@ -117,7 +117,8 @@ export function run(loaded: Loaded, program: Program, environment: Environment, 
       calls,
       violations: [],
       remarks: [],
-      witnesses: [], refinement: { cuts: [], extraFrames: 0 },
+      witnesses: [],
+      refinement: { cuts: [], extraFrames: 0 },
       exploration,
     };
     return { program, report, findings: [loaded.placed(finding)] };

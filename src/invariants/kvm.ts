@@ -68,7 +68,10 @@ const noLostInvalidation: Invariant = {
     const actor = machine.program.actors[index].name;
     const vcpu = machine.objects.vcpus.find((candidate) => candidate.handle === machine.program.actors[index].handle);
     const gfn = vcpu ? formatAddress(BigInt(machine.vms[vcpu.vm].cells.start(subject % 0x10000))) : "";
-    return { subject: `${actor} gfn ${gfn}`, message: `the fault of ${actor} installs gfn ${gfn} although an invalidation of it began after the fault had looked it up` };
+    return {
+      subject: `${actor} gfn ${gfn}`,
+      message: `the fault of ${actor} installs gfn ${gfn} although an invalidation of it began after the fault had looked it up`,
+    };
   },
 };
 

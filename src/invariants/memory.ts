@@ -2,11 +2,11 @@
 
 import { formatAddress } from "../base/units.ts";
 import { slotAt } from "../model/kvm/fault.ts";
-import { PRIVATE, SHARED } from "../model/kvm/state.ts";
 import type { VmState } from "../model/kvm/state.ts";
+import { PRIVATE, SHARED } from "../model/kvm/state.ts";
 import type { Machine, ModelEvent } from "../model/machine.ts";
-import { eachHolder } from "../model/memory/frames.ts";
 import { isInaccessible } from "../model/memory/file.ts";
+import { eachHolder } from "../model/memory/frames.ts";
 import type { Invariant } from "./types.ts";
 
 /** Subjects (VM, gfn cell, frame) as one number. */
@@ -114,14 +114,19 @@ const inaccessibleMarked: Invariant = {
   reads: ["file"],
   state(machine, state, broken) {
     for (const file of machine.files) {
-      if (file.object.kind === "memfd" && file.object.flags & MFD_INACCESSIBLE && file.installed.get(state) === 1 && !isInaccessible(state, file)) broken(file.object.index);
+      if (file.object.kind === "memfd" && file.object.flags & MFD_INACCESSIBLE && file.installed.get(state) === 1 && !isInaccessible(state, file))
+        broken(file.object.index);
     }
   },
   describe(machine, index, state) {
     const file = machine.files[index];
     const seals = file.seals.get(state);
-    const marker = machine.features.marker === "seal" ? `F_SEAL_INACCESSIBLE (0x20) is not among its seals (0x${seals.toString(16)})` : "no inaccessible inode wraps it";
-    return { subject: file.object.name, message: `${file.object.name} was created with MFD_INACCESSIBLE, but ${marker}: user space can read, write and map it` };
+    const marker =
+      machine.features.marker === "seal" ? `F_SEAL_INACCESSIBLE (0x20) is not among its seals (0x${seals.toString(16)})` : "no inaccessible inode wraps it";
+    return {
+      subject: file.object.name,
+      message: `${file.object.name} was created with MFD_INACCESSIBLE, but ${marker}: user space can read, write and map it`,
+    };
   },
 };
 
@@ -154,4 +159,11 @@ const zeroedOnAllocation: Invariant = {
   },
 };
 
-export const memoryInvariants: readonly Invariant[] = [noStaleMapping, frameOneOwner, inaccessibleMarked, privateInaccessible, privateUnmovable, zeroedOnAllocation];
+export const memoryInvariants: readonly Invariant[] = [
+  noStaleMapping,
+  frameOneOwner,
+  inaccessibleMarked,
+  privateInaccessible,
+  privateUnmovable,
+  zeroedOnAllocation,
+];

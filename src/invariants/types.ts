@@ -1,7 +1,7 @@
 // What an invariant is: a predicate over a state, or over what a step did, kept apart from the model. Rule 5 of model.md: a violation is an edge.
 
-import type { ModelEvent, Machine, MachineOptions } from "../model/machine.ts";
 import type { Region } from "../model/layout.ts";
+import type { Machine, MachineOptions, ModelEvent } from "../model/machine.ts";
 
 export interface Invariant {
   readonly name: string;

@@ -51,7 +51,8 @@ function parseEscapes(body: string): Literal<readonly number[]> {
   for (let i = 0; i < body.length; i++) {
     if (body[i] !== "\\") {
       const code = body.codePointAt(i) as number;
-      for (const byte of encoder.encode(String.fromCodePoint(code))) bytes.push(byte);
+      if (code < 128) bytes.push(code);
+      else for (const byte of encoder.encode(String.fromCodePoint(code))) bytes.push(byte);
       if (code > 0xffff) i++;
       continue;
     }

@@ -8,6 +8,8 @@ import { type Chars, scanBlockComment, scanLineComment, scanString } from "./sca
 
 export const MAX_SOURCE = 1_000_000;
 export const MAX_NESTING = 100;
+/** Declarations and statements at file level; a file that a person writes has a tenth of that. */
+export const MAX_ITEMS = 20_000;
 /** Steps of the parser between two looks at the limit. */
 const SLICE = 20_000;
 
@@ -99,6 +101,11 @@ export function parseFile(file: string, text: string, previous?: ParsedFile): Pa
         if (cursor.name === "BlockComment" && !text.startsWith("*/", cursor.to - 2)) items.push(unclosed(cursor.from, text));
         continue;
       }
+      if (items.length === MAX_ITEMS) {
+        const message = `a file may have at most ${MAX_ITEMS} declarations and statements; what follows is not read`;
+        items.push(brokenItem(cursor.from, text, { code: "MEMFD6003", from: 0, to: 1, message }));
+        break;
+      }
       const offset = cursor.from;
       const own = text.slice(offset, cursor.to);
       const item = built.get(own) ?? previous?.built.get(own) ?? buildItem(cursor.node.cursor(), offset, own);
@@ -110,7 +117,12 @@ export function parseFile(file: string, text: string, previous?: ParsedFile): Pa
 }
 
 function unclosed(offset: number, text: string): ParsedItem {
-  const complaint: Complaint = { code: "MEMFD1010", from: 0, to: 2, message: "the comment is not closed" };
-  const statement = { kind: "broken", from: 0, to: 2, prefixes: [], header: { from: 0, to: 2 } } as const;
-  return { item: { kind: "statement", from: 0, to: 2, statement, complaints: [complaint] }, offset, text: text.slice(offset, offset + 2) };
+  return brokenItem(offset, text, { code: "MEMFD1010", from: 0, to: 2, message: "the comment is not closed" });
+}
+
+/** Nothing but what is wrong at its place. */
+function brokenItem(offset: number, text: string, complaint: Complaint): ParsedItem {
+  const range = { from: complaint.from, to: complaint.to };
+  const statement = { kind: "broken", ...range, prefixes: [], header: range } as const;
+  return { item: { kind: "statement", ...range, statement, complaints: [complaint] }, offset, text: text.slice(offset, offset + complaint.to) };
 }

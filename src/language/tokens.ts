@@ -208,8 +208,18 @@ function repair(input: InputStream, stack: Stack, next: Token, crossed: boolean)
   }
   if (next.term === T.Close && stack.canShift(T.BadCore)) return take(input, T.BadCore);
   if (crossed || !stack.canShift(T.BadStatement)) return false;
-  if (next.term === T.Close) return take(input, T.BadStatement, 1);
+  if (next.term === T.Close) return take(input, T.BadStatement, closingRun(input));
   return swallow(input, crossed, T.BadStatement, T.BadBlockStatement);
+}
+
+/** Braces that close nothing, one behind the other on a line: one mistake. */
+function closingRun(input: InputStream): number {
+  let end = 1;
+  for (let i = 1; ; i++) {
+    const c = input.peek(i);
+    if (c === 125) end = i + 1;
+    else if (!isSpace(c)) return end;
+  }
 }
 
 function swallow(input: InputStream, crossed: boolean, plain: number, withBlock: number): boolean {
@@ -229,15 +239,12 @@ function lexAfterBlank(input: InputStream, stack: Stack): boolean {
     return !fit && repair(input, stack, next, blank.crossed);
   }
   if (blank.at > 0) return false;
-  if (stack.canShift(T.Decoration)) {
-    const end = decorationEnd(input);
-    if (end > 0) return take(input, T.Decoration, end);
-  }
-  if (stack.canShift(T.ErrnoName)) {
-    const end = errnoEnd(input);
-    if (end > 0) return take(input, T.ErrnoName, end);
-  }
-  if (next.term === T.Name && stack.canShift(T.onKw) && wordIsOn(input, next.end)) return take(input, T.onKw, next.end);
+  // Asking the parser is dear, so the text is looked at first.
+  const decoration = decorationEnd(input);
+  if (decoration > 0 && stack.canShift(T.Decoration)) return take(input, T.Decoration, decoration);
+  const errno = errnoEnd(input);
+  if (errno > 0 && stack.canShift(T.ErrnoName)) return take(input, T.ErrnoName, errno);
+  if (next.term === T.Name && wordIsOn(input, next.end) && stack.canShift(T.onKw)) return take(input, T.onKw, next.end);
   return fit ? take(input, next.term, next.end) : repair(input, stack, next, false);
 }
 

@@ -52,7 +52,10 @@ export class Cuts {
   }
 
   cells(space: string): Cells {
-    return new Cells(space, [...(this.#boundaries.get(space) ?? [])].sort((a, b) => a - b));
+    return new Cells(
+      space,
+      [...(this.#boundaries.get(space) ?? [])].sort((a, b) => a - b),
+    );
   }
 }
 

@@ -27,7 +27,7 @@ export function addCuts(cuts: Cuts, program: Program, objects: Objects, extra: r
 }
 
 function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call): void {
-  const int = (index: number): bigint => valueOf(call.operands[index]);
+  const int = (index: number): bigint => numberOf(call.operands[index]);
   const file = (): string | undefined => named(fileSpace, fileOfOperand(program, objects, call.operands[0]));
   const vm = (): string | undefined => named(vmSpace, objectOfOperand(program, objects.vmOf, call.operands[0]));
   switch (call.spec) {
@@ -80,7 +80,7 @@ function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call)
   }
 }
 
-const valueOf = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
+const numberOf = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
 const named = (space: (index: number) => string, index: number | undefined): string | undefined => (index === undefined ? undefined : space(index));
 const page = (bytes: bigint): number => Number(bytes >> 12n);
 

@@ -58,7 +58,7 @@ export class Footprints {
     for (let other = 0; other < machine.actors; other++) {
       if (other === actor) continue;
       const future = this.#future[segment][other][machine.threads[other].at.get(state)];
-      if (future && ((future.writes & (next.reads | next.writes) & ~OWN) | (future.reads & next.writes & ~OWN))) return false;
+      if (future && (future.writes & (next.reads | next.writes) & ~OWN) | (future.reads & next.writes & ~OWN)) return false;
     }
     return true;
   }

@@ -6,17 +6,17 @@ import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "..
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { addCuts } from "./cuts.ts";
 import { EVERYTHING, Footprints } from "./footprint.ts";
-import { Results, RESULTS_MAX, Values, VALUES_MAX } from "./intern.ts";
+import { RESULTS_MAX, Results, VALUES_MAX, Values } from "./intern.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
 import { type Field, Layout } from "./layout.ts";
-import { FOUND, type FileState, type FrameState, fileState, frameState, type MappingState, mappingState } from "./memory/state.ts";
+import { type FileState, FOUND, type FrameState, fileState, frameState, type MappingState, mappingState } from "./memory/state.ts";
 import { findObjects, type Objects } from "./objects.ts";
-import { type CompiledOperation, type CompiledStep, Context, type Plan } from "./step.ts";
 import { plansOf } from "./plans.ts";
 import type { Features, Profile } from "./profile/types.ts";
 import { evaluate } from "./queries.ts";
 import { Runner } from "./runner.ts";
 import { type Instruction, type Orders, ordersOf, type Segment, segmentsOf } from "./schedule.ts";
+import { type CompiledOperation, type CompiledStep, Context, type Plan } from "./step.ts";
 import { STEPS } from "./steps.ts";
 
 /** Control position and locals of one actor. A thread is plain data. */
@@ -51,7 +51,17 @@ export interface ThreadState {
 
 /** What a step reports beside its effect; invariants/ judges it. `a` and `b` are numbers of the model's objects. */
 export interface ModelEvent {
-  readonly kind: "host-access" | "host-pte" | "leftover-read" | "install-after-invalidate" | "end-without-begin" | "begin-without-end" | "migrated" | "reclaimed" | "assert-failed" | "returned";
+  readonly kind:
+    | "host-access"
+    | "host-pte"
+    | "leftover-read"
+    | "install-after-invalidate"
+    | "end-without-begin"
+    | "begin-without-end"
+    | "migrated"
+    | "reclaimed"
+    | "assert-failed"
+    | "returned";
   readonly a: number;
   readonly b: number;
 }
@@ -143,7 +153,9 @@ export class Machine {
     this.vms = this.objects.vms.map((vm, index) => vmState(this.layout, vm, vmCells[index], this.objects.slots, frames, actors, this.objects.vcpus.length));
     const touched = touchedPages(program, this.objects);
     this.vcpus = this.objects.vcpus.map((vcpu) => vcpuState(this.layout, vcpu, vmCells[vcpu.vm], touched[vcpu.index], frames));
-    this.frames = Array.from({ length: frames + 1 }, (_, frame) => (frame === 0 ? { content: [], tainted: this.segment } : frameState(this.layout, this.bytes.count)));
+    this.frames = Array.from({ length: frames + 1 }, (_, frame) =>
+      frame === 0 ? { content: [], tainted: this.segment } : frameState(this.layout, this.bytes.count),
+    );
     this.drivers = this.objects.drivers.map(() => this.layout.field("driver", frames));
     this.operations = compileOperations(profile);
     this.plans = plansOf(this);
@@ -248,8 +260,20 @@ export class Machine {
       const fault = (max: number): Field => this.layout.field("fault", max);
       const longest = Math.max(1, ...this.segments.map((segment) => segment.threads[index]?.length ?? 0));
       return {
-        index, at: own(longest), operation: own(OPERATIONS_MAX), step: own(STEPS_MAX), offset: own(streams ? VALUES_MAX + 1 : 0), cursor: own(cells), frame: own(frames), slot: own(this.objects.slots.length), answer: own(RESULTS_MAX),
-        begun: own(Math.max(1, this.objects.slots.length)), inFault: fault(1), stale: fault(1), decided: fault(1), hit: fault(1),
+        index,
+        at: own(longest),
+        operation: own(OPERATIONS_MAX),
+        step: own(STEPS_MAX),
+        offset: own(streams ? VALUES_MAX + 1 : 0),
+        cursor: own(cells),
+        frame: own(frames),
+        slot: own(this.objects.slots.length),
+        answer: own(RESULTS_MAX),
+        begun: own(Math.max(1, this.objects.slots.length)),
+        inFault: fault(1),
+        stale: fault(1),
+        decided: fault(1),
+        hit: fault(1),
       };
     });
   }

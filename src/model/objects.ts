@@ -108,8 +108,18 @@ export function handleOf(operand: Operand | undefined): HandleId | undefined {
 
 export function findObjects(program: Program): Objects {
   const objects: Objects = {
-    files: [], mappings: [], vms: [], vcpus: [], slots: [], drivers: [],
-    fileOf: new Map(), mappingOf: new Map(), vmOf: new Map(), vcpuOf: new Map(), slotOf: new Map(), driverOf: new Map(),
+    files: [],
+    mappings: [],
+    vms: [],
+    vcpus: [],
+    slots: [],
+    drivers: [],
+    fileOf: new Map(),
+    mappingOf: new Map(),
+    vmOf: new Map(),
+    vcpuOf: new Map(),
+    slotOf: new Map(),
+    driverOf: new Map(),
   };
   program.calls.forEach((call, id) => {
     if (call.known) findObject(program, objects, call, id);
@@ -165,7 +175,13 @@ function findMapping(program: Program, objects: Objects, call: Call, id: CallId,
   const filePage = flags & MAP_ANONYMOUS ? 0 : Number(asU64(offset) >> 12n);
   objects.mappingOf.set(id, objects.mappings.length);
   objects.mappings.push({
-    index: objects.mappings.length, call: id, name, file, filePage, pages: Number(pageUp(length) >> 12n), prot: Number(prot & 7n),
+    index: objects.mappings.length,
+    call: id,
+    name,
+    file,
+    filePage,
+    pages: Number(pageUp(length) >> 12n),
+    prot: Number(prot & 7n),
     shared: (flags & MAP_ANONYMOUS) !== 0n || (flags & MAP_TYPE) !== MAP_PRIVATE,
   });
 }
@@ -181,9 +197,15 @@ function findSlot(program: Program, objects: Objects, call: Call, id: CallId): v
   const isPrivate = (flags & KVM_MEM_PRIVATE) !== 0;
   objects.slotOf.set(id, objects.slots.length);
   objects.slots.push({
-    index: objects.slots.length, call: id, vm, id: Number(asU64(intOf(call, id, 1)) & 0xffffffffn), flags,
-    gfn: Number(asU64(intOf(call, id, 3)) >> 12n), pages: Number(size >> 12n),
-    mapping: mapping !== undefined && offset >= 0n ? mapping : undefined, mappingPage: mapping === undefined ? 0 : Number(offset >> 12n),
+    index: objects.slots.length,
+    call: id,
+    vm,
+    id: Number(asU64(intOf(call, id, 1)) & 0xffffffffn),
+    flags,
+    gfn: Number(asU64(intOf(call, id, 3)) >> 12n),
+    pages: Number(size >> 12n),
+    mapping: mapping !== undefined && offset >= 0n ? mapping : undefined,
+    mappingPage: mapping === undefined ? 0 : Number(offset >> 12n),
     userspaceAddress: address?.kind === "int" ? address.value : 0n,
     file: isPrivate ? fileOfOperand(program, objects, call.operands[7]) : undefined,
     filePage: isPrivate ? Number(asU64(intOf(call, id, 6)) >> 12n) : 0,

@@ -14,7 +14,8 @@ export function planTakeFrame(machine: Machine, id: CallId, call: Call): Plan {
 const driver = (context: Context) => context.machine.drivers[context.plan.data as number];
 
 const takeFrame: StepCode = {
-  reads: ["page", "content", "ept", "tlb", "pte", "driver", "thread"], writes: ["driver", "content"],
+  reads: ["page", "content", "ept", "tlb", "pte", "driver", "thread"],
+  writes: ["driver", "content"],
   run(context) {
     const frame = allocateFrame(context);
     driver(context).set(context.state, frame);
@@ -28,13 +29,17 @@ export function planWriteFrame(machine: Machine, id: CallId, call: Call): Plan {
   if (index === undefined) throw new NotModelled(id, "store_frame on anything but a frame of alloc_frame() is not modelled");
   const value = Number(intOf(call, id, 1) & 0xffn);
   return plan(id, call, {
-    operations: ["store_frame"], success: ZERO, data: { index, value }, reads: ["handle"],
+    operations: ["store_frame"],
+    success: ZERO,
+    data: { index, value },
+    reads: ["handle"],
     decode: (context) => (bound(machine, context.state, call.operands[0]) ? undefined : "EFAULT"),
   });
 }
 
 const writeFrame: StepCode = {
-  reads: ["driver"], writes: ["content"],
+  reads: ["driver"],
+  writes: ["content"],
   run(context) {
     const { machine, state } = context;
     const { index, value } = context.plan.data as { index: number; value: number };

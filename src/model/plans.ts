@@ -9,8 +9,8 @@ import type { Machine } from "./machine.ts";
 import { planClose, planCreate, planDup, planReadlink } from "./memory/create.ts";
 import { planTransfer } from "./memory/io.ts";
 import { planHostAccess, planMmap, planMunmap } from "./memory/mapping.ts";
-import { planFallocate, planTruncate } from "./memory/resize.ts";
 import { planMove } from "./memory/moving.ts";
+import { planFallocate, planTruncate } from "./memory/resize.ts";
 import { planFcntl } from "./memory/seals.ts";
 import { NotModelled } from "./objects.ts";
 import { planTakeFrame, planWriteFrame } from "./physical.ts";
@@ -20,12 +20,32 @@ import type { Plan } from "./step.ts";
 type Maker = (machine: Machine, id: CallId, call: Call) => Plan;
 
 const MAKERS: Readonly<Record<string, Maker>> = {
-  memfd_create: planCreate, dup: planDup, close: planClose, readlink_fd: planReadlink, ftruncate: planTruncate, fallocate: planFallocate,
-  read: planTransfer, pread: planTransfer, write: planTransfer, pwrite: planTransfer, fcntl: planFcntl,
-  mmap: planMmap, munmap: planMunmap, "host.load": planHostAccess, "host.store": planHostAccess,
-  KVM_CREATE_VM: planCreateVm, KVM_CREATE_VCPU: planCreateVcpu, KVM_SET_USER_MEMORY_REGION: planSlot,
-  KVM_MEMORY_ENCRYPT_REG_REGION: planConversion, KVM_MEMORY_ENCRYPT_UNREG_REGION: planConversion,
-  "guest.load": planGuestAccess, "guest.store": planGuestAccess, alloc_frame: planTakeFrame, store_frame: planWriteFrame, migrate: planMove, reclaim: planMove,
+  memfd_create: planCreate,
+  dup: planDup,
+  close: planClose,
+  readlink_fd: planReadlink,
+  ftruncate: planTruncate,
+  fallocate: planFallocate,
+  read: planTransfer,
+  pread: planTransfer,
+  write: planTransfer,
+  pwrite: planTransfer,
+  fcntl: planFcntl,
+  mmap: planMmap,
+  munmap: planMunmap,
+  "host.load": planHostAccess,
+  "host.store": planHostAccess,
+  KVM_CREATE_VM: planCreateVm,
+  KVM_CREATE_VCPU: planCreateVcpu,
+  KVM_SET_USER_MEMORY_REGION: planSlot,
+  KVM_MEMORY_ENCRYPT_REG_REGION: planConversion,
+  KVM_MEMORY_ENCRYPT_UNREG_REGION: planConversion,
+  "guest.load": planGuestAccess,
+  "guest.store": planGuestAccess,
+  alloc_frame: planTakeFrame,
+  store_frame: planWriteFrame,
+  migrate: planMove,
+  reclaim: planMove,
 };
 
 /** Calls that the model has a plan maker for. */
@@ -45,7 +65,8 @@ function planOf(machine: Machine, id: CallId, call: Call): Plan {
 /** A system call that does not exist answers ENOSYS, an ioctl of a VM or vCPU ENOTTY, one of /dev/kvm EINVAL (real-kernel.md 5.4, 7.22). */
 function unknownCall(id: CallId, call: Call): Plan {
   const spec = callSpec(call.spec);
-  if (spec.context === "guest" || spec.subsystem === "tdx" || spec.subsystem === "physical") throw new NotModelled(id, `${spec.name} does not exist under this kernel`);
+  if (spec.context === "guest" || spec.subsystem === "tdx" || spec.subsystem === "physical")
+    throw new NotModelled(id, `${spec.name} does not exist under this kernel`);
   const errno = !spec.name.startsWith("KVM_") ? "ENOSYS" : spec.params[0]?.type === "kvm" ? "EINVAL" : "ENOTTY";
   const refusal: Result = { kind: "errno", errno };
   return plan(id, call, { operations: ["unknown"], success: refusal, decode: () => errno });

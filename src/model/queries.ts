@@ -7,8 +7,8 @@ import { SHARED_BIT } from "./cuts.ts";
 import { convertedKind, isPrivateSlot, slotAt } from "./kvm/fault.ts";
 import { PRIVATE, SHARED } from "./kvm/state.ts";
 import type { Machine } from "./machine.ts";
-import { referencesOf } from "./memory/frames.ts";
 import { sizeOf } from "./memory/file.ts";
+import { referencesOf } from "./memory/frames.ts";
 import { singleCell } from "./memory/io.ts";
 import { FOUND } from "./memory/state.ts";
 import { objectOfOperand } from "./objects.ts";
@@ -56,22 +56,38 @@ function binary(machine: Machine, state: Int32Array, operator: BinaryOperator, l
   if (operator === "||") return a !== 0n ? 1n : truth(evaluate(machine, state, right) !== 0n);
   const b = evaluate(machine, state, right);
   switch (operator) {
-    case "*": return asS64(a * b);
-    case "/": return divisor(b) && asS64(a / b);
-    case "%": return divisor(b) && asS64(a % b);
-    case "+": return asS64(a + b);
-    case "-": return asS64(a - b);
-    case "<<": return b >= 0n && b < 64n ? asS64(a << b) : 0n;
-    case ">>": return b >= 0n && b < 64n ? asS64(a >> b) : a < 0n ? -1n : 0n;
-    case "&": return a & b;
-    case "^": return a ^ b;
-    case "|": return a | b;
-    case "<": return truth(a < b);
-    case "<=": return truth(a <= b);
-    case ">": return truth(a > b);
-    case ">=": return truth(a >= b);
-    case "==": return truth(a === b);
-    case "!=": return truth(a !== b);
+    case "*":
+      return asS64(a * b);
+    case "/":
+      return divisor(b) && asS64(a / b);
+    case "%":
+      return divisor(b) && asS64(a % b);
+    case "+":
+      return asS64(a + b);
+    case "-":
+      return asS64(a - b);
+    case "<<":
+      return b >= 0n && b < 64n ? asS64(a << b) : 0n;
+    case ">>":
+      return b >= 0n && b < 64n ? asS64(a >> b) : a < 0n ? -1n : 0n;
+    case "&":
+      return a & b;
+    case "^":
+      return a ^ b;
+    case "|":
+      return a | b;
+    case "<":
+      return truth(a < b);
+    case "<=":
+      return truth(a <= b);
+    case ">":
+      return truth(a > b);
+    case ">=":
+      return truth(a >= b);
+    case "==":
+      return truth(a === b);
+    case "!=":
+      return truth(a !== b);
   }
 }
 
@@ -112,7 +128,9 @@ export function matches(result: Result, pattern: ResultPattern): boolean {
     case "ok":
       return result.kind === "value" ? result.value >= 0n : result.kind === "handle" || result.kind === "found" || result.kind === "text";
     case "fails":
-      return result.kind === "errno" || result.kind === "signal" || result.kind === "exception" || (result.kind === "status" && result.status !== "TDX_SUCCESS");
+      return (
+        result.kind === "errno" || result.kind === "signal" || result.kind === "exception" || (result.kind === "status" && result.status !== "TDX_SUCCESS")
+      );
     case "blocks":
       return result.kind === "blocks";
     case "value":
@@ -123,7 +141,11 @@ export function matches(result: Result, pattern: ResultPattern): boolean {
     case "status":
       return result.kind === "status" && result.status === pattern.status && (pattern.operand === undefined || result.operand === pattern.operand);
     case "exit":
-      return result.kind === "exit" && result.exit === pattern.exit && pattern.fields.every((field) => result.fields.some((own) => own.name === field.name && asU64(own.value) === asU64(field.value)));
+      return (
+        result.kind === "exit" &&
+        result.exit === pattern.exit &&
+        pattern.fields.every((field) => result.fields.some((own) => own.name === field.name && asU64(own.value) === asU64(field.value)))
+      );
     case "signal":
       return result.kind === "signal" && result.signal === pattern.signal;
     case "exception":
@@ -153,14 +175,19 @@ function fileQuery(machine: Machine, state: Int32Array, name: string, index: num
   const page = Number(asU64(offset) >> 12n);
   if (name === "size") return sizeOf(machine, state, file);
   if (name === "seals") return BigInt(file.seals.get(state));
-  if (name === "pages") return file.frames.reduce((sum, field, cell) => sum + (field.get(state) > 0 ? BigInt(file.cells.end(cell) - file.cells.start(cell)) : 0n), 0n);
+  if (name === "pages")
+    return file.frames.reduce((sum, field, cell) => sum + (field.get(state) > 0 ? BigInt(file.cells.end(cell) - file.cells.start(cell)) : 0n), 0n);
   const cell = file.cells.at(page);
   if (name === "allocated") return truth(cell >= 0 && file.frames[cell].get(state) > 0);
   if (name === "bound") {
-    return truth(machine.vms.some((vm) => vm.slots.some((slot) => {
-      const config = machine.objects.slots[slot.bound.get(state) - 1];
-      return config?.file === index && page >= config.filePage && page < config.filePage + config.pages;
-    })));
+    return truth(
+      machine.vms.some((vm) =>
+        vm.slots.some((slot) => {
+          const config = machine.objects.slots[slot.bound.get(state) - 1];
+          return config?.file === index && page >= config.filePage && page < config.filePage + config.pages;
+        }),
+      ),
+    );
   }
   const frame = cell < 0 ? 0 : file.frames[singleCell(file.cells, page)].get(state);
   if (name === "frame") return BigInt(frame);

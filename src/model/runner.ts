@@ -4,8 +4,8 @@ import { assert } from "../base/assert.ts";
 import { ERRNO } from "../base/errno.ts";
 import type { CallId, Result } from "../scenario/program.ts";
 import { EVERYTHING, footprintOf } from "./footprint.ts";
-import { releaseFile } from "./memory/file.ts";
 import type { Machine, ThreadState } from "./machine.ts";
+import { releaseFile } from "./memory/file.ts";
 import { NoAnswer } from "./refine.ts";
 import type { Instruction } from "./schedule.ts";
 import { AGAIN, BLOCKED, type CompiledOperation, type Context, DONE, NEXT, type Plan } from "./step.ts";
@@ -146,7 +146,10 @@ export class Runner {
     if (thread.begun.get(state) > 0) machine.emit("begin-without-end", actor, thread.begun.get(state));
     const wasRunning = thread.operation.get(state) > 0;
     clearLocals(thread, state);
-    const { file, call: { spec } } = this.#context.plan;
+    const {
+      file,
+      call: { spec },
+    } = this.#context.plan;
     if (wasRunning && machine.closed.has(file) && spec !== "close") releaseFile(this.#context, file);
     const binds = machine.program.calls[call].binds;
     const answer = machine.results.result(result);
@@ -192,7 +195,20 @@ export class Runner {
 
 /** Locals are cleared when dead, so that equal situations are equal states. */
 function clearLocals(thread: ThreadState, state: Int32Array): void {
-  for (const local of [thread.operation, thread.step, thread.offset, thread.cursor, thread.frame, thread.slot, thread.answer, thread.begun, thread.inFault, thread.stale, thread.decided, thread.hit]) {
+  for (const local of [
+    thread.operation,
+    thread.step,
+    thread.offset,
+    thread.cursor,
+    thread.frame,
+    thread.slot,
+    thread.answer,
+    thread.begun,
+    thread.inFault,
+    thread.stale,
+    thread.decided,
+    thread.hit,
+  ]) {
     local.set(state, 0);
   }
 }

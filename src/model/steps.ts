@@ -16,7 +16,8 @@ import { NEXT, type StepCode } from "./step.ts";
 
 /** The checks themselves are the call's `decode`, which runs with this step and touches nothing. */
 const checkArgs: StepCode = {
-  reads: [], writes: [],
+  reads: [],
+  writes: [],
   run(context) {
     context.say("the arguments are in order");
     return NEXT;
@@ -25,13 +26,26 @@ const checkArgs: StepCode = {
 
 /** A look-up by the host's page fault, or by the guest's (v4). */
 const lookupPage: StepCode = {
-  reads: [...new Set([...lookupHostPage.reads, ...lookupGuestPage.reads])], writes: [...new Set([...lookupHostPage.writes, ...lookupGuestPage.writes])], events: true,
+  reads: [...new Set([...lookupHostPage.reads, ...lookupGuestPage.reads])],
+  writes: [...new Set([...lookupHostPage.writes, ...lookupGuestPage.writes])],
+  events: true,
   run: (context) => (context.operation.name === "fault" ? lookupGuestPage : lookupHostPage).run(context),
 };
 
 const modelled: Partial<Record<StepName, StepCode>> = {
-  check_args: checkArgs, lookup_page: lookupPage, ...createSteps, ...resizeSteps, ...ioSteps, ...sealSteps, ...mappingSteps, ...notifierSteps, ...faultSteps, ...slotSteps,
-  ...conversionSteps, ...physicalSteps, ...movingSteps,
+  check_args: checkArgs,
+  lookup_page: lookupPage,
+  ...createSteps,
+  ...resizeSteps,
+  ...ioSteps,
+  ...sealSteps,
+  ...mappingSteps,
+  ...notifierSteps,
+  ...faultSteps,
+  ...slotSteps,
+  ...conversionSteps,
+  ...physicalSteps,
+  ...movingSteps,
 };
 
 export const isModelled = (name: StepName): boolean => modelled[name] !== undefined;

@@ -38,7 +38,14 @@ function label(start: number, end: number): string {
 }
 
 /** Rows of gfns that a slot covers now or that something still maps. */
-function guestRow(machine: Machine, state: Int32Array, vm: VmState, cell: number, stale: ReturnType<typeof staleMappings>, shown: Set<string>): PageRow | undefined {
+function guestRow(
+  machine: Machine,
+  state: Int32Array,
+  vm: VmState,
+  cell: number,
+  stale: ReturnType<typeof staleMappings>,
+  shown: Set<string>,
+): PageRow | undefined {
   const gfn = vm.cells.start(cell);
   const slot = slotAt(machine, state, vm, gfn);
   const mapped = vm.ept.some((leaves) => (leaves[cell]?.get(state) ?? 0) > 0);
@@ -56,13 +63,20 @@ function guestRow(machine: Machine, state: Int32Array, vm: VmState, cell: number
   const present = file !== undefined && fileCell >= 0 && file.frames[fileCell].get(state) > 0;
   const kind = isPrivate ? (convertedKind(machine, state, vm, cell) ?? (present ? PRIVATE : SHARED)) : undefined;
   return {
-    key: `vm${vm.object.index}/${gfn}`, label: label(gfn, vm.cells.end(cell)), space: vm.object.name,
+    key: `vm${vm.object.index}/${gfn}`,
+    label: label(gfn, vm.cells.end(cell)),
+    space: vm.object.name,
     cells: {
-      slot: slot ? { text: `${slot.config.id}${slot.invalid ? " INVALID" : ""}`, detail: `slot ${slot.config.id}, ${isPrivate ? "KVM_MEM_PRIVATE" : "ordinary"}` } : EMPTY,
+      slot: slot
+        ? { text: `${slot.config.id}${slot.invalid ? " INVALID" : ""}`, detail: `slot ${slot.config.id}, ${isPrivate ? "KVM_MEM_PRIVATE" : "ordinary"}` }
+        : EMPTY,
       attribute: kind === undefined ? (slot ? { text: "ordinary" } : EMPTY) : { text: KINDS[kind] },
       file: file && fileCell >= 0 ? filePlace(file, fileCell, present) : EMPTY,
       frame: frameCell(machine, state, file, fileCell, frame),
-      host: mapping && hostCell >= 0 ? hostEntries(machine, state, [{ mapping: mapping.object.index, cell: hostCell }]) : hostOfFile(machine, state, file, fileCell),
+      host:
+        mapping && hostCell >= 0
+          ? hostEntries(machine, state, [{ mapping: mapping.object.index, cell: hostCell }])
+          : hostOfFile(machine, state, file, fileCell),
       ept: eptCell(ept, broken),
       tlb: tlbCell(machine, state, vm, cell, broken),
       content: contentCell(machine, state, ept[PRIVATE] || ept[SHARED] || frame),
@@ -74,23 +88,40 @@ function fileRow(machine: Machine, state: Int32Array, file: FileState, cell: num
   const present = file.frames[cell].get(state) > 0;
   const frame = file.cells.single(cell) ? file.frames[cell].get(state) : 0;
   const cells: Record<ColumnId, Cell> = {
-    slot: EMPTY, attribute: EMPTY, file: filePlace(file, cell, present), frame: frameCell(machine, state, file, cell, frame), host: hostOfFile(machine, state, file, cell),
-    ept: EMPTY, tlb: EMPTY, content: contentCell(machine, state, frame),
+    slot: EMPTY,
+    attribute: EMPTY,
+    file: filePlace(file, cell, present),
+    frame: frameCell(machine, state, file, cell, frame),
+    host: hostOfFile(machine, state, file, cell),
+    ept: EMPTY,
+    tlb: EMPTY,
+    content: contentCell(machine, state, frame),
   };
-  return { key: `file${file.object.index}/${file.cells.start(cell)}`, label: label(file.cells.start(cell), file.cells.end(cell)), space: file.object.name, cells };
+  return {
+    key: `file${file.object.index}/${file.cells.start(cell)}`,
+    label: label(file.cells.start(cell), file.cells.end(cell)),
+    space: file.object.name,
+    cells,
+  };
 }
 
 function filePlace(file: FileState, cell: number, present: boolean): Cell {
   const place = `${file.object.name}+${address(file.cells.start(cell))}`;
-  return present ? { text: place, detail: `${place}: the page cache holds ${file.cells.single(cell) ? "a page" : "every page of the range"}` } : { text: `${place} hole`, detail: `${place}: nothing in the page cache` };
+  return present
+    ? { text: place, detail: `${place}: the page cache holds ${file.cells.single(cell) ? "a page" : "every page of the range"}` }
+    : { text: `${place} hole`, detail: `${place}: nothing in the page cache` };
 }
 
 function frameCell(machine: Machine, state: Int32Array, file: FileState | undefined, cell: number, frame: number): Cell {
   if (!file || cell < 0 || file.frames[cell].get(state) === 0) return EMPTY;
-  if (frame === 0) return { text: `×${file.cells.end(cell) - file.cells.start(cell)}`, detail: `${file.cells.end(cell) - file.cells.start(cell)} frames, one per page` };
+  if (frame === 0)
+    return { text: `×${file.cells.end(cell) - file.cells.start(cell)}`, detail: `${file.cells.end(cell) - file.cells.start(cell)} frames, one per page` };
   const references = referencesOf(machine, state, frame);
   const tainted = machine.options.taint && machine.frames[frame].tainted.get(state) === 1;
-  return { text: `${frame}${references > 1 ? ` (${references} refs)` : ""}`, detail: `frame ${frame}, ${references} reference${references === 1 ? "" : "s"}${tainted ? ", written by the guest" : ""}` };
+  return {
+    text: `${frame}${references > 1 ? ` (${references} refs)` : ""}`,
+    detail: `frame ${frame}, ${references} reference${references === 1 ? "" : "s"}${tainted ? ", written by the guest" : ""}`,
+  };
 }
 
 function hostEntries(machine: Machine, state: Int32Array, places: readonly { mapping: number; cell: number }[]): Cell {
@@ -166,7 +197,8 @@ function fileFacts(machine: Machine, state: Int32Array, file: FileState): FactRo
   if (file.lock.get(state) > 0) rows.push({ key: `${key}/lock`, group: "lock", name: `${name} inode_lock`, value: who(machine, file.lock.get(state)) });
   if (file.hole.get(state) > 0) rows.push({ key: `${key}/hole`, group: "lock", name: `${name} hole announced`, value: who(machine, file.hole.get(state)) });
   file.folios.forEach((folio, cell) => {
-    if (folio.get(state) > 0) rows.push({ key: `${key}/folio${cell}`, group: "lock", name: `folio ${name}+${address(file.cells.start(cell))}`, value: who(machine, folio.get(state)) });
+    if (folio.get(state) > 0)
+      rows.push({ key: `${key}/folio${cell}`, group: "lock", name: `folio ${name}+${address(file.cells.start(cell))}`, value: who(machine, folio.get(state)) });
   });
   return rows;
 }
@@ -178,7 +210,8 @@ function vmFacts(machine: Machine, state: Int32Array, vm: VmState): FactRow[] {
   const inProgress = vm.inProgress.get(state);
   const range = inProgress > 0 ? `, gfns ${address(vm.cells.bounds[vm.rangeStart.get(state)])} to ${address(vm.cells.bounds[vm.rangeEnd.get(state)])}` : "";
   const rows: FactRow[] = [{ key: `${key}/progress`, group: "vm", name: `${vm.object.name} mmu_invalidate_in_progress`, value: `${inProgress}${range}` }];
-  if (vm.slotsLock.get(state) > 0) rows.push({ key: `${key}/slots`, group: "lock", name: `${vm.object.name} slots_lock`, value: who(machine, vm.slotsLock.get(state)) });
+  if (vm.slotsLock.get(state) > 0)
+    rows.push({ key: `${key}/slots`, group: "lock", name: `${vm.object.name} slots_lock`, value: who(machine, vm.slotsLock.get(state)) });
   return rows;
 }
 
@@ -188,7 +221,8 @@ function threadFact(machine: Machine, state: Int32Array, actor: number): FactRow
   const thread = machine.threads[actor];
   const notes = [`${position.operation.name}, next ${position.step?.name ?? "return"}`];
   if (thread.frame.get(state) > 0) notes.push(`holds frame ${thread.frame.get(state)}`);
-  if (thread.inFault.get(state) === 1) notes.push(thread.stale.get(state) === 1 ? "mmu_invalidate_seq moved since its snapshot" : "snapshot of mmu_invalidate_seq current");
+  if (thread.inFault.get(state) === 1)
+    notes.push(thread.stale.get(state) === 1 ? "mmu_invalidate_seq moved since its snapshot" : "snapshot of mmu_invalidate_seq current");
   return [{ key: `thread${actor}`, group: "thread", name: machine.program.actors[actor].name, value: notes.join("; ") }];
 }
 
@@ -198,11 +232,13 @@ function frameFacts(machine: Machine, state: Int32Array): FactRow[] {
   const held = new Set<number>();
   eachHolder(machine, state, (frame, holder) => {
     held.add(frame);
-    if (holder.kind === "driver") rows.push({ key: `frame${frame}`, group: "frame", name: `frame ${frame}`, value: `taken by ${machine.objects.drivers[holder.driver].name}` });
+    if (holder.kind === "driver")
+      rows.push({ key: `frame${frame}`, group: "frame", name: `frame ${frame}`, value: `taken by ${machine.objects.drivers[holder.driver].name}` });
   });
   const mapped = new Set<number>();
   for (const vm of machine.vms) for (const leaves of vm.ept) for (const leaf of leaves) mapped.add(leaf?.get(state) ?? 0);
   for (const vcpu of machine.vcpus) for (const entries of vcpu.tlb) for (const entry of entries) mapped.add(entry?.get(state) ?? 0);
-  for (const frame of mapped) if (frame > 0 && !held.has(frame)) rows.push({ key: `frame${frame}`, group: "frame", name: `frame ${frame}`, value: "free, and still mapped" });
+  for (const frame of mapped)
+    if (frame > 0 && !held.has(frame)) rows.push({ key: `frame${frame}`, group: "frame", name: `frame ${frame}`, value: "free, and still mapped" });
   return rows;
 }

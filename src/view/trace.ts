@@ -45,17 +45,39 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
   machine.initial(start);
   let before: MachineView = machineView(machine, start);
   const steps: TraceStep[] = [
-    { actor: -1, call: "", callId: -1, step: "", effect: "the machine before anything runs", ...place(-1), machine: before, changed: [], violations: [], parallel: false },
+    {
+      actor: -1,
+      call: "",
+      callId: -1,
+      step: "",
+      effect: "the machine before anything runs",
+      ...place(-1),
+      machine: before,
+      changed: [],
+      violations: [],
+      parallel: false,
+    },
   ];
   const violations: TraceViolation[] = [];
   replaySchedule(machine, schedule, (state, step) => {
     const machineNow = machineView(machine, state);
-    const broken = report.violations.filter((violation) => violation.call === step.call && violation.step === step.step && isPrefix(violation.story.schedule, schedule, steps.length));
+    const broken = report.violations.filter(
+      (violation) => violation.call === step.call && violation.step === step.step && isPrefix(violation.story.schedule, schedule, steps.length),
+    );
     const own = broken.map((violation) => violations.push(traceViolation(violation, steps.length, place(violation.call).line)) - 1);
     const result = step.result && step.call >= 0 ? printResult(step.result, callSpec(program.calls[step.call].spec).returns) : undefined;
     steps.push({
-      actor: step.actor, call: step.call < 0 ? "assert" : printCall(program, step.call), callId: step.call, step: step.step, effect: step.effect, ...(result ? { result } : {}),
-      ...place(step.call), machine: machineNow, changed: changedKeys(before, machineNow), violations: own, parallel: step.call >= 0 && parallel.has(step.call),
+      actor: step.actor,
+      call: step.call < 0 ? "assert" : printCall(program, step.call),
+      callId: step.call,
+      step: step.step,
+      effect: step.effect,
+      ...(result ? { result } : {}),
+      ...place(step.call),
+      machine: machineNow,
+      changed: changedKeys(before, machineNow),
+      violations: own,
+      parallel: step.call >= 0 && parallel.has(step.call),
     });
     before = machineNow;
   });
@@ -69,9 +91,16 @@ function usedColumns(steps: readonly TraceStep[]): TraceView["columns"] {
 
 function header(program: Program, report: Report): Pick<TraceView, "version" | "scenario" | "kernel" | "verdict" | "summary" | "actors" | "columns"> {
   const { states, complete, limit } = report.exploration;
-  const summary = complete ? `all interleavings of the modelled steps explored: ${states} states` : `not all interleavings explored (${limit ?? "stopped"}): ${states} states`;
+  const summary = complete
+    ? `all interleavings of the modelled steps explored: ${states} states`
+    : `not all interleavings explored (${limit ?? "stopped"}): ${states} states`;
   return {
-    version: 1, scenario: program.name, kernel: report.kernel, verdict: report.verdict, summary, columns: PAGE_COLUMNS,
+    version: 1,
+    scenario: program.name,
+    kernel: report.kernel,
+    verdict: report.verdict,
+    summary,
+    columns: PAGE_COLUMNS,
     actors: program.actors.map(({ name, kind }) => ({ name, kind })),
   };
 }
@@ -80,7 +109,18 @@ function emptyTrace(program: Program, report: Report, options: TraceOptions): Tr
   const files: string[] = [];
   const place = placer(program, files, options);
   const effect = report.exploration.limit ?? "there is nothing to show";
-  const step: TraceStep = { actor: -1, call: "", callId: -1, step: "", effect, ...place(-1), machine: { pages: [], facts: [] }, changed: [], violations: [], parallel: false };
+  const step: TraceStep = {
+    actor: -1,
+    call: "",
+    callId: -1,
+    step: "",
+    effect,
+    ...place(-1),
+    machine: { pages: [], facts: [] },
+    changed: [],
+    violations: [],
+    parallel: false,
+  };
   return { ...header(program, report), schedule: "", files, steps: [step], violations: [], stories: [] };
 }
 
@@ -127,6 +167,7 @@ function parallelCalls(program: Program): Set<CallId> {
 
 function stories(report: Report): { title: string; schedule: string }[] {
   return report.violations.slice(0, MAX_STORIES).map((violation) => ({
-    title: `${violation.invariant} at ${violation.step}${violation.expected ? " (expected)" : ""}`, schedule: encodeSchedule(violation.story.schedule),
+    title: `${violation.invariant} at ${violation.step}${violation.expected ? " (expected)" : ""}`,
+    schedule: encodeSchedule(violation.story.schedule),
   }));
 }

@@ -148,7 +148,8 @@ function product() {
   buildSync({ entryPoints: [join(here, "product.ts")], outfile: bundle, bundle: true, format: "esm", platform: "node", target: "es2022", logLevel: "error" });
   const { output } = timed(`${quoted(process.execPath)} ${quoted(bundle)}`);
   const { keystroke, small, huge } = JSON.parse(output);
-  const say = (what, value, bar, unit) => console.log(`${what.padEnd(60)}${value.toPrecision(3).padStart(9)} ${unit}   < ${bar} ${value < bar ? "met" : "MISSED"}`);
+  const say = (what, value, bar, unit) =>
+    console.log(`${what.padEnd(60)}${value.toPrecision(3).padStart(9)} ${unit}   < ${bar} ${value < bar ? "met" : "MISSED"}`);
   console.log("");
   say("a keystroke in a 5,000-line file of 500 scenarios, median", median(keystroke), 50, "ms");
   say("a scenario on a 1 TiB guest against the same on 16 MiB", median(huge) / median(small), 2, "× ");

@@ -93,7 +93,7 @@ function codesInSources(): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const name of readdirSync(SOURCES, { recursive: true, encoding: "utf8" })) {
     if (!name.endsWith(".ts") || CATALOGUE.test(name.replaceAll("\\", "/"))) continue;
-    const text = readFileSync(new URL(name, SOURCES), "utf8").replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, "");
+    const text = readFileSync(new URL(name, SOURCES), "utf8").replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
     for (const [code] of text.matchAll(/MEMFD\d{4}/g)) found.set(code, [...(found.get(code) ?? []), name]);
   }
   return found;

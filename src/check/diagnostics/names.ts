@@ -147,7 +147,7 @@ export const nameRows: readonly DiagnosticRow[] = [
     severity: "error",
     title: "Statement in the wrong place",
     explanation:
-      "`parallel` does not nest and holds actors, for each thread of it must be one actor's; `atomic` holds no `parallel`; `exists`, `never`, `forall`, `expect` and `on` are about the whole scenario and do not stand inside an actor.",
+      "`parallel` does not nest and holds actors, for each thread of it must be one actor's. `atomic` holds no `parallel`. `exists`, `never`, `forall`, `expect` and `on` are about the whole scenario and do not stand inside an actor.",
     example: "kernel v8\nparallel { close(1) }",
   },
   {

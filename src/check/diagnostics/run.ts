@@ -106,7 +106,7 @@ export const runRows: readonly DiagnosticRow[] = [
       "A second-level page table entry or a usable TLB entry of a guest leads to a frame that the backing file, or the host mapping of the slot, no " +
       "longer holds at that place. The guest then reads and writes memory that may belong to somebody else by now. Whoever takes a page out of the " +
       "file must keep the entry from being there, and from coming back, while it is taken: begin, remove, end.",
-    example: `kernel v8\ncheck no-stale-mapping\n${FILE}vcpu0: store(0x1000, 1)\n${PUNCH}`,
+    example: `kernel v8\n${FILE}vcpu0: store(0x1000, 1)\n${PUNCH}`,
   },
   {
     code: "MEMFD4002",

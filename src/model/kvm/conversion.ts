@@ -5,8 +5,8 @@ import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, objectOfOperand, type VcpuObject } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
-import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { BOUND } from "../runner.ts";
+import { AGAIN, NEXT, type Plan, type StepCode } from "../step.ts";
 import type { Conversion } from "./notifier.ts";
 
 /** KVM_MAX_VCPU_IDS of x86 with 1024 vCPUs, four ids each. */
@@ -14,15 +14,25 @@ const KVM_MAX_VCPU_IDS = 4096n;
 
 export function planCreateVm(machine: Machine, id: CallId, call: Call): Plan {
   const type = asU64(intOf(call, id, call.operands.length - 1));
-  return plan(id, call, { operations: ["KVM_CREATE_VM"], success: { kind: "handle", handle: "vm" }, data: machine.objects.vmOf.get(id), decode: () => (type === 0n ? undefined : "EINVAL") });
+  return plan(id, call, {
+    operations: ["KVM_CREATE_VM"],
+    success: { kind: "handle", handle: "vm" },
+    data: machine.objects.vmOf.get(id),
+    decode: () => (type === 0n ? undefined : "EINVAL"),
+  });
 }
 
 export function planCreateVcpu(machine: Machine, id: CallId, call: Call): Plan {
   const vm = objectOfOperand(machine.program, machine.objects.vmOf, call.operands[0]);
   const vcpuId = asU64(intOf(call, id, 1));
-  const rivals = machine.objects.vcpus.filter((other) => other.call !== id && other.vm === vm && asU64(intOf(machine.program.calls[other.call], other.call, 1)) === vcpuId);
+  const rivals = machine.objects.vcpus.filter(
+    (other) => other.call !== id && other.vm === vm && asU64(intOf(machine.program.calls[other.call], other.call, 1)) === vcpuId,
+  );
   return plan(id, call, {
-    operations: ["KVM_CREATE_VCPU"], success: { kind: "handle", handle: "vcpu" }, reads: ["handle"], data: { rivals } satisfies VcpuCreation,
+    operations: ["KVM_CREATE_VCPU"],
+    success: { kind: "handle", handle: "vcpu" },
+    reads: ["handle"],
+    data: { rivals } satisfies VcpuCreation,
     decode(context) {
       if (vm === undefined || !bound(machine, context.state, call.operands[0])) return "EBADF";
       if (vcpuId >= KVM_MAX_VCPU_IDS) return "EINVAL";
@@ -38,12 +48,14 @@ interface VcpuCreation {
 
 /** kvm_vm_ioctl_create_vcpu looks for the id again under kvm->lock, where it adds the vCPU. */
 const create: StepCode = {
-  reads: ["handle"], writes: ["handle"],
+  reads: ["handle"],
+  writes: ["handle"],
   run(context) {
     const { machine, state } = context;
     const { rivals } = (context.plan.data ?? {}) as Partial<VcpuCreation>;
     const isThere = (rival: VcpuObject): boolean =>
-      machine.handles[rival.handle].get(state) === BOUND || machine.threads.some((thread) => {
+      machine.handles[rival.handle].get(state) === BOUND ||
+      machine.threads.some((thread) => {
         const position = machine.position(state, thread.index);
         return position?.call === rival.call && position.step.name === "install_fd";
       });
@@ -60,7 +72,11 @@ export function planConversion(machine: Machine, id: CallId, call: Call): Plan {
   const [from, to] = [Number(addr >> 12n), Number((addr + size) >> 12n)];
   const data: Conversion = { vm: vm ?? 0, from, to, private: call.spec === "KVM_MEMORY_ENCRYPT_REG_REGION" };
   return plan(id, call, {
-    operations: [call.spec], success: ZERO, data, reads: ["handle"], cells: wrong || vm === undefined ? [] : machine.vms[vm].cells.range(from, to),
+    operations: [call.spec],
+    success: ZERO,
+    data,
+    reads: ["handle"],
+    cells: wrong || vm === undefined ? [] : machine.vms[vm].cells.range(from, to),
     decode(context) {
       if (vm === undefined || !bound(machine, context.state, call.operands[0])) return "EBADF";
       return wrong ? "EINVAL" : undefined;
@@ -70,7 +86,8 @@ export function planConversion(machine: Machine, id: CallId, call: Call): Plan {
 
 /** v8 keeps an entry per gfn that was converted away from the default; one store per gfn, without mmu_lock. */
 const store: StepCode = {
-  reads: ["kind"], writes: ["kind", "thread"],
+  reads: ["kind"],
+  writes: ["kind", "thread"],
   run(context) {
     const { machine, state } = context;
     const { vm, private: toPrivate } = context.plan.data as Conversion;

@@ -4,10 +4,10 @@
 import { asU64, formatAddress } from "../../base/units.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
 import { SHARED_BIT } from "../cuts.ts";
+import type { Machine } from "../machine.ts";
 import { addPage, makeUptodate, sizeOf } from "../memory/file.ts";
 import { readRange, release, writeRange } from "../memory/frames.ts";
 import { byteResult, getUserPage, isWritable } from "../memory/mapping.ts";
-import type { Machine } from "../machine.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, type SlotConfig } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BOUND } from "../runner.ts";
@@ -23,11 +23,18 @@ export function planGuestAccess(machine: Machine, id: CallId, call: Call): Plan 
   if (!vcpu || handle === undefined) throw new NotModelled(id, "a guest access needs a vCPU that KVM_CREATE_VCPU on a known VM makes");
   const gpa = asU64(intOf(call, id, 0));
   const data: GuestAccess = {
-    vm: vcpu.vm, vcpu: vcpu.index, gfn: Number((gpa & ~SHARED_BIT) >> 12n), byte: Number(gpa & 4095n), kind: gpa & SHARED_BIT ? SHARED : PRIVATE,
+    vm: vcpu.vm,
+    vcpu: vcpu.index,
+    gfn: Number((gpa & ~SHARED_BIT) >> 12n),
+    byte: Number(gpa & 4095n),
+    kind: gpa & SHARED_BIT ? SHARED : PRIVATE,
     value: call.spec === "guest.store" ? Number(intOf(call, id, 1) & 0xffn) : undefined,
   };
   return plan(id, call, {
-    operations: ["fault"], success: ZERO, data, reads: ["handle"],
+    operations: ["fault"],
+    success: ZERO,
+    data,
+    reads: ["handle"],
     decode: (context) => (machine.handles[handle].get(context.state) === BOUND ? undefined : "EBADF"),
   });
 }
@@ -68,7 +75,9 @@ function letsPass(context: Context, kind: number): boolean {
 
 /** Translate and touch are one step: TLB, else the EPT (and the TLB is filled), else a fault. */
 const access: StepCode = {
-  reads: ["tlb", "ept", "slot", "content", "pte", "page"], writes: ["tlb", "content"], events: true,
+  reads: ["tlb", "ept", "slot", "content", "pte", "page"],
+  writes: ["tlb", "content"],
+  events: true,
   run(context) {
     const { machine, state } = context;
     const { vcpu, byte, value } = accessOf(context);
@@ -99,7 +108,8 @@ const access: StepCode = {
 
 /** smp_rmb after reading mmu_invalidate_seq: what moves it from here on makes the fault try again. */
 const snapshot: StepCode = {
-  reads: [], writes: ["fault"],
+  reads: [],
+  writes: ["fault"],
   run(context) {
     const { state, thread } = context;
     thread.inFault.set(state, 1);
@@ -112,7 +122,8 @@ const snapshot: StepCode = {
 };
 
 const findSlot: StepCode = {
-  reads: ["slot"], writes: ["fault", "slot"],
+  reads: ["slot"],
+  writes: ["fault", "slot"],
   run(context) {
     const { machine, state, thread } = context;
     const { gfn } = accessOf(context);
@@ -135,7 +146,9 @@ function mmioExit(context: Context, why: string): number {
   endFault(context);
   context.say(why);
   const fields = [
-    { name: "phys_addr", value: (BigInt(gfn) << 12n) + BigInt(byte) }, { name: "len", value: 1n }, { name: "is_write", value: value === undefined ? 0n : 1n },
+    { name: "phys_addr", value: (BigInt(gfn) << 12n) + BigInt(byte) },
+    { name: "len", value: 1n },
+    { name: "is_write", value: value === undefined ? 0n : 1n },
     ...(value === undefined ? [] : [{ name: "data", value: BigInt(value) }]),
   ];
   return context.done({ kind: "exit", exit: "KVM_EXIT_MMIO", fields });
@@ -164,7 +177,11 @@ function memoryExit(context: Context): number {
   const { gfn, kind } = accessOf(context);
   endFault(context);
   if (context.telling) context.say(`a ${kind === PRIVATE ? "private" : "shared"} access to a ${kind === PRIVATE ? "shared" : "private"} gfn: leaves KVM_RUN`);
-  const fields = [{ name: "flags", value: kind === PRIVATE ? MEMORY_EXIT_FLAG_PRIVATE : 0n }, { name: "gpa", value: BigInt(gfn) << 12n }, { name: "size", value: 4096n }];
+  const fields = [
+    { name: "flags", value: kind === PRIVATE ? MEMORY_EXIT_FLAG_PRIVATE : 0n },
+    { name: "gpa", value: BigInt(gfn) << 12n },
+    { name: "size", value: 4096n },
+  ];
   return context.done({ kind: "exit", exit: context.machine.features.exit, fields } satisfies Result);
 }
 
@@ -177,7 +194,8 @@ export function convertedKind(machine: Machine, state: Int32Array, vm: VmState, 
 
 /** v8 7/8: only slots that can be private are asked; the access must be of the kind that the xarray says. */
 const checkKind: StepCode = {
-  reads: ["kind", "thread"], writes: ["fault", "slot"],
+  reads: ["kind", "thread"],
+  writes: ["fault", "slot"],
   run(context) {
     const { machine, state } = context;
     if (!isPrivateSlot(configOf(context))) {
@@ -194,7 +212,8 @@ const checkKind: StepCode = {
 
 /** v8 1/8 inaccessible_get_pfn: the page of the file with a reference, unlocked; allocated when it is not there, and not cleared (SGP_WRITE). */
 const getPage: StepCode = {
-  reads: ["page", "file", "content", "ept", "tlb", "pte", "driver", "thread"], writes: ["page", "content", "thread", "fault"],
+  reads: ["page", "file", "content", "ept", "tlb", "pte", "driver", "thread"],
+  writes: ["page", "content", "thread", "fault"],
   run(context) {
     const { machine, state, thread } = context;
     if (!isPrivateSlot(configOf(context)) || accessOf(context).kind === SHARED) return context.jump("gup");
@@ -212,7 +231,8 @@ const getPage: StepCode = {
 
 /** v4 09/12: a look-up that allocates nothing tells private from shared, and leaves the folio locked for the private path. */
 const lookupPage: StepCode = {
-  reads: ["page", "file", "thread"], writes: ["page", "content", "thread", "fault", "slot"],
+  reads: ["page", "file", "thread"],
+  writes: ["page", "content", "thread", "fault", "slot"],
   run(context) {
     const { machine, state, thread } = context;
     if (!isPrivateSlot(configOf(context))) return context.jump("gup");
@@ -237,7 +257,9 @@ const lookupPage: StepCode = {
 
 /** hva_to_pfn: the frame behind the slot's host address. */
 const gup: StepCode = {
-  reads: ["pte", "file", "page", "content", "ept", "tlb", "driver", "thread"], writes: ["pte", "page", "content", "thread", "fault", "slot"], events: true,
+  reads: ["pte", "file", "page", "content", "ept", "tlb", "driver", "thread"],
+  writes: ["pte", "page", "content", "thread", "fault", "slot"],
+  events: true,
   run(context) {
     const { machine, state, thread } = context;
     const config = configOf(context);
@@ -262,7 +284,9 @@ const gup: StepCode = {
 
 /** Under mmu_lock: a fault that an invalidation overtook tries again, else the EPT leaf is installed. */
 const map: StepCode = {
-  reads: ["fault", "notifier", "thread"], writes: ["ept"], events: true,
+  reads: ["fault", "notifier", "thread"],
+  writes: ["ept"],
+  events: true,
   run(context) {
     const { machine, state, thread } = context;
     const vm = vmOf(context);
@@ -289,7 +313,8 @@ const map: StepCode = {
 const lastStep = (context: Context): string => (context.operation.labels.has("unlock_folio_put") ? "unlock_folio_put" : "put_page");
 
 const putPage: StepCode = {
-  reads: ["thread", "page", "pte", "driver", "ept", "tlb"], writes: ["thread", "content", "fault", "slot", "page"],
+  reads: ["thread", "page", "pte", "driver", "ept", "tlb"],
+  writes: ["thread", "content", "fault", "slot", "page"],
   run(context) {
     const { state, thread } = context;
     const frame = thread.frame.get(state);
@@ -301,7 +326,8 @@ const putPage: StepCode = {
 };
 
 const unlockFolioPut: StepCode = {
-  reads: putPage.reads, writes: putPage.writes,
+  reads: putPage.reads,
+  writes: putPage.writes,
   run(context) {
     const { machine, state, thread } = context;
     if (configOf(context).file !== undefined) {
@@ -324,6 +350,14 @@ function endFault(context: Context): void {
 }
 
 export const faultSteps = {
-  access, snapshot, find_slot: findSlot, check_kind: checkKind, get_page: getPage, gup, map, put_page: putPage, unlock_folio_put: unlockFolioPut,
+  access,
+  snapshot,
+  find_slot: findSlot,
+  check_kind: checkKind,
+  get_page: getPage,
+  gup,
+  map,
+  put_page: putPage,
+  unlock_folio_put: unlockFolioPut,
 };
 export const lookupGuestPage = lookupPage;

@@ -2,9 +2,9 @@
 // MMU notifier of host addresses, and the bookkeeping mmu_invalidate_in_progress / _seq / range (virt/kvm/kvm_main.c; v8 4/8).
 
 import { formatAddress } from "../../base/units.ts";
-import type { SlotConfig } from "../objects.ts";
 import { PUNCH_HOLE, type Resize } from "../memory/resize.ts";
 import type { MappingState } from "../memory/state.ts";
+import type { SlotConfig } from "../objects.ts";
 import { type Context, NEXT, type StepCode } from "../step.ts";
 import { KINDS, SHARED, type VmState } from "./state.ts";
 
@@ -39,7 +39,8 @@ export function zap(context: Context, vm: VmState, range: GfnRange, kinds: reado
   for (const kind of kinds) {
     vm.ept[kind].forEach((leaf, cell) => {
       if (!leaf || leaf.get(state) === 0 || vm.cells.start(cell) < range.from || vm.cells.start(cell) >= range.to) return;
-      if (context.telling) context.say(`the EPT of ${vm.object.name} no longer maps gfn ${formatAddress(BigInt(vm.cells.start(cell)))} to frame ${leaf.get(state)}`);
+      if (context.telling)
+        context.say(`the EPT of ${vm.object.name} no longer maps gfn ${formatAddress(BigInt(vm.cells.start(cell)))} to frame ${leaf.get(state)}`);
       leaf.set(state, 0);
       flush = true;
     });
@@ -163,7 +164,8 @@ const BOTH = KINDS.map((_, kind) => kind);
 
 /** One handler call that zaps and is done: under mmu_lock begin, unmap, flush, end. */
 const invalidate: StepCode = {
-  reads: ["slot", "ept", "fault", "thread"], writes: ["ept", "tlb", "fault", "notifier"],
+  reads: ["slot", "ept", "fault", "thread"],
+  writes: ["ept", "tlb", "fault", "notifier"],
   run(context) {
     const { machine } = context;
     const conversion = context.plan.data as Partial<Conversion>;
@@ -186,7 +188,8 @@ const invalidate: StepCode = {
 
 /** kvm_mmu_invalidate_begin, unmap, flush: until the end, faults in the range try again. */
 const invalidateBegin: StepCode = {
-  reads: ["slot", "ept", "fault", "thread", "notifier"], writes: ["ept", "tlb", "fault", "notifier", "thread"],
+  reads: ["slot", "ept", "fault", "thread", "notifier"],
+  writes: ["ept", "tlb", "fault", "notifier", "thread"],
   run(context) {
     const { state, thread } = context;
     eachBinding(context, (vm, range) => {
@@ -213,7 +216,8 @@ function widen(context: Context, vm: VmState, range: GfnRange, first: boolean): 
 
 /** kvm_mmu_invalidate_end: the sequence moves, then in_progress falls. */
 const invalidateEnd: StepCode = {
-  reads: ["slot", "fault", "thread", "notifier"], writes: ["fault", "notifier", "thread"],
+  reads: ["slot", "fault", "thread", "notifier"],
+  writes: ["fault", "notifier", "thread"],
   run(context) {
     const { machine, state, thread } = context;
     eachBinding(context, (vm, range) => {

@@ -1,11 +1,11 @@
 // KVM_SET_USER_MEMORY_REGION (virt/kvm/kvm_main.c __kvm_set_memory_region, 5.16 to 6.0; v4 10/12; v8 8/8): arguments first, then under slots_lock the slot
 // that is there, then overlap, then the file.
 
-import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Errno } from "../../base/errno.ts";
+import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import { dropPage, isReferenced } from "../memory/file.ts";
 import type { Machine } from "../machine.ts";
+import { dropPage, isReferenced } from "../memory/file.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
@@ -41,7 +41,9 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
   const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call);
   const fileHandle = config && isPrivateSlot(config) ? machine.handleOf(call.operands[7]) : undefined;
   return plan(id, call, {
-    operations: ["create", "delete", "move", "flags"].map((kind) => `${NAME}.${kind}`), success: ZERO, reads: ["handle", "slot"],
+    operations: ["create", "delete", "move", "flags"].map((kind) => `${NAME}.${kind}`),
+    success: ZERO,
+    reads: ["handle", "slot"],
     data: { vm: vm ?? 0, id: slotId, config, fileHandle } satisfies SlotCall,
     decode(context) {
       if (vm === undefined || !bound(machine, context.state, target)) return "EBADF";
@@ -61,10 +63,19 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
 function checkFile(machine: Machine, id: CallId, config: SlotConfig): void {
   const file = machine.objects.files[config.file as number];
   const inaccessible = (file.flags & 8n) !== 0n;
-  if (machine.features.marker === "shim" && !inaccessible) throw new NotModelled(id, "v8 reinterprets the private data of an ordinary file (type confusion, kernel.md B.5): not modelled");
+  if (machine.features.marker === "shim" && !inaccessible)
+    throw new NotModelled(id, "v8 reinterprets the private data of an ordinary file (type confusion, kernel.md B.5): not modelled");
   if (machine.features.double_binding !== "EEXIST") return;
-  const other = machine.objects.slots.find((slot) => slot.index < config.index && slot.vm === config.vm && slot.file === config.file && slot.filePage < config.filePage + config.pages && config.filePage < slot.filePage + slot.pages);
-  if (other && other.id !== config.id) throw new NotModelled(id, "v4's test for two slots over one file range is broken in a way that no source spells out (kernel.md B.1, 6): not modelled");
+  const other = machine.objects.slots.find(
+    (slot) =>
+      slot.index < config.index &&
+      slot.vm === config.vm &&
+      slot.file === config.file &&
+      slot.filePage < config.filePage + config.pages &&
+      config.filePage < slot.filePage + slot.pages,
+  );
+  if (other && other.id !== config.id)
+    throw new NotModelled(id, "v4's test for two slots over one file range is broken in a way that no source spells out (kernel.md B.1, 6): not modelled");
 }
 
 function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | undefined {
@@ -117,7 +128,8 @@ function slot(context: Context): SlotState {
 
 /** slots_lock; what the call comes down to is looked at again, for another thread may have changed the slots. */
 const lockSlots: StepCode = {
-  reads: ["slot"], writes: ["slot"],
+  reads: ["slot"],
+  writes: ["slot"],
   run(context) {
     const { machine, state, thread } = context;
     const { slotsLock } = vmOf(context);
@@ -133,7 +145,8 @@ const lockSlots: StepCode = {
 };
 
 const unlockSlots: StepCode = {
-  reads: ["slot"], writes: ["slot"],
+  reads: ["slot"],
+  writes: ["slot"],
   run(context) {
     vmOf(context).slotsLock.set(context.state, 0);
     context.say("slots_lock released");
@@ -147,7 +160,8 @@ function failUnlocked(context: Context, errno: Errno): number {
 }
 
 const checkOverlap: StepCode = {
-  reads: ["slot"], writes: ["slot"],
+  reads: ["slot"],
+  writes: ["slot"],
   run(context) {
     const { machine, state } = context;
     const { config, id } = data(context);
@@ -165,7 +179,8 @@ const checkOverlap: StepCode = {
 
 /** Takes the private file into the slot and puts the slot on the file's notifier list. */
 const bind: StepCode = {
-  reads: ["handle", "slot"], writes: ["slot"],
+  reads: ["handle", "slot"],
+  writes: ["slot"],
   run(context) {
     const { machine, state } = context;
     const { config, fileHandle } = data(context);
@@ -182,7 +197,8 @@ const bind: StepCode = {
 };
 
 const commitSlot: StepCode = {
-  reads: ["slot"], writes: ["slot"],
+  reads: ["slot"],
+  writes: ["slot"],
   run(context) {
     const { state } = context;
     const { config, id } = data(context);
@@ -194,7 +210,8 @@ const commitSlot: StepCode = {
 };
 
 const markInvalid: StepCode = {
-  reads: ["slot"], writes: ["slot"],
+  reads: ["slot"],
+  writes: ["slot"],
   run(context) {
     slot(context).invalid.set(context.state, 1);
     context.say("the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
@@ -204,7 +221,8 @@ const markInvalid: StepCode = {
 
 /** Notes which faults are under way, then is enabled when each of them has ended once. */
 const synchronizeSrcu: StepCode = {
-  reads: ["fault", "slot", "thread"], writes: ["slot", "thread"],
+  reads: ["fault", "slot", "thread"],
+  writes: ["slot", "thread"],
   run(context) {
     const { machine, state } = context;
     const vm = vmOf(context);
@@ -233,17 +251,24 @@ const synchronizeSrcu: StepCode = {
 
 /** kvm_arch_flush_shadow_memslot: every root of the VM becomes obsolete, so every mapping of it goes and faults in flight start over. */
 const zapSlot: StepCode = {
-  reads: ["ept", "fault", "thread"], writes: ["ept", "tlb", "fault"],
+  reads: ["ept", "fault", "thread"],
+  writes: ["ept", "tlb", "fault"],
   run(context) {
     const vm = vmOf(context);
-    zap(context, vm, { from: 0, to: Number.MAX_SAFE_INTEGER }, KINDS.map((_, kind) => kind));
+    zap(
+      context,
+      vm,
+      { from: 0, to: Number.MAX_SAFE_INTEGER },
+      KINDS.map((_, kind) => kind),
+    );
     moveSequence(context, vm);
     return NEXT;
   },
 };
 
 const unbind: StepCode = {
-  reads: ["slot", "handle", "pte", "page", "content", "ept", "tlb"], writes: ["slot", "page", "content"],
+  reads: ["slot", "handle", "pte", "page", "content", "ept", "tlb"],
+  writes: ["slot", "page", "content"],
   run(context) {
     const { machine, state } = context;
     const old = machine.objects.slots[slot(context).bound.get(state) - 1];
@@ -260,7 +285,8 @@ const unbind: StepCode = {
 };
 
 const freeSlot: StepCode = {
-  reads: [], writes: [],
+  reads: [],
+  writes: [],
   run(context) {
     context.say("the slot is freed");
     return NEXT;
@@ -268,6 +294,14 @@ const freeSlot: StepCode = {
 };
 
 export const slotSteps = {
-  lock_slots: lockSlots, unlock_slots: unlockSlots, check_overlap: checkOverlap, bind, commit_slot: commitSlot, mark_invalid: markInvalid, synchronize_srcu: synchronizeSrcu,
-  zap_slot: zapSlot, unbind, free_slot: freeSlot,
+  lock_slots: lockSlots,
+  unlock_slots: unlockSlots,
+  check_overlap: checkOverlap,
+  bind,
+  commit_slot: commitSlot,
+  mark_invalid: markInvalid,
+  synchronize_srcu: synchronizeSrcu,
+  zap_slot: zapSlot,
+  unbind,
+  free_slot: freeSlot,
 };

@@ -47,18 +47,36 @@ export interface VcpuState {
   readonly tlb: readonly (readonly (Field | undefined)[])[];
 }
 
-
-export function vmState(layout: Layout, object: VmObject, cells: Cells, configs: readonly SlotConfig[], frames: number, actors: number, vcpus: number): VmState {
+export function vmState(
+  layout: Layout,
+  object: VmObject,
+  cells: Cells,
+  configs: readonly SlotConfig[],
+  frames: number,
+  actors: number,
+  vcpus: number,
+): VmState {
   const slotIds = [...new Set(configs.filter((config) => config.vm === object.index).map((config) => config.id))];
   const slotsLock = layout.field("slot", actors);
   const readers = layout.field("slot", 2 ** Math.max(1, vcpus) - 1);
   const slots = slotIds.map((id) => ({
-    id, config: layout.field("slot", configs.length), invalid: layout.field("slot", 1), bound: layout.field("slot", configs.length),
+    id,
+    config: layout.field("slot", configs.length),
+    invalid: layout.field("slot", 1),
+    bound: layout.field("slot", configs.length),
   }));
   const inProgress = layout.field("notifier", Math.max(1, configs.length * actors));
   const bounds = Math.max(1, cells.bounds.length);
   return {
-    object, cells, slotsLock, slots, slotIds, readers, inProgress, rangeStart: layout.field("notifier", bounds), rangeEnd: layout.field("notifier", bounds),
+    object,
+    cells,
+    slotsLock,
+    slots,
+    slotIds,
+    readers,
+    inProgress,
+    rangeStart: layout.field("notifier", bounds),
+    rangeEnd: layout.field("notifier", bounds),
     converted: Array.from({ length: cells.count }, () => layout.field("kind", 1)),
     ept: leaves(layout, "ept", cells, frames),
   };

@@ -106,7 +106,8 @@ export function clear(machine: Machine, state: Int32Array, frame: number): void 
 }
 
 /** Only KVM's private faults take a page uncleared; without a private slot nobody can read what a free frame holds, and free frames are all alike. */
-const showsLeftovers = (machine: Machine): boolean => machine.features.fresh_page === "as_found" && machine.objects.slots.some((slot) => slot.file !== undefined);
+const showsLeftovers = (machine: Machine): boolean =>
+  machine.features.fresh_page === "as_found" && machine.objects.slots.some((slot) => slot.file !== undefined);
 
 /** Called by the step that dropped a holder: when it was the last one the frame is free, and what nobody can read any more is forgotten. */
 export function release(context: Context, frame: number): void {

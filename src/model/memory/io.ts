@@ -37,7 +37,11 @@ export function planTransfer(machine: Machine, id: CallId, call: Call): Plan {
   const file = fileOperand(machine, id, call.operands[0]);
   if (length > MAX_PAGES << 12n) throw new NotModelled(id, `${call.spec} of more than ${MAX_PAGES} pages is not modelled`);
   return plan(id, call, {
-    operations: [call.spec], success: ZERO, file: file ?? -1, reads: ["handle", "file"], data: { length, offset, data } satisfies Transfer,
+    operations: [call.spec],
+    success: ZERO,
+    file: file ?? -1,
+    reads: ["handle", "file"],
+    data: { length, offset, data } satisfies Transfer,
     cells: Array.from({ length: Number((length + 4095n) >> 12n) + 1 }, (_, index) => index),
     decode(context) {
       if (offset !== undefined && offset < 0n) return "EINVAL";
@@ -89,7 +93,9 @@ function finish(context: Context, answer: { value: bigint; data: number[] }): nu
 
 /** One page of a read, up to i_size; a hole gives zeroes and allocates nothing. */
 const readPage: StepCode = {
-  reads: ["file", "page", "content"], writes: ["file", "page", "content"], events: true,
+  reads: ["file", "page", "content"],
+  writes: ["file", "page", "content"],
+  events: true,
   run(context) {
     const { machine, state } = context;
     const file = fileOf(context);
@@ -130,7 +136,8 @@ function pageBytes(context: Context, frame: number, from: bigint, to: bigint): n
 
 /** shmem_write_begin: the seals are looked at chunk by chunk, so a write can be cut short. */
 const checkSealChunk: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     const { machine, state } = context;
     const file = fileOf(context);
@@ -149,7 +156,9 @@ const checkSealChunk: StepCode = {
 };
 
 const writeChunk: StepCode = {
-  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"], writes: ["file", "page", "content"], events: true,
+  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"],
+  writes: ["file", "page", "content"],
+  events: true,
   run(context) {
     const { machine, state } = context;
     const file = fileOf(context);

@@ -1,9 +1,8 @@
 // mmap, munmap, and what host threads do through a mapping (mm/mmap.c do_mmap; mm/shmem.c shmem_mmap, shmem_fault; mm/memory.c).
 
-import { asU64, isPageAligned, pageUp, S64_MAX } from "../../base/units.ts";
 import type { Errno } from "../../base/errno.ts";
+import { asU64, isPageAligned, pageUp, S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
-import { singleCell } from "./io.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, MAP_ANONYMOUS, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
@@ -11,6 +10,7 @@ import { bound, descriptor, fileOperand, plan, ZERO } from "../plan.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, dropPage, isInaccessible, isReferenced, makeUptodate, offsetOf, sizeOf } from "./file.ts";
 import { allocateFrame, readRange, release, writeRange } from "./frames.ts";
+import { singleCell } from "./io.ts";
 import { type FileState, fileCellOf, type MappingState, SEAL } from "./state.ts";
 
 const PROT_READ = 1;
@@ -31,7 +31,11 @@ export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
     throw new NotModelled(id, "a mapping of more than 64 TiB is not modelled");
   }
   return plan(id, call, {
-    operations: ["mmap"], success: { kind: "handle", handle: "mapping" }, file: file ?? -1, data: index, reads: ["handle", "file"],
+    operations: ["mmap"],
+    success: { kind: "handle", handle: "mapping" },
+    file: file ?? -1,
+    data: index,
+    reads: ["handle", "file"],
     decode(context) {
       if (!isPageAligned(offset)) return "EINVAL";
       if (!anonymous) {
@@ -63,7 +67,8 @@ function mmapRefuses(context: Context, file: FileState | undefined, length: bigi
 const mappingOf = (context: Context): MappingState => context.machine.mappings[context.plan.data as number];
 
 const mapVma: StepCode = {
-  reads: ["file"], writes: ["pte"],
+  reads: ["file"],
+  writes: ["pte"],
   run(context) {
     const { machine, state } = context;
     const mapping = mappingOf(context);
@@ -79,12 +84,18 @@ export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   const length = asU64(intOf(call, id, 1));
   const index = objectOfOperand(machine.program, machine.objects.mappingOf, target);
-  if (target?.kind === "handle" && index === undefined && !isMapping(machine, target.handle)) throw new NotModelled(id, "munmap of a name that no mmap binds is not modelled");
+  if (target?.kind === "handle" && index === undefined && !isMapping(machine, target.handle))
+    throw new NotModelled(id, "munmap of a name that no mmap binds is not modelled");
   const from = target?.kind === "handle" ? target.offset : asU64(intOf(call, id, 0));
-  if (target?.kind === "int" && from >= MMAP_MIN_ADDR && from < TASK_SIZE && isPageAligned(from)) throw new NotModelled(id, "munmap of an address that no mmap of this scenario answers is not modelled");
+  if (target?.kind === "int" && from >= MMAP_MIN_ADDR && from < TASK_SIZE && isPageAligned(from))
+    throw new NotModelled(id, "munmap of an address that no mmap of this scenario answers is not modelled");
   const cells = index === undefined || !isPageAligned(from) || length === 0n || length > TASK_SIZE ? [] : mappedCells(machine.mappings[index], from, length);
   return plan(id, call, {
-    operations: ["munmap"], success: ZERO, cells, data: index, reads: ["handle"],
+    operations: ["munmap"],
+    success: ZERO,
+    cells,
+    data: index,
+    reads: ["handle"],
     decode(context) {
       if (!isPageAligned(from) || length === 0n || length > TASK_SIZE || from > TASK_SIZE) return "EINVAL";
       if (target?.kind === "handle" && !bound(machine, context.state, target)) return "EINVAL";
@@ -102,7 +113,8 @@ function mappedCells(mapping: MappingState, from: bigint, length: bigint): numbe
 
 /** mmap_lock keeps faults and GUP out while the notifier, the PTEs and the VMA go, so that nobody sees a state between. */
 const unmapVma: StepCode = {
-  reads: ["pte", "slot", "ept", "tlb", "page", "content", "handle"], writes: ["pte", "ept", "tlb", "fault", "page", "content"],
+  reads: ["pte", "slot", "ept", "tlb", "page", "content", "handle"],
+  writes: ["pte", "ept", "tlb", "fault", "page", "content"],
   run(context) {
     const { machine, state } = context;
     const mapping = mappingOf(context);
@@ -137,7 +149,8 @@ const isMapping = (machine: Machine, handle: number): boolean => machine.program
 
 function planNoMapping(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
-  if (target?.kind !== "handle" || !isMapping(machine, target.handle)) throw new NotModelled(id, "a host access through anything but a mapping of this scenario is not modelled");
+  if (target?.kind !== "handle" || !isMapping(machine, target.handle))
+    throw new NotModelled(id, "a host access through anything but a mapping of this scenario is not modelled");
   return plan(id, call, { operations: [call.spec], success: ZERO, decode: () => ({ kind: "signal", signal: "SIGSEGV" }) });
 }
 
@@ -153,7 +166,11 @@ export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
   const data: HostAccess = { mapping: index, page, byte: Number(at & 4095n), value: store ? Number(intOf(call, id, 2) & 0xffn) : undefined };
   const fault: Result = { kind: "signal", signal: "SIGSEGV" };
   return plan(id, call, {
-    operations: [call.spec], success: ZERO, data, file: mapping.object.file, reads: ["handle", "pte"],
+    operations: [call.spec],
+    success: ZERO,
+    data,
+    file: mapping.object.file,
+    reads: ["handle", "pte"],
     decode(context) {
       if (!bound(machine, context.state, target) || at < 0n || page >= mapping.object.pages) return fault;
       if (mapping.mapped[singleCell(mapping.cells, page)].get(context.state) === 0) return fault;
@@ -164,7 +181,9 @@ export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
 
 /** Translate and touch are one step. */
 const accessHost: StepCode = {
-  reads: ["pte", "page", "content"], writes: ["content"], events: true,
+  reads: ["pte", "page", "content"],
+  writes: ["content"],
+  events: true,
   run(context) {
     const { machine, state } = context;
     const { mapping: index, page, byte, value } = access(context);
@@ -193,7 +212,8 @@ export function byteResult(byte: number, context: Context, text: string): Result
 
 /** shmem_fault: a fault into a range that is being punched waits. */
 const waitHole: StepCode = {
-  reads: ["file", "thread"], writes: [],
+  reads: ["file", "thread"],
+  writes: [],
   run(context) {
     const { machine } = context;
     const { mapping: index, page } = access(context);
@@ -205,7 +225,9 @@ const waitHole: StepCode = {
 
 /** The page fault, under the folio lock: page of the file (allocated and cleared when it is not there), then the PTE. */
 const lookupHost: StepCode = {
-  reads: ["file", "page", "content", "pte", "ept", "tlb", "driver", "thread"], writes: ["page", "content", "pte"], events: true,
+  reads: ["file", "page", "content", "pte", "ept", "tlb", "driver", "thread"],
+  writes: ["page", "content", "pte"],
+  events: true,
   run(context) {
     const { machine, state } = context;
     const { mapping: index, page, value } = access(context);

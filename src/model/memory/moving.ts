@@ -21,7 +21,8 @@ interface Move {
 export function planMove(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   const file = target?.kind === "frame" ? machine.objects.fileOf.get(machine.program.handles[target.handle].call) : undefined;
-  if (target?.kind !== "frame" || file === undefined) throw new NotModelled(id, `${call.spec} takes the frame of a file page, as in ${call.spec}(frame(fd, 0x1000))`);
+  if (target?.kind !== "frame" || file === undefined)
+    throw new NotModelled(id, `${call.spec} takes the frame of a file page, as in ${call.spec}(frame(fd, 0x1000))`);
   const inaccessible = (machine.objects.files[file].flags & MFD_INACCESSIBLE) !== 0n;
   if (call.spec === "reclaim" && !inaccessible) throw new NotModelled(id, "swapping out a page of an ordinary memfd is not modelled");
   return plan(id, call, { operations: [call.spec], success: ZERO, file, data: { page: Number(target.offset >> 12n) } satisfies Move });
@@ -34,7 +35,9 @@ function pageOf(context: Context): { file: FileState; cell: number; frame: numbe
 }
 
 const migrate: StepCode = {
-  reads: ["page", "content", "pte", "slot", "ept", "tlb", "driver", "thread", "file"], writes: ["page", "content", "pte", "ept", "tlb", "fault"], events: true,
+  reads: ["page", "content", "pte", "slot", "ept", "tlb", "driver", "thread", "file"],
+  writes: ["page", "content", "pte", "ept", "tlb", "fault"],
+  events: true,
   run(context) {
     const { machine, state } = context;
     const { file, cell, frame } = pageOf(context);
@@ -68,7 +71,8 @@ function unmapHost(context: Context, file: FileState, fileCell: number): void {
 
 /** mapping_set_unevictable: reclaim leaves these pages alone. */
 const reclaim: StepCode = {
-  reads: ["page"], writes: [],
+  reads: ["page"],
+  writes: [],
   run(context) {
     if (pageOf(context).frame === 0) return context.fail("ENOENT");
     context.say("the mapping is unevictable: the page stays");

@@ -1,17 +1,17 @@
 // ftruncate and fallocate: size, allocation and holes (fs/open.c vfs_fallocate; mm/shmem.c shmem_setattr, shmem_fallocate, shmem_undo_range; v4 01/12;
 // v8 1/8). What KVM is told on the way stands in kvm/notifier.ts.
 
-import { isPageAligned, pageDown, pageUp, S64_MAX } from "../../base/units.ts";
 import type { Errno } from "../../base/errno.ts";
+import { isPageAligned, pageDown, pageUp, S64_MAX } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
+import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { intOf } from "../objects.ts";
 import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, dropPage, isInaccessible, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
 import { release } from "./frames.ts";
-import type { Field } from "../layout.ts";
 import { type FileState, type MappingState, SEAL } from "./state.ts";
 
 const KEEP_SIZE = 1n;
@@ -44,7 +44,11 @@ export function planTruncate(machine: Machine, id: CallId, call: Call): Plan {
   const parts = new Map<number, { from: number; to: number }>();
   if (state && length > 0n && !isPageAligned(length) && cells.length > 0) parts.set(cells[0], { from: Number(length & 4095n), to: 4096 });
   return plan(id, call, {
-    operations: ["ftruncate", "ftruncate.plain"], success: ZERO, file: file ?? -1, cells, reads: ["handle", "file"],
+    operations: ["ftruncate", "ftruncate.plain"],
+    success: ZERO,
+    file: file ?? -1,
+    cells,
+    reads: ["handle", "file"],
     data: { call: "ftruncate", mode: 0n, offset: length, length: 0n, end: length, parts } satisfies Resize,
     decode: (context) => (length < 0n ? "EINVAL" : descriptor(machine, context, call.operands[0])),
     select: (context) => (isInaccessible(context.state, machine.files[file as number]) ? "ftruncate" : "ftruncate.plain"),
@@ -66,7 +70,12 @@ export function planFallocate(machine: Machine, id: CallId, call: Call): Plan {
   const cells = refused || file === undefined ? [] : rangeCells(machine.files[file], data, punch);
   const name = punch ? "fallocate.punch_hole" : "fallocate.allocate";
   return plan(id, call, {
-    operations: [name, `${name}.plain`], success: ZERO, file: file ?? -1, cells, data, reads: ["handle", "file"],
+    operations: [name, `${name}.plain`],
+    success: ZERO,
+    file: file ?? -1,
+    cells,
+    data,
+    reads: ["handle", "file"],
     decode(context) {
       const closed = descriptor(machine, context, call.operands[0]);
       if (closed || refused) return closed ?? refused;
@@ -115,7 +124,8 @@ function inodeLock(context: Context): Field {
 }
 
 const lockInode: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     const lock = inodeLock(context);
     if (lock.get(context.state) !== 0) return BLOCKED;
@@ -126,7 +136,8 @@ const lockInode: StepCode = {
 };
 
 const unlockInode: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     unlock(context);
     if (context.telling) context.say("inode_lock released");
@@ -146,18 +157,21 @@ export function failUnlocked(context: Context, errno: Errno): number {
 }
 
 const checkAlignment: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     const { offset, length } = resize(context);
     if (isInaccessible(context.state, fileOf(context)) && !(isPageAligned(offset) && isPageAligned(length))) return failUnlocked(context, "EINVAL");
-    if (context.telling) context.say(isInaccessible(context.state, fileOf(context)) ? "offset and len are page aligned" : "an ordinary file needs no alignment");
+    if (context.telling)
+      context.say(isInaccessible(context.state, fileOf(context)) ? "offset and len are page aligned" : "an ordinary file needs no alignment");
     return NEXT;
   },
 };
 
 /** A private file gets its size once (v4 01/12 shmem_setattr, v8 1/8 inaccessible_setattr). */
 const checkSizeOnce: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     const { machine, state } = context;
     if (sizeOf(machine, state, fileOf(context)) !== 0n) return failUnlocked(context, "EPERM");
@@ -168,7 +182,8 @@ const checkSizeOnce: StepCode = {
 };
 
 const checkSeals: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     const { machine, state } = context;
     const { call, mode, end } = resize(context);
@@ -188,7 +203,8 @@ const checkSeals: StepCode = {
 };
 
 const setSizeStep: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     const { machine, state } = context;
     const { call, mode, end } = resize(context);
@@ -208,7 +224,8 @@ const setSizeStep: StepCode = {
 
 /** unmap_mapping_range: host PTEs of the range go, and secondary MMUs that reach it through a host address are told first (mmu notifier). */
 const unmapUser: StepCode = {
-  reads: ["pte", "slot", "ept", "page"], writes: ["pte", "ept", "tlb", "fault", "page", "content"],
+  reads: ["pte", "slot", "ept", "page"],
+  writes: ["pte", "ept", "tlb", "fault", "page", "content"],
   run(context) {
     const { machine } = context;
     if (context.plan.cells.length === 0) return NEXT;
@@ -239,9 +256,13 @@ function unmapCell(context: Context, file: FileState, mapping: MappingState, fil
 
 /** Drops the pages one after the other. Where the operation holds no inode lock itself (v8), the tmpfs below takes its own for the whole loop. */
 const truncate: StepCode = {
-  reads: ["file", "page", "content", "slot", "ept", "tlb", "pte", "driver", "thread"], writes: ["file", "page", "content", "pte", "ept", "tlb", "fault"],
+  reads: ["file", "page", "content", "slot", "ept", "tlb", "pte", "driver", "thread"],
+  writes: ["file", "page", "content", "pte", "ept", "tlb", "fault"],
   run(context) {
-    const { state, plan: { cells } } = context;
+    const {
+      state,
+      plan: { cells },
+    } = context;
     const file = fileOf(context);
     if (cells.length === 0) return NEXT;
     if (!enterInnerLock(context)) return BLOCKED;
@@ -286,7 +307,8 @@ function leaveInnerLock(context: Context, code: number): number {
 
 /** Allocates what is missing. v8 hands every mode to the tmpfs, which may still refuse it; KVM is told all the same. */
 const allocate: StepCode = {
-  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"], writes: ["file", "page", "content"],
+  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"],
+  writes: ["file", "page", "content"],
   run(context) {
     const { machine, state } = context;
     const { mode, end } = resize(context);
@@ -299,14 +321,16 @@ const allocate: StepCode = {
     if (file.frames[context.cell].get(state) === 0) addPage(context, file, context.cell);
     else context.say(`${pagesOf(file, context.cell)} is there already`);
     const code = context.each();
-    if (code !== AGAIN && !context.operation.labels.has("set_size") && !(mode & KEEP_SIZE) && end > sizeOf(machine, state, file)) setSize(machine, state, file, end);
+    if (code !== AGAIN && !context.operation.labels.has("set_size") && !(mode & KEEP_SIZE) && end > sizeOf(machine, state, file))
+      setSize(machine, state, file, end);
     return leaveInnerLock(context, code);
   },
 };
 
 /** shmem keeps faults out of the range while the hole is made (shmem_falloc, the fix for CVE-2014-4171). */
 const announceHole: StepCode = {
-  reads: [], writes: ["file"],
+  reads: [],
+  writes: ["file"],
   run(context) {
     fileOf(context).hole.set(context.state, me(context));
     if (context.telling) context.say("faults into the range wait from here on");
@@ -315,7 +339,8 @@ const announceHole: StepCode = {
 };
 
 const retractHole: StepCode = {
-  reads: [], writes: ["file"],
+  reads: [],
+  writes: ["file"],
   run(context) {
     fileOf(context).hole.set(context.state, 0);
     if (context.telling) context.say("faults into the range go on");
@@ -324,7 +349,8 @@ const retractHole: StepCode = {
 };
 
 const lockFolio: StepCode = {
-  reads: ["page"], writes: ["page"],
+  reads: ["page"],
+  writes: ["page"],
   run(context) {
     const folio = fileOf(context).folios[context.cell];
     if (folio.get(context.state) !== 0) return BLOCKED;
@@ -335,7 +361,8 @@ const lockFolio: StepCode = {
 };
 
 const unlockFolio: StepCode = {
-  reads: ["page"], writes: ["page"],
+  reads: ["page"],
+  writes: ["page"],
   run(context) {
     const folio = fileOf(context).folios[context.cell];
     if (folio.get(context.state) === me(context)) folio.set(context.state, 0);
@@ -345,6 +372,17 @@ const unlockFolio: StepCode = {
 };
 
 export const resizeSteps = {
-  lock_inode: lockInode, unlock_inode: unlockInode, check_alignment: checkAlignment, check_size_once: checkSizeOnce, check_seals: checkSeals, set_size: setSizeStep,
-  unmap_user: unmapUser, truncate, allocate, announce_hole: announceHole, retract_hole: retractHole, lock_folio: lockFolio, unlock_folio: unlockFolio,
+  lock_inode: lockInode,
+  unlock_inode: unlockInode,
+  check_alignment: checkAlignment,
+  check_size_once: checkSizeOnce,
+  check_seals: checkSeals,
+  set_size: setSizeStep,
+  unmap_user: unmapUser,
+  truncate,
+  allocate,
+  announce_hole: announceHole,
+  retract_hole: retractHole,
+  lock_folio: lockFolio,
+  unlock_folio: unlockFolio,
 };

@@ -25,7 +25,11 @@ export function planFcntl(machine: Machine, id: CallId, call: Call): Plan {
   if (command === F_GET_SEALS) return plan(id, call, { operations: ["fcntl.get_seals"], success: ZERO, file: file ?? -1, reads: ["handle"], decode: opened });
   if (command !== F_ADD_SEALS) throw new NotModelled(id, "of fcntl only F_ADD_SEALS and F_GET_SEALS are modelled");
   return plan(id, call, {
-    operations: ["fcntl.add_seals"], success: ZERO, file: file ?? -1, reads: ["handle", "file"], data: Number(argument & F_ALL_SEALS),
+    operations: ["fcntl.add_seals"],
+    success: ZERO,
+    file: file ?? -1,
+    reads: ["handle", "file"],
+    data: Number(argument & F_ALL_SEALS),
     decode(context) {
       const closed = opened(context);
       if (closed) return closed;
@@ -37,7 +41,8 @@ export function planFcntl(machine: Machine, id: CallId, call: Call): Plan {
 }
 
 const checkSealSeal: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     if (fileOf(context).seals.get(context.state) & SEAL.SEAL) return failUnlocked(context, "EPERM");
     context.say("F_SEAL_SEAL is not set");
@@ -49,14 +54,17 @@ const addsWrite = (context: Context): boolean => (requested(context) & SEAL.WRIT
 
 /** mapping_deny_writable: fails while any shared mapping exists, for each of them counts as one that may become writable (real-kernel.md 2.4). */
 const denyWritable: StepCode = {
-  reads: ["file", "pte"], writes: ["file"],
+  reads: ["file", "pte"],
+  writes: ["file"],
   run(context) {
     const { machine, state } = context;
     if (!addsWrite(context)) {
       context.say("F_SEAL_WRITE is not added");
       return NEXT;
     }
-    const mapped = machine.mappings.some((mapping) => mapping.object.file === context.plan.file && mapping.object.shared && mapping.mapped.some((field) => field.get(state) === 1));
+    const mapped = machine.mappings.some(
+      (mapping) => mapping.object.file === context.plan.file && mapping.object.shared && mapping.mapped.some((field) => field.get(state) === 1),
+    );
     if (mapped) return failUnlocked(context, "EBUSY");
     fileOf(context).denied.set(state, 1);
     context.say("new shared mappings are refused");
@@ -66,7 +74,8 @@ const denyWritable: StepCode = {
 
 /** memfd_wait_for_pins: this step may come later, when the pins are gone, or now, and then it gives up. */
 const waitPins: StepCode = {
-  reads: ["file", "page", "thread"], writes: ["file"],
+  reads: ["file", "page", "thread"],
+  writes: ["file"],
   run(context) {
     const { machine, state } = context;
     const file = fileOf(context);
@@ -82,7 +91,8 @@ const waitPins: StepCode = {
 };
 
 const setSeals: StepCode = {
-  reads: ["file"], writes: ["file"],
+  reads: ["file"],
+  writes: ["file"],
   run(context) {
     const { seals } = fileOf(context);
     seals.set(context.state, seals.get(context.state) | requested(context));
@@ -92,7 +102,8 @@ const setSeals: StepCode = {
 };
 
 const getSeals: StepCode = {
-  reads: ["file"], writes: [],
+  reads: ["file"],
+  writes: [],
   run(context) {
     const file = fileOf(context);
     if (file.shim.get(context.state) === 1) return context.fail("EINVAL");

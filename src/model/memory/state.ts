@@ -6,7 +6,6 @@ import { VALUES_MAX } from "../intern.ts";
 import type { Field, Layout } from "../layout.ts";
 import type { FileObject, MappingObject } from "../objects.ts";
 
-
 export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, INACCESSIBLE: 32 } as const;
 
 /** struct inode and its address_space. */
@@ -69,7 +68,17 @@ export function fileState(layout: Layout, object: FileObject, cells: Cells, fram
   const page = (max: number): Field => layout.field("page", max);
   const each = Array.from({ length: cells.count }, (_, cell) => cell);
   return {
-    object, cells, installed: file(1), size: file(VALUES_MAX), position: file(VALUES_MAX), seals: file(63), shim: file(1), lock: file(actors), shimLock: file(actors), hole: file(actors), denied: file(1),
+    object,
+    cells,
+    installed: file(1),
+    size: file(VALUES_MAX),
+    position: file(VALUES_MAX),
+    seals: file(63),
+    shim: file(1),
+    lock: file(actors),
+    shimLock: file(actors),
+    hole: file(actors),
+    denied: file(1),
     frames: each.map((cell) => page(cells.single(cell) ? frames : 1)),
     uptodate: each.map(() => page(1)),
     folios: each.map(() => page(actors)),
@@ -78,9 +87,16 @@ export function fileState(layout: Layout, object: FileObject, cells: Cells, fram
 
 export function mappingState(layout: Layout, object: MappingObject, cells: Cells, frames: number): MappingState {
   const each = Array.from({ length: cells.count }, (_, cell) => cell);
-  const single = (region: "pte" | "page") => (cell: number): Field | undefined => (cells.single(cell) ? layout.field(region, frames) : undefined);
+  const single =
+    (region: "pte" | "page") =>
+    (cell: number): Field | undefined =>
+      cells.single(cell) ? layout.field(region, frames) : undefined;
   return {
-    object, cells, mayWrite: layout.field("pte", 1), mapped: each.map(() => layout.field("pte", 1)), ptes: each.map(single("pte")),
+    object,
+    cells,
+    mayWrite: layout.field("pte", 1),
+    mapped: each.map(() => layout.field("pte", 1)),
+    ptes: each.map(single("pte")),
     copies: object.shared ? each.map(() => undefined) : each.map(single("page")),
   };
 }

@@ -1,7 +1,7 @@
 // The kernels that the model has, and what a scenario's `kernel NAME extends PROFILE { … }` makes of them: just one more row.
 
-import type { ProfileChoice, ProfileEdit, Site } from "../../scenario/program.ts";
 import { feature, features, isLaterStep, isStepName, type StepName, steps } from "../../scenario/catalogue/index.ts";
+import type { ProfileChoice, ProfileEdit, Site } from "../../scenario/program.ts";
 import type { Profile, StepList } from "./types.ts";
 import { V4 } from "./v4.ts";
 import { V8 } from "./v8.ts";

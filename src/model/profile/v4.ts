@@ -6,7 +6,15 @@ import type { Profile, StepList } from "./types.ts";
 
 const UNDO_RANGE = ["lock_folio", "invalidate", "truncate", "unlock_folio"] as const;
 const PUNCH: StepList = [
-  "check_args", "check_alignment", "lock_inode", "check_seals", "announce_hole", "unmap_user", UNDO_RANGE, "retract_hole", "unlock_inode",
+  "check_args",
+  "check_alignment",
+  "lock_inode",
+  "check_seals",
+  "announce_hole",
+  "unmap_user",
+  UNDO_RANGE,
+  "retract_hole",
+  "unlock_inode",
 ];
 const ALLOCATE: StepList = ["check_args", "lock_inode", "check_seals", "allocate", "set_size", "notify_fallocate", "unlock_inode"];
 

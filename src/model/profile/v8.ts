@@ -30,7 +30,7 @@ export const V8: Profile = {
     "fallocate.punch_hole": ["check_alignment", "truncate", "invalidate"],
     "fallocate.allocate": ["check_args", "allocate", "invalidate"],
     fault: ["snapshot", "find_slot", "check_kind", "get_page", "gup", "map", "put_page"],
-    "KVM_MEMORY_ENCRYPT_REG_REGION": ["check_args", "store", "invalidate"],
-    "KVM_MEMORY_ENCRYPT_UNREG_REGION": ["check_args", "store", "invalidate"],
+    KVM_MEMORY_ENCRYPT_REG_REGION: ["check_args", "store", "invalidate"],
+    KVM_MEMORY_ENCRYPT_UNREG_REGION: ["check_args", "store", "invalidate"],
   },
 };
