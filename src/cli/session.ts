@@ -138,5 +138,5 @@ export function distinct(findings: readonly PlacedFinding[]): PlacedFinding[] {
 
 /** The text cannot be read or parsed, or names or counts something that does not exist: what exit status 2 says. */
 export function isInputError(finding: PlacedFinding): boolean {
-  return finding.severity === "error" && /^MEMFD[12]/.test(finding.code);
+  return finding.severity === "error" && /^MEMFD([12]|5002)/.test(finding.code);
 }

@@ -239,11 +239,15 @@ function lexAfterBlank(input: InputStream, stack: Stack): boolean {
     return !fit && repair(input, stack, next, blank.crossed);
   }
   if (blank.at > 0) return false;
-  // Asking the parser is dear, so the text is looked at first.
-  const decoration = decorationEnd(input);
-  if (decoration > 0 && stack.canShift(T.Decoration)) return take(input, T.Decoration, decoration);
-  const errno = errnoEnd(input);
-  if (errno > 0 && stack.canShift(T.ErrnoName)) return take(input, T.ErrnoName, errno);
+  // Asking the parser is dear, so the first character is looked at before.
+  if ((c === 60 || c === 40) && stack.canShift(T.Decoration)) {
+    const end = decorationEnd(input);
+    if (end > 0) return take(input, T.Decoration, end);
+  }
+  if (c === 69 && stack.canShift(T.ErrnoName)) {
+    const end = errnoEnd(input);
+    if (end > 0) return take(input, T.ErrnoName, end);
+  }
   if (next.term === T.Name && wordIsOn(input, next.end) && stack.canShift(T.onKw)) return take(input, T.onKw, next.end);
   return fit ? take(input, next.term, next.end) : repair(input, stack, next, false);
 }

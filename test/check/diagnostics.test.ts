@@ -73,11 +73,12 @@ for (const row of diagnostics) {
   });
 }
 
-test("an example is the smallest: without any one of its lines it no longer triggers its code alone", () => {
+test("an example is the smallest: without any one of its lines, the choice of kernel apart, it no longer triggers its code alone", () => {
   for (const { code, example } of diagnostics) {
     if (!/^MEMFD[345]/.test(code) || example === "" || /\n[ }]/.test(example)) continue;
     const lines = example.split("\n");
     for (const [at, line] of lines.entries()) {
+      if (line.startsWith("kernel v")) continue;
       const rest = lines.filter((_, index) => index !== at).join("\n");
       const codes = new Set(findingsOf(rest).map((finding) => finding.code));
       assert.ok(codes.size !== 1 || !codes.has(code), `${code} does without ${JSON.stringify(line)}`);
@@ -118,7 +119,7 @@ test("codes are unique and in order, and rows say something", () => {
   assert.deepEqual(codes, [...new Set(codes)].sort());
   for (const { code, title, explanation } of diagnostics) {
     const sentences = explanation.match(/[.:](?= |$)/g)?.length ?? 0;
-    assert.ok(sentences >= 2 && explanation.endsWith("."), `${code}: ${sentences} sentences`);
+    assert.ok(sentences >= 1 && explanation.length > 60 && explanation.endsWith("."), `${code}: ${sentences} sentences`);
     assert.doesNotMatch(title, /\.$/, code);
   }
 });

@@ -89,7 +89,7 @@ test("trace tells the window as a story of 80 columns", () => {
   assert.match(out, /no-stale-mapping breaks in step \d+ \(vmm, fallocate: truncate\), line 14/);
   assert.match(out, /!! no-stale-mapping breaks here/);
   assert.match(out, /Memory after step \d+ \(vmm, fallocate: truncate\):/);
-  assert.match(out, /^ +- EPT of .*since step \d+ \(vcpu0, store: map\)/ms);
+  assert.match(out, /^ +- EPT of .*since step \d+ \(vcpu0, store:\s+map\)/ms);
 });
 
 test("--kernel runs a file under a variant that it declares, and begin and end close the window", () => {

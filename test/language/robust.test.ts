@@ -214,7 +214,7 @@ test("at most so many findings, and how many more there are", () => {
 });
 
 test("hostile text of hundreds of kilobytes is answered within seconds", () => {
-  for (const piece of ["{", "(", "}", 'scenario "x" {\n', "a:", '"', "/*", "= ", "or ", "@"]) {
+  for (const piece of ["<a", "}x\n", "a\n", "{", "(", "}", 'scenario "x" {\n', "a:", '"', "/*", "= ", "or ", "@"]) {
     const start = performance.now();
     read(piece.repeat(Math.floor(200_000 / piece.length)));
     assert.ok(performance.now() - start < 8000, `${JSON.stringify(piece)} took ${performance.now() - start} ms`);
@@ -288,4 +288,13 @@ test("imports: declarations cross, the kernel does not; a cycle is an error on i
     [["MEMFD2008", "main.memfd"]],
   );
   assert.deepEqual(bad.programs, []);
+});
+
+test("braces that close nothing are one finding a run, and a file has a limited number of statements", () => {
+  const start = performance.now();
+  assert.equal(read(`kernel v8\n${"} ".repeat(200_000)}`).findings.length, 1);
+  assert.ok(performance.now() - start < 1000, `${performance.now() - start} ms`);
+  const many = read(`kernel v8\n${"close(1)\n".repeat(20_001)}`);
+  assert.ok(many.findings.some((finding) => finding.code === "MEMFD6003"));
+  assert.deepEqual(many.programs, []);
 });

@@ -1,6 +1,7 @@
 // Hover and completion, at places marked in a text; formatting by example.
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { completeAt } from "../../src/language/complete.ts";
 import { format } from "../../src/language/format.ts";
@@ -53,6 +54,17 @@ test("completion: operations and steps of a variant, nothing in strings and comm
   assert.deepEqual(offered('kernel v8\nx = memfd_create("|'), []);
 });
 
+test("completion: features and their values, operations of the kernel that is extended, modelled steps first", () => {
+  const entries = offered("kernel x extends v4 { | }");
+  assert.ok(entries.includes("notifier_units") && entries.includes("fault"));
+  assert.ok(!entries.includes("KVM_MEMORY_ENCRYPT_REG_REGION"), "v4 has no such ioctl");
+  assert.ok(offered("kernel y extends v8 { fault without put_page }\nkernel x extends y { | }").includes("KVM_MEMORY_ENCRYPT_REG_REGION"));
+  assert.deepEqual(offered("kernel x extends v8 {\n  notifier_units = | }"), ["pages", "bytes"]);
+  assert.deepEqual(offered("kernel x extends v8 { fault | }"), ["without"]);
+  const list = offered("kernel x extends v8 { fault = | }");
+  assert.ok(list.indexOf("truncate") < list.indexOf("mn_start"));
+});
+
 /** Text of the hover over the first `needle` behind `behind`. */
 const hover = (text: string, needle: string, into = 0): { word: string; markdown: string } | undefined => {
   const found = describeAt(read(text), text.indexOf(needle) + into);
@@ -77,6 +89,16 @@ test("hover", () => {
   assert.equal(hover(SAMPLE, "// Does"), undefined);
 });
 
+test("hover: in a variant a word is a feature, a value, an operation or a step", () => {
+  const text = "kernel x extends v4 { set_marker = or; memfd_create = check_flags, set_marker, mn_start; exit = KVM_EXIT_MEMORY_FAULT }";
+  assert.match(hover(text, "set_marker = or")?.markdown ?? "", /a feature:[\s\S]*`and`:[\s\S]*`or`:/);
+  assert.match(hover(text, "or;")?.markdown ?? "", /`set_marker = or`: .*sets it/);
+  assert.match(hover(text, "memfd_create")?.markdown ?? "", /an operation: .*Run by `memfd_create`/s);
+  assert.match(hover(text, "set_marker, mn")?.markdown ?? "", /an atomic step/);
+  assert.match(hover(text, "mn_start")?.markdown ?? "", /not modelled yet/);
+  assert.match(hover(text, "exit =")?.markdown ?? "", /exit reason/);
+});
+
 test("hover: a step behind the dot of a label", () => {
   const text = "kernel v8\nclose(1) @hole\nexpect violation no-stale-mapping at hole.truncate";
   assert.equal(hover(text, "hole.truncate", 8)?.word, "truncate");
@@ -95,4 +117,14 @@ test("formatting by example", () => {
     ["close(1)\r\n  close(2)\r\n", "close(1)\r\nclose(2)\r\n"],
   ];
   for (const [before, after] of rows) assert.equal(format(before), after);
+});
+
+test("the scenarios that come with the tool are formatted as the formatter would", () => {
+  const folder = new URL("../../scenarios/", import.meta.url);
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".memfd"));
+  assert.ok(files.length >= 10);
+  for (const name of files) {
+    const text = readFileSync(new URL(name, folder), "utf8");
+    assert.equal(format(text), text, name);
+  }
 });

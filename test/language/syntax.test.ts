@@ -315,3 +315,64 @@ test("every form of result", () => {
   const per = read("kernel v8, v4\nclose(1) = 0 on v8 or -EBADF on v4, 6.18").programs.map((program) => program.calls[0].expect?.any.map((p) => p.kind));
   assert.deepEqual(per, [["value"], ["errno"]]);
 });
+
+/** Text under the expectation of the first call. */
+const expectation = (text: string): string => {
+  const { programs } = read(`kernel v8, v4\n${text}`);
+  const site = programs[0].calls[0].expect?.site ?? -1;
+  const { from, to } = programs[0].sites[site];
+  return `kernel v8, v4\n${text}`.slice(from, to);
+};
+
+test("an expectation stands from its `=` to the end of the result", () => {
+  assert.equal(expectation("close(1) = 0 @a"), "= 0");
+  assert.equal(expectation("close(1)=0 or\n -EBADF   // note"), "=0 or\n -EBADF");
+  assert.equal(expectation("fd = dup(1) = -1 EBADF (Bad file descriptor)"), "= -1 EBADF (Bad file descriptor)");
+  assert.equal(expectation("close(1) /* = 2 */ = /* = 3 */ 0; close(2)"), "= /* = 3 */ 0");
+  assert.equal(expectation("close(1) = 0 on v8 or -EBADF on v4 @a"), "= 0 on v8 or -EBADF on v4");
+  assert.equal(expectation('readlink_fd(1) = "x" @a'), '= "x"');
+});
+
+test("what a line expects under other kernels is kept for a fix, and their names are checked", () => {
+  const { programs } = read("kernel v8, v4\nclose(1) = 0 on v8 or -EBADF on v8, v4 or 1");
+  assert.deepEqual(
+    programs.map((program) => program.calls[0].expect?.elsewhere),
+    [["-EBADF on v4"], ["0 on v8", "-EBADF on v8"]],
+  );
+  assert.equal(read("kernel v8\nclose(1) = 0 or 1").programs[0].calls[0].expect?.elsewhere, undefined);
+  assert.deepEqual(said(one("close(1) = 0 on v88 or 1")), ['MEMFD2013 "v88"']);
+});
+
+test("a text is a result of a call that returns one", () => {
+  const text = 'fd = memfd_create("x", 0)\nreadlink_fd(fd) = "/memfd:\\303\\251 (deleted)" or "é" @a\nexists result(a) == "y"\nnever "z" != result(a)';
+  const [program] = read(one(text)).programs;
+  assert.deepEqual(program.calls[1].expect?.any, [
+    { kind: "text", text: "/memfd:\u00c3\u00a9 (deleted)" },
+    { kind: "text", text: "\u00c3\u00a9" },
+  ]);
+  const asked = program.questions.map((question) => question.condition).map((c) => (c.kind === "matches" ? [c.pattern, c.negated] : c.kind));
+  assert.deepEqual(asked, [
+    [{ kind: "text", text: "y" }, false],
+    [{ kind: "text", text: "z" }, true],
+  ]);
+  assert.deepEqual(said(one('close(1) = "x"')), ['MEMFD2030 "\\"x\\""']);
+  assert.deepEqual(said(one('fd = memfd_create("x", 0)\nread(fd, 1) = "x"')), ['MEMFD2030 "\\"x\\""']);
+});
+
+test("entries of a variant: features, values, operations and steps are checked, the nearest is offered", () => {
+  const variant = (entry: string): string => `kernel mine extends v8 { ${entry} }\nkernel mine\nclose(1)`;
+  const answers = (entry: string) => read(variant(entry)).findings.map((finding) => `${finding.code} ${finding.fixes?.[0].edits[0].text ?? "-"}`);
+  assert.deepEqual(answers("notifier_unit = pages"), ["MEMFD2015 notifier_units"]);
+  assert.deepEqual(answers("notifier_units = page"), ["MEMFD2015 pages"]);
+  assert.deepEqual(answers("notifier_units = pages, bytes"), ["MEMFD2015 -"]);
+  assert.deepEqual(answers("zzz = yes"), ["MEMFD2015 -"]);
+  assert.deepEqual(answers("fallocate.punch_holes without truncate"), ["MEMFD2016 fallocate.punch_hole"]);
+  assert.deepEqual(answers("fault = snapshot, trunkate"), ["MEMFD2016 truncate"]);
+  assert.deepEqual(answers("marker without truncate"), ["MEMFD2016 -"]);
+  assert.deepEqual(answers("fault = snapshot, mn_start"), ["MEMFD5006 -"]);
+  assert.deepEqual(answers("fallocate.punch_hole without truncate; set_marker = or; fault = snapshot"), []);
+  assert.deepEqual(said("kernel mine extends v4 { KVM_MEMORY_ENCRYPT_REG_REGION without store }\nkernel mine\nclose(1)"), [
+    'MEMFD2016 "KVM_MEMORY_ENCRYPT_REG_REGION"',
+  ]);
+  assert.deepEqual(read(variant("fault = snapshot, mn_start")).programs, [], "a step without code is not run");
+});

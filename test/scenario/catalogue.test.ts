@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isErrno } from "../../src/base/errno.ts";
-import { PROFILES } from "../../src/model/profile/index.ts";
+import { PROFILES, resolveProfile } from "../../src/model/profile/index.ts";
+import { isModelled } from "../../src/model/steps.ts";
 import {
   callSpec,
   calls,
@@ -12,14 +13,19 @@ import {
   constant,
   constants,
   constantsNamed,
+  features,
   flagNames,
   invariants,
+  isLaterStep,
   isStepName,
+  operations,
+  operationsOf,
   profile,
   profiles,
   queries,
   steps,
 } from "../../src/scenario/catalogue/index.ts";
+import type { ProfileEdit } from "../../src/scenario/program.ts";
 
 const NAMES = profiles.map((row) => row.name);
 const duplicates = (names: readonly string[]): string[] => names.filter((name, index) => names.indexOf(name) !== index);
@@ -183,4 +189,40 @@ test("the invariants that are modelled are those the series needs", () => {
       "no-deadlock",
     ],
   );
+});
+
+test("operations: one row for each that a call runs, and the calls of a modelled kernel run the operations that its model has", () => {
+  const run = [...new Set(calls.flatMap((spec) => spec.operations))].sort();
+  assert.deepEqual(operations.map((row) => row.name).sort(), run);
+  // `unknown` is what the model runs for a call that this kernel does not have.
+  for (const row of PROFILES) {
+    const own = Object.keys(row.operations).filter((name) => name !== "unknown");
+    assert.deepEqual(own.sort(), [...operationsOf(row.base)].sort(), row.name);
+  }
+});
+
+test("a step is said to be modelled where the model has its code, and only there", () => {
+  for (const row of steps) assert.equal(!isLaterStep(row.name), isModelled(row.name), row.name);
+});
+
+test("features: unique names and values, and each modelled kernel has one of them", () => {
+  assert.deepEqual(duplicates(features.map((row) => row.name)), []);
+  for (const row of features) {
+    const values = row.values.map((value) => value.name as string);
+    assert.deepEqual(duplicates(values), [], row.name);
+    assert.match(row.help, /^[A-Z].*\.$/);
+    for (const kernel of PROFILES) assert.ok(values.includes(kernel.features[row.name]), `${kernel.name} ${row.name}`);
+  }
+});
+
+test("an edit that the model cannot follow is refused, not run", () => {
+  const refused = (edit: ProfileEdit): string =>
+    resolveProfile({ name: "x", base: "v8", edits: [edit] })
+      .problems.map((problem) => problem.message)
+      .join();
+  assert.match(refused({ kind: "steps", operation: "fault", steps: ["snapshot", "mn_start"], site: 0 }), /mn_start.*not modelled/);
+  assert.match(refused({ kind: "feature", feature: "toString", value: "x", site: 0 }), /no feature/);
+  assert.match(refused({ kind: "feature", feature: "marker", value: "none", site: 0 }), /seal, shim/);
+  assert.match(refused({ kind: "without", operation: "fault", step: "truncate", site: 0 }), /no step truncate/);
+  assert.equal(refused({ kind: "feature", feature: "marker", value: "shim", site: 0 }), "");
 });

@@ -188,3 +188,18 @@ test("results", () => {
     "exit KVM_EXIT_MEMORY_FAULT {gpa=0x1000, size=4K}",
   );
 });
+
+test("a text of any bytes is read back as the same text, and readable UTF-8 stays readable", () => {
+  const back = (text: string): unknown =>
+    read(`kernel v8\nfd = memfd_create("x", 0)\nreadlink_fd(fd) = ${printPattern({ kind: "text", text })}`).programs[0].calls[1].expect?.any;
+  const bytes = fc.array(fc.integer({ min: 0, max: 255 }), { maxLength: 12 }).map((codes) => String.fromCharCode(...codes));
+  const utf8 = fc
+    .string({ unit: "binary", maxLength: 6 })
+    .map((text) => Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
+  fc.assert(
+    fc.property(fc.oneof(bytes, utf8), (text) => assert.deepEqual(back(text), [{ kind: "text", text }])),
+    { numRuns: 400 },
+  );
+  assert.equal(printResult({ kind: "text", text: "/memfd:\u00c3\u00a9 (deleted)" }), '"/memfd:é (deleted)"');
+  assert.equal(printResult({ kind: "text", text: "\u00ff\n" }), '"\\377\\n"');
+});

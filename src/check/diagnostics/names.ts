@@ -238,7 +238,7 @@ export const nameRows: readonly DiagnosticRow[] = [
     severity: "error",
     title: "Unknown state expression",
     explanation:
-      "Conditions ask about the state by the expressions of the catalogue, such as `allocated(fd, off)`, `ept(vm, gpa)` and `result(label)`; this is none of them, or it has no such field.",
+      "Conditions ask about the state by the expressions of the catalogue, such as `allocated(fd, off)`, `ept(vm, gpa)` and `result(label)`. This is none of them, or it has no such field.",
     example: "kernel v8\nassert alocated(1, 2)",
   },
   {

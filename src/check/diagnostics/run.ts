@@ -4,8 +4,6 @@ import type { DiagnosticRow } from "./types.ts";
 
 const FILE =
   'ram = memfd_create("ram", MFD_INACCESSIBLE)\n' +
-  "ftruncate(ram, 8K)\n" +
-  "fallocate(ram, 0, 0, 8K)\n" +
   "vm = KVM_CREATE_VM(0)\n" +
   "vcpu0 = KVM_CREATE_VCPU(vm, 0)\n" +
   "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=8K, private_fd=ram, private_offset=0)\n";
@@ -125,7 +123,7 @@ export const runRows: readonly DiagnosticRow[] = [
       "A host access reaches a frame that a guest wrote through a private mapping since its last allocation, by read, write or a user mapping, or a " +
       "host page table entry to it is installed. With real hardware the access may crash the host or spoil the guest's data; without encryption it " +
       "reads the guest's secrets.",
-    example: `kernel v4\ncheck private-inaccessible\n${FILE}vcpu0: store(0, 1)\npread(ram, 1, 0)`,
+    example: `kernel v4\ncheck private-inaccessible\n${FILE}fallocate(ram, 0, 0, 4K)\nvcpu0: store(0, 1)\npread(ram, 1, 0)`,
   },
   {
     code: "MEMFD4004",
@@ -143,7 +141,7 @@ export const runRows: readonly DiagnosticRow[] = [
     explanation:
       "A frame with private content is migrated, swapped or reclaimed. The host copies ciphertext bound to its physical address, or plain text that " +
       "it must not see: either way the guest's data are lost or leak. The page must be unmovable and unevictable.",
-    example: `kernel v8\ncheck private-unmovable\n${FILE}vcpu0: store(0, 1)\nmigrate(frame(ram, 0))`,
+    example: 'kernel v8\nram = memfd_create("ram", MFD_INACCESSIBLE)\nfallocate(ram, 0, 0, 4K)\nmigrate(frame(ram, 0))',
   },
   {
     code: "MEMFD4007",
@@ -152,7 +150,7 @@ export const runRows: readonly DiagnosticRow[] = [
     explanation:
       "A read returns bytes that lay in the frame before its present allocation: nobody cleared the page. In series v8 the page comes from the file " +
       "without the user fault that would clear it, so the guest sees what the last owner left.",
-    example: `kernel v8\ncheck zeroed-on-allocation\n${FILE}vcpu0: load(0)`,
+    example: `kernel v8\n${FILE}vcpu0: load(0)`,
   },
   {
     code: "MEMFD4009",
@@ -179,7 +177,7 @@ export const runRows: readonly DiagnosticRow[] = [
     explanation:
       "A call returns and leaves mmu_invalidate_in_progress raised, so that faults of the range retry for ever; or it ends an invalidation that " +
       "nobody began. Begin and end must pair on every path, errors and newly bound slots included.",
-    example: `kernel a extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate }\nkernel a\ncheck invalidate-balanced\n${FILE}${PUNCH}`,
+    example: `kernel a extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate }\nkernel a\nram = memfd_create("ram", MFD_INACCESSIBLE)\nvm = KVM_CREATE_VM(0)\nKVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=8K, private_fd=ram, private_offset=0)\n${PUNCH}`,
   },
   {
     code: "MEMFD4017",
@@ -188,8 +186,7 @@ export const runRows: readonly DiagnosticRow[] = [
     explanation:
       "A state is reachable in which nobody can go on: each actor that has not ended waits for a lock, a count or another call. A call that is meant " +
       "to wait for ever expects `blocks`.",
-    example:
-      'kernel a extends v8 { ftruncate.plain without unlock_inode }\nkernel a\ncheck no-deadlock\nmem = memfd_create("mem", 0)\nftruncate(mem, 4K)\nftruncate(mem, 8K)',
+    example: 'kernel a extends v8 { ftruncate.plain without unlock_inode }\nkernel a\nmem = memfd_create("mem", 0)\nftruncate(mem, 4K)\nftruncate(mem, 8K)',
   },
   {
     code: "MEMFD5001",
@@ -223,9 +220,9 @@ export const runRows: readonly DiagnosticRow[] = [
     severity: "warning",
     title: "Statement not modelled yet",
     explanation:
-      "`machine`, `process`, signals and several processes are read and not run yet; neither is a scenario that uses them, for leaving them out " +
-      "would change the question.",
-    example: "kernel v8\nmachine { uid=0 }\nclose(-1)",
+      "`machine`, `process`, signals and several processes are read and not run yet. A scenario that uses them is not run either, for leaving them " +
+      "out would change the question.",
+    example: "kernel v8\nmachine { uid=0 }",
   },
   {
     code: "MEMFD5005",
@@ -243,7 +240,7 @@ export const runRows: readonly DiagnosticRow[] = [
     explanation:
       "The atomic step is in the catalogue, because some kernel has it, and the model has no code for it yet. Scenarios under this variant are read " +
       "and not run.",
-    example: "kernel a extends v8 { fallocate.punch_hole = check_alignment, mn_start, truncate }\nkernel a\nclose(-1)",
+    example: "kernel a extends v8 { fallocate.punch_hole = check_alignment, mn_start, truncate }",
   },
   {
     code: "MEMFD5090",
@@ -295,7 +292,7 @@ export const runRows: readonly DiagnosticRow[] = [
     code: "MEMFD6004",
     severity: "information",
     title: "More findings",
-    explanation: "At most 200 findings are shown for a file, from its beginning; this one says how many more there are from here on.",
+    explanation: "At most 200 findings are shown for a file, from its beginning. This one says how many more there are from here on.",
     example: "?\n".repeat(201),
   },
   {
