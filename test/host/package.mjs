@@ -14,7 +14,9 @@ export async function packVsix(out) {
   const vsce = binOf("@vscode/vsce");
   const listed = await node([vsce, "ls", "--no-dependencies"], { quiet: true });
   checkContents(listed.output);
-  const { code } = await node([vsce, "package", "--no-dependencies", "--allow-missing-repository", "--no-rewrite-relative-links", "--out", file], { seconds: 120 });
+  const { code } = await node([vsce, "package", "--no-dependencies", "--allow-missing-repository", "--no-rewrite-relative-links", "--out", file], {
+    seconds: 120,
+  });
   if (code !== 0 || !existsSync(file)) throw new SetUpError(`vsce package failed (${code}).`);
   return { file, bytes: statSync(file).size, bar: BAR };
 }
