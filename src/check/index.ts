@@ -35,6 +35,8 @@ export const DEFAULT_LIMITS = { maxStates: 5_000_000, maxMilliseconds: 30_000, m
 const PLAIN_STATES = 20_000;
 const MAX_COMPILES = 200;
 const MORE_FRAMES = 4;
+/** An actor is a byte of the explorer's records. */
+const MAX_ACTORS = 255;
 const COARSEST: Refinement = { cuts: [], extraFrames: 0 };
 
 export function check(program: Program, options: CheckOptions): Report {
@@ -44,6 +46,7 @@ export function check(program: Program, options: CheckOptions): Report {
     const remarks = problems.map(({ site, message }): Remark => ({ code: "MEMFD2090", severity: "error", site, message }));
     if (!profile) remarks.push({ code: "MEMFD5090", severity: "warning", site: program.site, message: `${program.profile.base} is not modelled yet` });
     if (!profile || remarks.length > 0) return unjudged(program, remarks, "the kernel is not one that the model has");
+    if (program.actors.length > MAX_ACTORS) return tooLarge(program, `${program.actors.length} actors, at most ${MAX_ACTORS} are explored`);
     return checkUnder(program, profile, options, begin);
   } catch (error) {
     return answerTo(program, error);
@@ -57,15 +60,9 @@ function answerTo(program: Program, error: unknown): Report {
   }
   if (error instanceof NoAnswer)
     return unjudged(program, [{ code: "MEMFD3023", severity: "error", site: error.site ?? program.site, message: error.message }], error.message);
-  if (error instanceof TooManyValues)
-    return unjudged(
-      program,
-      [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${error.message}` }],
-      error.message,
-    );
+  if (error instanceof TooManyValues) return tooLarge(program, error.message);
   if (error instanceof CutNeeded || error instanceof MoreFramesNeeded) {
-    const text = `memory would have to be cut more than ${MAX_COMPILES} times (${error.message || error.name})`;
-    return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${text}` }], text);
+    return tooLarge(program, `memory would have to be cut more than ${MAX_COMPILES} times (${error.message || error.name})`);
   }
   const message = error instanceof Error ? error.message : String(error);
   const kind = error instanceof ModelBug ? "" : `${error instanceof Error ? error.name : "error"}: `;
@@ -74,6 +71,10 @@ function answerTo(program: Program, error: unknown): Report {
     [{ code: "MEMFD9001", severity: "error", site: program.site, message: `a bug of the model, not of this scenario: ${kind}${message}` }],
     "a bug of the model",
   );
+}
+
+function tooLarge(program: Program, limit: string): Report {
+  return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${limit}` }], limit);
 }
 
 function unjudged(program: Program, remarks: readonly Remark[], limit: string): Report {

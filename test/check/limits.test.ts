@@ -34,6 +34,12 @@ describe("limits", () => {
       assert.equal(report(RACE, { reduce, maxStates: all }).verdict, "pass");
     });
   }
+  it("actors: more than the explorer numbers are not explored, and nothing is green", () => {
+    const threads = Array.from({ length: 300 }, (_, index) => `h${index} { size${index} = close(mem) }`).join("\n");
+    const judged = report(`kernel v8\nmem = memfd_create("mem", 0)\nparallel {\n${threads}\n}`);
+    assert.equal(judged.verdict, "incomplete");
+    assert.deepEqual(codes(judged), ["MEMFD6001"]);
+  });
   it("cancelled", () => {
     const judged = report(RACE, { cancelled: () => true });
     assert.equal(judged.verdict, "incomplete");

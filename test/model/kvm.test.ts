@@ -25,6 +25,7 @@ describe("KVM_SET_USER_MEMORY_REGION", () => {
   table("arguments", MAPPED, [
     [`none = KVM_CREATE_VM(9); ${slot(0, "0x80", "1", "1").replace("(vm,", "(none,")}`, "-EBADF"],
     [slot(0, "0x80", "0", "4K", AT), "-EINVAL"],
+    [slot(0x20000, "0", "0", "4K", AT), "-EINVAL"],
     [slot(0, "0", "0", "4097", AT), "-EINVAL"],
     [slot(0, "0", "1", "4K", AT), "-EINVAL"],
     [slot(0, "0", "0", "4K", `${AT} + 1`), "-EINVAL"],

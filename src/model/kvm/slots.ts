@@ -95,6 +95,8 @@ function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | und
     return "EINVAL";
   }
   if (isPrivate && asU64(offset + size) < offset) return "EINVAL";
+  // x86 has two address spaces, the second one for SMM.
+  if (slot >> 16n > 1n) return "EINVAL";
   if (slot >> 16n) throw new NotModelled(id, "a second address space (SMM) is not modelled");
   if (slot >= KVM_USER_MEM_SLOTS || asU64(gpa + size) < gpa) return "EINVAL";
   return size >> 12n > KVM_MEM_MAX_NR_PAGES ? "EINVAL" : undefined;
