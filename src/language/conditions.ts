@@ -1,11 +1,12 @@
 // Conditions of assert, exists, never and forall → Expression.
 
 import { asS64 } from "../base/units.ts";
+import { cannotCompute, compute } from "../scenario/arithmetic.ts";
 import { calls, queries } from "../scenario/catalogue/index.ts";
 import type { BinaryOperator, CallId, Expression, Operand } from "../scenario/program.ts";
 import { operandFor } from "./arguments.ts";
 import type { Node, Primary } from "./ast.ts";
-import { cannotCompute, compute, indexText, meaning } from "./fold.ts";
+import { indexText, meaning } from "./fold.ts";
 import { didYouMean } from "./near.ts";
 import { parseInteger } from "./numbers.ts";
 import { isPattern, lowerPattern } from "./results.ts";

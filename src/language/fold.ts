@@ -2,6 +2,7 @@
 
 import { ERRNO, isErrno } from "../base/errno.ts";
 import { asS64 } from "../base/units.ts";
+import { cannotCompute, compute } from "../scenario/arithmetic.ts";
 import { calls, constant, constants, constantsNamed, profiles } from "../scenario/catalogue/index.ts";
 import type { BinaryOperator, HandleId } from "../scenario/program.ts";
 import type { Node, Primary } from "./ast.ts";
@@ -149,51 +150,6 @@ function ownConstant(scope: Scope, name: string, node: Primary): { value: bigint
 }
 
 const CONDITION_ONLY = new Set(["<", "<=", ">", ">=", "==", "!=", "&&", "||"]);
-
-/** C's arithmetic on signed 64-bit values; undefined for a division by zero. */
-export function compute(operator: BinaryOperator, a: bigint, b: bigint): bigint | undefined {
-  const truth = (value: boolean): bigint => (value ? 1n : 0n);
-  switch (operator) {
-    case "*":
-      return asS64(a * b);
-    case "/":
-      return b === 0n ? undefined : asS64(a / b);
-    case "%":
-      return b === 0n ? undefined : asS64(a % b);
-    case "+":
-      return asS64(a + b);
-    case "-":
-      return asS64(a - b);
-    case "<<":
-      return b < 0n || b > 63n ? undefined : asS64(a << b);
-    case ">>":
-      return b < 0n || b > 63n ? undefined : a >> b;
-    case "&":
-      return a & b;
-    case "^":
-      return a ^ b;
-    case "|":
-      return a | b;
-    case "<":
-      return truth(a < b);
-    case "<=":
-      return truth(a <= b);
-    case ">":
-      return truth(a > b);
-    case ">=":
-      return truth(a >= b);
-    case "==":
-      return truth(a === b);
-    case "!=":
-      return truth(a !== b);
-    case "&&":
-      return truth(a !== 0n && b !== 0n);
-    case "||":
-      return truth(a !== 0n || b !== 0n);
-  }
-}
-
-export const cannotCompute = (operator: string): string => (operator === "/" || operator === "%" ? "division by zero" : "a shift goes by 0 to 63 bits");
 
 function integer(scope: Scope, node: Node & { kind: "number" }): Folded | undefined {
   const literal = parseInteger(node.text);

@@ -1,22 +1,7 @@
 // Operators by how tightly they bind. Unlike in C, bit operators bind tighter than comparisons.
 
+import { precedence } from "../scenario/arithmetic.ts";
 import type { Node } from "./ast.ts";
-
-const LEVELS: readonly (readonly string[])[] = [
-  ["||"],
-  ["&&"],
-  ["==", "!="],
-  ["<", "<=", ">", ">="],
-  ["|"],
-  ["^"],
-  ["&"],
-  ["<<", ">>"],
-  ["+", "-"],
-  ["*", "/", "%"],
-];
-const LEVEL = new Map(LEVELS.flatMap((row, level) => row.map((operator) => [operator, level] as const)));
-
-export const precedence = (operator: string): number => LEVEL.get(operator) ?? -1;
 
 /** A piece of a flat expression: an operator, or an operand. */
 export interface Piece {

@@ -2,6 +2,7 @@
 
 import { ERRNO } from "../base/errno.ts";
 import { asS64, asU64 } from "../base/units.ts";
+import { cannotCompute, compute } from "../scenario/arithmetic.ts";
 import type { BinaryOperator, CallId, Expression, Operand, Result, ResultPattern } from "../scenario/program.ts";
 import { SHARED_BIT } from "./cuts.ts";
 import { convertedKind, isPrivateSlot, slotAt } from "./kvm/fault.ts";
@@ -55,44 +56,8 @@ function binary(machine: Machine, state: Int32Array, operator: BinaryOperator, l
   if (operator === "&&") return a === 0n ? 0n : truth(evaluate(machine, state, right) !== 0n);
   if (operator === "||") return a !== 0n ? 1n : truth(evaluate(machine, state, right) !== 0n);
   const b = evaluate(machine, state, right);
-  switch (operator) {
-    case "*":
-      return asS64(a * b);
-    case "/":
-      return divisor(b) && asS64(a / b);
-    case "%":
-      return divisor(b) && asS64(a % b);
-    case "+":
-      return asS64(a + b);
-    case "-":
-      return asS64(a - b);
-    case "<<":
-      return b >= 0n && b < 64n ? asS64(a << b) : 0n;
-    case ">>":
-      return b >= 0n && b < 64n ? asS64(a >> b) : a < 0n ? -1n : 0n;
-    case "&":
-      return a & b;
-    case "^":
-      return a ^ b;
-    case "|":
-      return a | b;
-    case "<":
-      return truth(a < b);
-    case "<=":
-      return truth(a <= b);
-    case ">":
-      return truth(a > b);
-    case ">=":
-      return truth(a >= b);
-    case "==":
-      return truth(a === b);
-    case "!=":
-      return truth(a !== b);
-  }
-}
-
-function divisor(value: bigint): bigint {
-  if (value === 0n) throw new NoAnswer("division by 0");
+  const value = compute(operator, a, b);
+  if (value === undefined) throw new NoAnswer(cannotCompute(operator));
   return value;
 }
 

@@ -1,22 +1,9 @@
 // Program → text. `printProgram` is the inverse of the language: what it prints is read back as an equal Program, sites apart.
 
 import { formatSize } from "../base/units.ts";
+import { precedence } from "./arithmetic.ts";
 import { callSpec, constants, type Param, type Returns } from "./catalogue/index.ts";
-import type { BinaryOperator, CallId, Expression, Operand, Point, Program, Result, ResultPattern, Statement } from "./program.ts";
-
-const LEVELS: readonly (readonly string[])[] = [
-  ["||"],
-  ["&&"],
-  ["==", "!="],
-  ["<", "<=", ">", ">="],
-  ["|"],
-  ["^"],
-  ["&"],
-  ["<<", ">>"],
-  ["+", "-"],
-  ["*", "/", "%"],
-];
-const LEVEL = new Map(LEVELS.flatMap((row, level) => row.map((operator) => [operator, level] as const)));
+import type { CallId, Expression, Operand, Point, Program, Result, ResultPattern, Statement } from "./program.ts";
 
 const inProfile = (profiles: readonly string[] | undefined, base: string): boolean => profiles === undefined || profiles.includes(base);
 
@@ -217,7 +204,7 @@ function printExpression(program: Program, expression: Expression, level = -1): 
     case "unary":
       return `${expression.operator}${printExpression(program, expression.of, UNARY_LEVEL)}`;
     case "binary": {
-      const own = LEVEL.get(expression.operator as BinaryOperator) ?? 0;
+      const own = precedence(expression.operator);
       const text = `${printExpression(program, expression.left, own)} ${expression.operator} ${printExpression(program, expression.right, own + 1)}`;
       return own < level ? `(${text})` : text;
     }
@@ -227,7 +214,7 @@ function printExpression(program: Program, expression: Expression, level = -1): 
       return `result(${labelOf(program, expression.calls)})`;
     case "matches": {
       const text = `result(${labelOf(program, expression.calls)}) ${expression.negated ? "!=" : "=="} ${printPattern(expression.pattern)}`;
-      return level > (LEVEL.get("==") as number) ? `(${text})` : text;
+      return level > precedence("==") ? `(${text})` : text;
     }
   }
 }
