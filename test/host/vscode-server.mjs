@@ -86,6 +86,7 @@ function userSettings(theme, more) {
     "extensions.autoUpdate": false,
     "extensions.ignoreRecommendations": true,
     "telemetry.telemetryLevel": "off",
+    "git.openRepositoryInParentFolders": "never",
     "update.showReleaseNotes": false,
     "workbench.enableExperiments": false,
     "workbench.secondarySideBar.defaultVisibility": "hidden",
