@@ -186,7 +186,7 @@ function budgetOf(options: CheckOptions, begin: number): Budget {
 }
 
 function exploreMachine(machine: Machine, invariants: readonly Invariant[], options: CheckOptions, begin: number): Run {
-  const regions = new Set<string>(invariants.flatMap((invariant) => invariant.reads));
+  const regions = new Set<string>(invariants.flatMap((invariant) => (invariant.state ? invariant.reads : [])));
   machine.watch(regions);
   const attempt = (budget: Budget, reduce: boolean): Run => {
     const collector = new Collector(machine, invariants);

@@ -17,6 +17,10 @@ const BIT = new Map<string, number>(REGIONS.map((region, index) => [region, 1 <<
 /** A call that begins or returns moves its thread, binds names and opens or closes windows: nothing is taken for unchanged. */
 export const EVERYTHING = ~0;
 const OWN = bits(["thread"]);
+const FAULT = bits(["fault"]);
+const FAULTS = bits(["faults"]);
+const SRCU = bits(["srcu"]);
+const GUEST_ACCESS = "fault";
 const NOTHING: Footprint = { reads: 0, writes: 0, visible: false };
 
 export function bits(regions: Iterable<string>): number {
@@ -29,6 +33,17 @@ export function regionsOf(set: number): Region[] {
   return REGIONS.filter((_, index) => set & (1 << index));
 }
 
+/**
+ * What of another actor's footprint these regions meet: own locals meet nobody's, an own fault only those who touch any fault, and these every fault.
+ * Who ends a fault clears its own bit among the SRCU readers; who waits for all of them touches every fault too.
+ */
+function meets(own: number): number {
+  let others = own & ~OWN & ~FAULT & ~SRCU;
+  if (own & FAULT) others |= FAULTS;
+  if (own & FAULTS) others |= FAULT;
+  return others;
+}
+
 export class Footprints {
   readonly #machine: Machine;
   /** By segment, actor and instruction: what the actor may do from there to the end of the segment. */
@@ -36,6 +51,7 @@ export class Footprints {
   /** A program with `order` or `atomic` couples its threads through the schedule: no reduction. */
   readonly #coupled: boolean;
   #watched = 0;
+  #windows = false;
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -44,8 +60,11 @@ export class Footprints {
     this.#coupled = machine.orders.marks.length > 0 || instructions.some((instruction) => instruction.atomicEnter);
   }
 
+  /** Regions that predicates over states read. `thread` stands for the window of a call: then only guest accesses, which open none, are taken alone. */
   watch(regions: Iterable<string>): void {
-    this.#watched = bits(regions);
+    const watched = bits(regions);
+    this.#windows = (watched & OWN) !== 0;
+    this.#watched = watched & ~OWN;
   }
 
   /** The next step writes nothing that is watched, and touches nothing that another actor may still write, nor writes what another may still read. */
@@ -58,7 +77,7 @@ export class Footprints {
     for (let other = 0; other < machine.actors; other++) {
       if (other === actor) continue;
       const future = this.#future[segment][other][machine.threads[other].at.get(state)];
-      if (future && (future.writes & (next.reads | next.writes) & ~OWN) | (future.reads & next.writes & ~OWN)) return false;
+      if (future && (future.writes & meets(next.reads | next.writes)) | (future.reads & meets(next.writes))) return false;
     }
     return true;
   }
@@ -66,7 +85,8 @@ export class Footprints {
   #next(state: Int32Array, actor: number): Footprint | undefined {
     const position = this.#machine.position(state, actor);
     // A step with which the call may return also binds its handle and its answer, which others may read.
-    if (!position || position.step === position.operation.steps[position.operation.steps.length - 1]) return undefined;
+    if (!position || (this.#windows && position.operation.name !== GUEST_ACCESS)) return undefined;
+    if (position.step === position.operation.steps[position.operation.steps.length - 1]) return undefined;
     if (this.#machine.program.calls[position.call].binds !== undefined || this.#machine.answers.has(position.call)) return undefined;
     // A call on a file that is closed meanwhile may free its pages when it returns, at whatever step.
     if (this.#machine.closed.has(this.#machine.plans[position.call]?.file ?? -1)) return undefined;
@@ -89,7 +109,9 @@ export class Footprints {
     if (!plan) return NOTHING;
     const steps = plan.operations.flatMap((name) => this.#machine.operation(name).steps);
     const frees = this.#machine.closed.has(plan.file) ? ["page", "content"] : [];
-    const decode = { reads: bits([...plan.reads, ...frees]), writes: bits(["handle", "result", ...frees]), visible: true };
+    const binds = plan.call.binds === undefined ? [] : ["handle"];
+    const answers = this.#machine.answers.has(instruction.call) ? ["result"] : [];
+    const decode = { reads: bits([...plan.reads, ...frees]), writes: bits([...binds, ...answers, ...frees]), visible: true };
     return steps.map(footprintOf).reduce(union, decode);
   }
 }

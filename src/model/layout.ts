@@ -15,13 +15,15 @@ export const REGIONS = [
   "page", // page cache of the files and private copies: which frame, uptodate, folio lock
   "content", // bytes of the frames, their provenance and taint
   "pte", // host page tables and VMAs
-  "slot", // kvm_memory_slot sets, slots_lock, SRCU
+  "slot", // kvm_memory_slot sets, slots_lock
+  "srcu", // readers that synchronize_srcu waits for
   "kind", // private or shared by gfn (mem_attr_array)
   "notifier", // mmu_invalidate_in_progress and its range
   "ept", // second-level page tables
   "tlb", // each vCPU's TLB
   "driver", // frames that somebody else took
   "result", // results that an expression of the scenario reads
+  "faults", // footprints only: the `fault` of any actor, where "fault" is the stepping actor's own
 ] as const;
 
 export type Region = (typeof REGIONS)[number];

@@ -2,6 +2,7 @@
 // It plays the `System` of explore/system.ts.
 
 import { assert } from "../base/assert.ts";
+import type { StepName } from "../scenario/catalogue/index.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { addCuts } from "./cuts.ts";
@@ -16,7 +17,7 @@ import type { Features, Profile } from "./profile/types.ts";
 import { evaluate } from "./queries.ts";
 import { Runner } from "./runner.ts";
 import { type Instruction, type Orders, ordersOf, type Segment, segmentsOf } from "./schedule.ts";
-import { type CompiledOperation, type CompiledStep, Context, type Plan } from "./step.ts";
+import { type CompiledOperation, type CompiledStep, Context, type Plan, type StepCode } from "./step.ts";
 import { STEPS } from "./steps.ts";
 
 /** Control position and locals of one actor. A thread is plain data. */
@@ -157,7 +158,10 @@ export class Machine {
       frame === 0 ? { content: [], tainted: this.segment } : frameState(this.layout, this.bytes.count),
     );
     this.drivers = this.objects.drivers.map(() => this.layout.field("driver", frames));
-    this.operations = compileOperations(profile);
+    this.operations = compileOperations(
+      profile,
+      this.objects.mappings.some((mapping) => !mapping.shared),
+    );
     this.plans = plansOf(this);
     this.closed = new Set(this.plans.flatMap((plan) => (plan?.call.spec === "close" && plan.file >= 0 ? [plan.file] : [])));
     this.#runner = new Runner(this, new Context(this));
@@ -279,16 +283,19 @@ export class Machine {
   }
 }
 
-function compileOperations(profile: Profile): CompiledOperation[] {
+/** `copies`: some mapping copies on write, so that GUP may have to tell the MMU notifier; without one its footprint is smaller. */
+function compileOperations(profile: Profile, copies: boolean): CompiledOperation[] {
+  const code = (name: StepName): StepCode =>
+    name === "gup" && !copies ? { ...STEPS[name], writes: STEPS[name].writes.filter((region) => region !== "faults") } : STEPS[name];
   return Object.entries(profile.operations).map(([name, list], index) => {
     const steps: CompiledStep[] = [];
     // A guest or host access is its fault path behind the access itself, and comes back to it.
     const flat = name === "fault" ? ["access" as const, ...list] : list;
     for (const entry of flat) {
-      if (typeof entry === "string") steps.push({ name: entry, ...STEPS[entry] });
+      if (typeof entry === "string") steps.push({ name: entry, ...code(entry) });
       else {
         const loop = { first: steps.length, last: steps.length + entry.length - 1 };
-        for (const inner of entry) steps.push({ name: inner, loop, ...STEPS[inner] });
+        for (const inner of entry) steps.push({ name: inner, loop, ...code(inner) });
       }
     }
     const labels = new Map<string, number>();

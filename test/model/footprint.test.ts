@@ -16,10 +16,12 @@ const STEADY: readonly Region[] = ["schedule"];
 
 function undeclared({ where, reads, writes, declaredReads, declaredWrites, spoke, declaredEvents }: Touched): string[] {
   const missing: string[] = [];
+  // Who declares the faults of all actors declares its own too.
+  const covers = (declared: readonly Region[], region: Region): boolean => declared.includes(region) || (region === "fault" && declared.includes("faults"));
   // What a step writes it may read.
   for (const region of reads)
-    if (!declaredReads.includes(region) && ![...declaredWrites, ...OWN, ...STEADY].includes(region)) missing.push(`${where} reads ${region}`);
-  for (const region of writes) if (!declaredWrites.includes(region) && !OWN.includes(region)) missing.push(`${where} writes ${region}`);
+    if (!covers(declaredReads, region) && !covers([...declaredWrites, ...OWN, ...STEADY], region)) missing.push(`${where} reads ${region}`);
+  for (const region of writes) if (!covers(declaredWrites, region) && !OWN.includes(region)) missing.push(`${where} writes ${region}`);
   if (spoke && !declaredEvents) missing.push(`${where} reports an event`);
   return missing;
 }

@@ -1,7 +1,7 @@
 // Watches which regions of the state a step really reads and writes, field by field, to hold them against the footprint that it declares.
 
 import { Field, type Region } from "../../src/model/layout.ts";
-import type { Machine } from "../../src/model/machine.ts";
+import type { Machine, ThreadState } from "../../src/model/machine.ts";
 import type { CompiledStep } from "../../src/model/step.ts";
 
 export interface Touched {
@@ -22,10 +22,16 @@ export function watching<T>(machine: Machine, seen: (touched: Touched) => void, 
   const { get, set } = Field.prototype;
   let reads: Set<Region> | undefined;
   let writes: Set<Region> | undefined;
-  const track = <R>(where: string, declared: Pick<CompiledStep, "reads" | "writes" | "events">, run: () => R): R => {
-    const own = { reads: new Set<Region>(), writes: new Set<Region>() };
-    reads = own.reads;
-    writes = own.writes;
+  let own: ReadonlySet<Field> = new Set();
+  const regionOf = (field: Field): Region => {
+    const region = machine.layout.regions[field.word];
+    return region === "fault" && !own.has(field) ? "faults" : region;
+  };
+  const track = <R>(thread: ThreadState, where: string, declared: Pick<CompiledStep, "reads" | "writes" | "events">, run: () => R): R => {
+    const touched = { reads: new Set<Region>(), writes: new Set<Region>() };
+    own = new Set([thread.inFault, thread.stale, thread.decided, thread.hit]);
+    reads = touched.reads;
+    writes = touched.writes;
     const spoken = machine.events.length;
     try {
       return run();
@@ -34,7 +40,7 @@ export function watching<T>(machine: Machine, seen: (touched: Touched) => void, 
       writes = undefined;
       seen({
         where,
-        ...own,
+        ...touched,
         declaredReads: declared.reads,
         declaredWrites: declared.writes,
         spoke: machine.events.length > spoken,
@@ -46,22 +52,22 @@ export function watching<T>(machine: Machine, seen: (touched: Touched) => void, 
   for (const operation of machine.operations) {
     for (const step of operation.steps as Mutable<CompiledStep>[]) {
       const { run } = step;
-      step.run = (context) => track(`${operation.name}.${step.name}`, step, () => run(context));
+      step.run = (context) => track(context.thread, `${operation.name}.${step.name}`, step, () => run(context));
       undo.push(() => void (step.run = run));
     }
   }
   for (const plan of machine.plans) {
     if (!plan) continue;
     const { decode, select } = plan;
-    plan.decode = (context) => track(`${plan.call.spec}: decode`, { reads: plan.reads, writes: [] }, () => decode(context));
-    plan.select = (context) => track(`${plan.call.spec}: select`, { reads: plan.reads, writes: [] }, () => select(context));
+    plan.decode = (context) => track(context.thread, `${plan.call.spec}: decode`, { reads: plan.reads, writes: [] }, () => decode(context));
+    plan.select = (context) => track(context.thread, `${plan.call.spec}: select`, { reads: plan.reads, writes: [] }, () => select(context));
   }
   Field.prototype.get = function (state) {
-    reads?.add(machine.layout.regions[this.word]);
+    reads?.add(regionOf(this));
     return get.call(this, state);
   };
   Field.prototype.set = function (state, value) {
-    writes?.add(machine.layout.regions[this.word]);
+    writes?.add(regionOf(this));
     set.call(this, state, value);
   };
   try {

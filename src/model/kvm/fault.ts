@@ -123,7 +123,7 @@ const snapshot: StepCode = {
 
 const findSlot: StepCode = {
   reads: ["slot"],
-  writes: ["fault", "slot"],
+  writes: ["fault", "srcu"],
   run(context) {
     const { machine, state, thread } = context;
     const { gfn } = accessOf(context);
@@ -195,7 +195,7 @@ export function convertedKind(machine: Machine, state: Int32Array, vm: VmState, 
 /** v8 7/8: only slots that can be private are asked; the access must be of the kind that the xarray says. */
 const checkKind: StepCode = {
   reads: ["kind", "thread"],
-  writes: ["fault", "slot"],
+  writes: ["fault", "srcu"],
   run(context) {
     const { machine, state } = context;
     if (!isPrivateSlot(configOf(context))) {
@@ -232,7 +232,7 @@ const getPage: StepCode = {
 /** v4 09/12: a look-up that allocates nothing tells private from shared, and leaves the folio locked for the private path. */
 const lookupPage: StepCode = {
   reads: ["page", "file", "thread"],
-  writes: ["page", "content", "thread", "fault", "slot"],
+  writes: ["page", "content", "thread", "fault", "srcu"],
   run(context) {
     const { machine, state, thread } = context;
     if (!isPrivateSlot(configOf(context))) return context.jump("gup");
@@ -258,7 +258,7 @@ const lookupPage: StepCode = {
 /** hva_to_pfn: the frame behind the slot's host address. */
 const gup: StepCode = {
   reads: ["pte", "file", "page", "content", "ept", "tlb", "driver", "thread"],
-  writes: ["pte", "page", "content", "thread", "fault", "slot"],
+  writes: ["pte", "page", "content", "thread", "fault", "faults", "srcu"],
   events: true,
   run(context) {
     const { machine, state, thread } = context;
@@ -314,7 +314,7 @@ const lastStep = (context: Context): string => (context.operation.labels.has("un
 
 const putPage: StepCode = {
   reads: ["thread", "page", "pte", "driver", "ept", "tlb"],
-  writes: ["thread", "content", "fault", "slot", "page"],
+  writes: ["thread", "content", "fault", "srcu", "page"],
   run(context) {
     const { state, thread } = context;
     const frame = thread.frame.get(state);

@@ -164,8 +164,8 @@ const BOTH = KINDS.map((_, kind) => kind);
 
 /** One handler call that zaps and is done: under mmu_lock begin, unmap, flush, end. */
 const invalidate: StepCode = {
-  reads: ["slot", "ept", "fault", "thread"],
-  writes: ["ept", "tlb", "fault", "notifier"],
+  reads: ["slot", "ept", "faults", "thread"],
+  writes: ["ept", "tlb", "faults", "notifier"],
   run(context) {
     const { machine } = context;
     const conversion = context.plan.data as Partial<Conversion>;
@@ -188,8 +188,8 @@ const invalidate: StepCode = {
 
 /** kvm_mmu_invalidate_begin, unmap, flush: until the end, faults in the range try again. */
 const invalidateBegin: StepCode = {
-  reads: ["slot", "ept", "fault", "thread", "notifier"],
-  writes: ["ept", "tlb", "fault", "notifier", "thread"],
+  reads: ["slot", "ept", "faults", "thread", "notifier"],
+  writes: ["ept", "tlb", "faults", "notifier", "thread"],
   run(context) {
     const { state, thread } = context;
     eachBinding(context, (vm, range) => {
@@ -216,8 +216,8 @@ function widen(context: Context, vm: VmState, range: GfnRange, first: boolean): 
 
 /** kvm_mmu_invalidate_end: the sequence moves, then in_progress falls. */
 const invalidateEnd: StepCode = {
-  reads: ["slot", "fault", "thread", "notifier"],
-  writes: ["fault", "notifier", "thread"],
+  reads: ["slot", "faults", "thread", "notifier"],
+  writes: ["faults", "notifier", "thread"],
   run(context) {
     const { machine, state, thread } = context;
     eachBinding(context, (vm, range) => {

@@ -223,8 +223,8 @@ const markInvalid: StepCode = {
 
 /** Notes which faults are under way, then is enabled when each of them has ended once. */
 const synchronizeSrcu: StepCode = {
-  reads: ["fault", "slot", "thread"],
-  writes: ["slot", "thread"],
+  reads: ["faults", "srcu", "thread"],
+  writes: ["srcu", "thread"],
   run(context) {
     const { machine, state } = context;
     const vm = vmOf(context);
@@ -253,8 +253,8 @@ const synchronizeSrcu: StepCode = {
 
 /** kvm_arch_flush_shadow_memslot: every root of the VM becomes obsolete, so every mapping of it goes and faults in flight start over. */
 const zapSlot: StepCode = {
-  reads: ["ept", "fault", "thread"],
-  writes: ["ept", "tlb", "fault"],
+  reads: ["ept", "faults", "thread"],
+  writes: ["ept", "tlb", "faults"],
   run(context) {
     const vm = vmOf(context);
     zap(

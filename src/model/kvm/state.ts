@@ -58,7 +58,7 @@ export function vmState(
 ): VmState {
   const slotIds = [...new Set(configs.filter((config) => config.vm === object.index).map((config) => config.id))];
   const slotsLock = layout.field("slot", actors);
-  const readers = layout.field("slot", 2 ** Math.max(1, vcpus) - 1);
+  const readers = layout.field("srcu", 2 ** Math.max(1, vcpus) - 1);
   const slots = slotIds.map((id) => ({
     id,
     config: layout.field("slot", configs.length),

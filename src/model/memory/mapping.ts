@@ -114,7 +114,7 @@ function mappedCells(mapping: MappingState, from: bigint, length: bigint): numbe
 /** mmap_lock keeps faults and GUP out while the notifier, the PTEs and the VMA go, so that nobody sees a state between. */
 const unmapVma: StepCode = {
   reads: ["pte", "slot", "ept", "tlb", "page", "content", "handle"],
-  writes: ["pte", "ept", "tlb", "fault", "page", "content"],
+  writes: ["pte", "ept", "tlb", "faults", "page", "content"],
   run(context) {
     const { machine, state } = context;
     const mapping = mappingOf(context);

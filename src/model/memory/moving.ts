@@ -36,7 +36,7 @@ function pageOf(context: Context): { file: FileState; cell: number; frame: numbe
 
 const migrate: StepCode = {
   reads: ["page", "content", "pte", "slot", "ept", "tlb", "driver", "thread", "file"],
-  writes: ["page", "content", "pte", "ept", "tlb", "fault"],
+  writes: ["page", "content", "pte", "ept", "tlb", "faults"],
   events: true,
   run(context) {
     const { machine, state } = context;

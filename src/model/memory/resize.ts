@@ -225,7 +225,7 @@ const setSizeStep: StepCode = {
 /** unmap_mapping_range: host PTEs of the range go, and secondary MMUs that reach it through a host address are told first (mmu notifier). */
 const unmapUser: StepCode = {
   reads: ["pte", "slot", "ept", "page"],
-  writes: ["pte", "ept", "tlb", "fault", "page", "content"],
+  writes: ["pte", "ept", "tlb", "faults", "page", "content"],
   run(context) {
     const { machine } = context;
     if (context.plan.cells.length === 0) return NEXT;
@@ -257,7 +257,7 @@ function unmapCell(context: Context, file: FileState, mapping: MappingState, fil
 /** Drops the pages one after the other. Where the operation holds no inode lock itself (v8), the tmpfs below takes its own for the whole loop. */
 const truncate: StepCode = {
   reads: ["file", "page", "content", "slot", "ept", "tlb", "pte", "driver", "thread"],
-  writes: ["file", "page", "content", "pte", "ept", "tlb", "fault"],
+  writes: ["file", "page", "content", "pte", "ept", "tlb", "faults"],
   run(context) {
     const {
       state,
