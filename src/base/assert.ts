@@ -8,7 +8,3 @@ export class ModelBug extends Error {
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new ModelBug(message);
 }
-
-export function unreachable(value: never): never {
-  throw new ModelBug(`unexpected ${JSON.stringify(value)}`);
-}

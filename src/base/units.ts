@@ -1,6 +1,5 @@
 // Units of memory. Sizes and offsets of the user's text are 64-bit (`bigint`, two's complement where a C `loff_t` or `__u64` would be).
 
-export const PAGE_SHIFT = 12n;
 export const PAGE_SIZE = 4096n;
 export const S64_MAX = (1n << 63n) - 1n;
 

@@ -1,6 +1,6 @@
 // Footprints of steps and of what a thread may still do, as sets of regions; from them, whether a step may be taken alone (explore/system.ts, `alone`).
 
-import { REGIONS, type Region } from "./layout.ts";
+import { REGIONS } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import type { Instruction } from "./schedule.ts";
 import type { StepCode } from "./step.ts";
@@ -27,10 +27,6 @@ export function bits(regions: Iterable<string>): number {
   let set = 0;
   for (const region of regions) set |= BIT.get(region) ?? 0;
   return set;
-}
-
-export function regionsOf(set: number): Region[] {
-  return REGIONS.filter((_, index) => set & (1 << index));
 }
 
 /**

@@ -32,7 +32,3 @@ export function fileOperand(machine: Machine, id: CallId, operand: Operand | und
   if (!kinds.includes(handle.kind)) throw new NotModelled(id, `${handle.name} is no file; this call on it is not modelled`);
   return machine.objects.fileOf.get(handle.call);
 }
-
-export function failed(errno: Errno): Result {
-  return { kind: "errno", errno };
-}

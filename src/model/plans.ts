@@ -48,9 +48,6 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   reclaim: planMove,
 };
 
-/** Calls that the model has a plan maker for. */
-export const plannedCalls: readonly string[] = Object.keys(MAKERS);
-
 export function plansOf(machine: Machine): Plan[] {
   return machine.program.calls.map((call, id) => planOf(machine, id, call));
 }

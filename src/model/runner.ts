@@ -13,7 +13,7 @@ import { AGAIN, BLOCKED, type CompiledOperation, type Context, DONE, NEXT, type 
 /** Operations that begin again at their first step when their list is through: an access is retried until it hits. */
 const LOOPING: ReadonlySet<string> = new Set(["fault", "host.load", "host.store"]);
 
-export const UNBOUND = 0;
+/** What a handle holds; 0 until its call has returned. */
 export const BOUND = 1;
 export const CLOSED = 2;
 /** A handle of a failed call: `FAILED + errno`. */

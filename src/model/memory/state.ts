@@ -1,7 +1,6 @@
 // State of files, mappings and frames: where each word is, and the questions that more than one operation asks of it.
 
 import type { Cells } from "../cells.ts";
-import { fileSpace, mapSpace } from "../cells.ts";
 import { VALUES_MAX } from "../intern.ts";
 import type { Field, Layout } from "../layout.ts";
 import type { FileObject, MappingObject } from "../objects.ts";
@@ -109,6 +108,3 @@ export function frameState(layout: Layout, ranges: number): FrameState {
 export function fileCellOf(file: FileState, mapping: MappingState, cell: number): number {
   return file.cells.at(mapping.cells.start(cell) + mapping.object.filePage);
 }
-
-export const spaceOfFile = (file: FileObject): string => fileSpace(file.index);
-export const spaceOfMapping = (mapping: MappingObject): string => mapSpace(mapping.index);
