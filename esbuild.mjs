@@ -22,7 +22,15 @@ const WEB = { platform: "browser", target: "chrome132" };
 const BUNDLES = [
   { out: "client.js", entry: "src/client/node.ts", ...NODE, external: ["vscode"] },
   { out: "client.browser.js", entry: "src/client/browser.ts", ...WEB, format: "cjs", external: ["vscode"] },
-  { out: "server.js", entry: "src/server/node.ts", ...NODE },
+  // The entry only switches the compile cache on; what it imports dynamically is a bundle of its own and comes out of that cache.
+  {
+    out: "server.js",
+    entry: "src/server/node.ts",
+    ...NODE,
+    plugins: [dynamicImports({ "./stdio.ts": "./server-main.js" })],
+    supported: { "dynamic-import": false },
+  },
+  { out: "server-main.js", entry: "src/server/stdio.ts", ...NODE },
   { out: "server.browser.js", entry: "src/server/browser.ts", ...WEB, format: "iife" },
   { out: "model-worker.js", entry: "src/server/model-worker.node.ts", ...NODE },
   { out: "model-worker.browser.js", entry: "src/server/model-worker.browser.ts", ...WEB, format: "iife" },
@@ -31,6 +39,13 @@ const BUNDLES = [
   // mocha stays outside: it finds its own files at run time. Never packaged (.vscodeignore).
   { out: "test/suite.js", entry: "test/vscode/suite.ts", ...NODE, external: ["vscode", "mocha"] },
 ];
+
+/** Leaves `import("./a.ts")` in the code, as the import of another bundle. */
+function dynamicImports(bundles) {
+  const setup = (build) =>
+    build.onResolve({ filter: /^\./ }, ({ kind, path }) => (kind === "dynamic-import" && bundles[path] ? { path: bundles[path], external: true } : undefined));
+  return { name: "dynamic-imports", setup };
+}
 
 function buildGrammar() {
   const script = join(ROOT, "src/language/build-grammar.mjs");

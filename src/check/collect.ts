@@ -2,11 +2,13 @@
 
 import type { Edge, Observer } from "../explore/system.ts";
 import type { Invariant } from "../invariants/index.ts";
-import { bits } from "../model/footprint.ts";
-import type { Machine } from "../model/machine.ts";
-import { NoAnswer } from "../model/queries.ts";
+import type { Machine, ModelEvent } from "../model/machine.ts";
+import { type Compiled, compileExpression } from "../model/queries.ts";
+import { NoAnswer } from "../model/refine.ts";
 import type { CallId, Question, Site } from "../scenario/program.ts";
 import type { Schedule } from "./report.ts";
+import { closeUnderExchange } from "./twins.ts";
+import { Watcher } from "./watcher.ts";
 
 /** A violated invariant at one step of one call, with the schedule that came first. */
 export interface Breach {
@@ -22,23 +24,23 @@ export interface Deadlock {
   readonly schedule: Schedule;
 }
 
-/** Subjects of one invariant; enough for every pair of cells and frames. */
-const SUBJECTS = 2 ** 40;
+type Steps = () => { actor: number; choice: number }[];
+
+/** Steps that the schedules of all answers may have together; of thousands of calls in a row each schedule is a beginning of the next. */
+const ANSWER_STEPS = 50_000;
+/** From so many breaches on, only the first of each line is kept: a `repeat` breaks the same rule over and over. */
+const BREACHES = 32;
 
 export class Collector implements Observer {
   readonly #machine: Machine;
-  readonly #stateful: readonly { readonly invariant: Invariant; readonly base: number }[];
+  readonly #watcher: Watcher;
   readonly #eventful: readonly Invariant[];
-  readonly #watched: number;
-  /** The state that is expanded, and what is broken in it, worked out when the first edge needs it. */
-  readonly #expanded: Int32Array;
-  #judged = false;
-  #before: number[] = [];
-  #after: number[] = [];
-  #into: number[] = [];
-  #base = 0;
-  readonly #push: (subject: number) => void;
-  /** By call: result number → first schedule. */
+  readonly #questions: readonly { readonly question: Question; readonly condition: Compiled }[];
+  #stepsLeft = ANSWER_STEPS;
+  /** Breaches that are known, by invariant and step. */
+  readonly #known = new Map<Invariant, Map<string, Set<CallId>>>();
+  readonly #brokenSites = new Set<string>();
+  /** By call: result number → the first schedule; empty where `ANSWER_STEPS` are used up. */
   readonly results: Map<number, Schedule>[];
   readonly breaches = new Map<string, Breach>();
   readonly failedAsserts = new Map<Site, Schedule>();
@@ -52,72 +54,98 @@ export class Collector implements Observer {
   constructor(machine: Machine, invariants: readonly Invariant[]) {
     this.#machine = machine;
     this.results = machine.program.calls.map(() => new Map());
-    this.#stateful = invariants.flatMap((invariant, index) => (invariant.state ? [{ invariant, base: index * SUBJECTS }] : []));
+    this.#watcher = new Watcher(machine, invariants);
     this.#eventful = invariants.filter((invariant) => invariant.event);
-    this.#watched = bits(this.#stateful.flatMap(({ invariant }) => invariant.reads).filter((region) => region !== "thread"));
-    this.#expanded = new Int32Array(machine.words);
-    this.#push = (subject) => this.#into.push(this.#base + subject);
+    this.#questions = machine.program.questions.map((question) => ({ question, condition: compileExpression(machine, question.condition) }));
   }
 
   state(state: Int32Array): void {
-    this.#expanded.set(state.length === this.#expanded.length ? state : state.subarray(0, this.#expanded.length));
-    this.#judged = false;
+    this.#watcher.from(state);
   }
 
   edge(state: Int32Array, edge: Edge): void {
-    const machine = this.#machine;
-    // `schedule()` may run other steps on the machine, so what this one left there is taken first.
-    const { lastCall: call, lastStep: step, lastWrites } = machine;
-    const events = machine.events.length > 0 ? machine.events.slice() : machine.events;
-    for (const event of events) {
-      if (event.kind === "returned") {
-        const seen = this.results[event.a];
-        if (!seen.has(event.b)) seen.set(event.b, edge.schedule());
-      } else if (event.kind === "assert-failed") {
-        if (!this.failedAsserts.has(event.a)) this.failedAsserts.set(event.a, edge.schedule());
-      } else {
-        for (const invariant of this.#eventful) {
-          const subject = invariant.event?.(machine, event, state);
-          if (subject !== undefined) this.#breach(invariant, subject, call, step, edge);
-        }
-      }
+    const { lastCall: call, lastStep: step, lastWrites, events } = this.#machine;
+    // `schedule()` runs other steps on the machine, which fill the same events, so what this one left there is taken first.
+    if (events.length > 0 && this.#areNews(events, state, call, step)) {
+      for (const event of events.map((own) => ({ ...own }))) this.#hear(event, state, call, step, edge);
     }
-    if ((lastWrites & this.#watched) === 0) return;
-    if (!this.#judged) this.#judge(this.#expanded, this.#before);
-    this.#judged = true;
-    this.#judge(state, this.#after);
-    for (const key of this.#after) {
-      if (this.#before.includes(key)) continue;
-      const found = this.#stateful.find((row) => row.base === key - (key % SUBJECTS));
-      if (found) this.#breach(found.invariant, key % SUBJECTS, call, step, edge);
-    }
+    const broken = this.#watcher.broken(state, lastWrites);
+    if (broken) for (const { invariant, subject } of broken) this.#breach(invariant, subject, call, step, edge);
   }
 
-  end(state: Int32Array, finished: boolean, schedule: () => { actor: number; choice: number }[]): void {
+  end(state: Int32Array, finished: boolean, schedule: Steps): void {
     if (finished) {
       this.ends += 1;
-      for (const question of this.#machine.program.questions) this.#ask(question, state, schedule);
+      for (const { question, condition } of this.#questions) this.#ask(question, condition, state, schedule);
     } else this.#stuck(state, schedule);
   }
 
-  #judge(state: Int32Array, into: number[]): void {
-    into.length = 0;
-    this.#into = into;
-    for (const { invariant, base } of this.#stateful) {
-      this.#base = base;
-      invariant.state?.(this.#machine, state, this.#push);
+  /** After an exploration under symmetry: adds what the actors that were left out as equal do. Without symmetry, or without equal actors, adds nothing. */
+  close(): void {
+    closeUnderExchange(this.#machine, this);
+  }
+
+  #areNews(events: readonly ModelEvent[], state: Int32Array, call: CallId, step: string): boolean {
+    for (const event of events) {
+      if (event.kind === "returned") {
+        if (!this.results[event.a].has(event.b)) return true;
+      } else if (event.kind === "assert-failed") {
+        if (!this.failedAsserts.has(event.a)) return true;
+      } else {
+        for (const invariant of this.#eventful) {
+          if (invariant.event?.(this.#machine, event, state) !== undefined && !this.#knows(invariant, call, step)) return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  #hear(event: ModelEvent, state: Int32Array, call: CallId, step: string, edge: Edge): void {
+    if (event.kind === "returned") {
+      const seen = this.results[event.a];
+      if (!seen.has(event.b))
+        seen.set(
+          event.b,
+          this.#answerSchedule(() => edge.schedule()),
+        );
+    } else if (event.kind === "assert-failed") {
+      if (!this.failedAsserts.has(event.a)) this.failedAsserts.set(event.a, edge.schedule());
+    } else {
+      for (const invariant of this.#eventful) {
+        const subject = invariant.event?.(this.#machine, event, state);
+        if (subject !== undefined) this.#breach(invariant, subject, call, step, edge);
+      }
     }
   }
 
-  /** One entry per invariant, call and step: the first one found has a shortest schedule. */
-  #breach(invariant: Invariant, subject: number, call: CallId, step: string, edge: Edge): void {
-    const key = `${invariant.name} ${call} ${step}`;
-    if (!this.breaches.has(key)) this.breaches.set(key, { invariant, call, step, subject, schedule: edge.schedule() });
+  #answerSchedule(make: Steps): Schedule {
+    if (this.#stepsLeft <= 0) return [];
+    const schedule = make();
+    this.#stepsLeft -= schedule.length;
+    return schedule;
   }
 
-  #ask(question: Question, state: Int32Array, schedule: () => { actor: number; choice: number }[]): void {
+  #knows(invariant: Invariant, call: CallId, step: string): boolean {
+    return this.#known.get(invariant)?.get(step)?.has(call) === true;
+  }
+
+  /** One entry per invariant, call and step: the first one found. */
+  #breach(invariant: Invariant, subject: number, call: CallId, step: string, edge: Edge): void {
+    if (this.#knows(invariant, call, step)) return;
+    let steps = this.#known.get(invariant);
+    if (!steps) this.#known.set(invariant, (steps = new Map()));
+    const calls = steps.get(step);
+    if (calls) calls.add(call);
+    else steps.set(step, new Set([call]));
+    const site = `${invariant.name} ${step} ${this.#machine.program.calls[call]?.site}`;
+    if (this.breaches.size >= BREACHES && this.#brokenSites.has(site)) return;
+    this.#brokenSites.add(site);
+    this.breaches.set(breachKey(invariant, call, step), { invariant, call, step, subject, schedule: edge.schedule() });
+  }
+
+  #ask(question: Question, condition: Compiled, state: Int32Array, schedule: Steps): void {
     try {
-      const answers = this.#machine.evaluate(state, question.condition) !== 0n ? this.holds : this.fails;
+      const answers = condition(state) !== 0n ? this.holds : this.fails;
       if (!answers.has(question)) answers.set(question, schedule());
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
@@ -126,18 +154,21 @@ export class Collector implements Observer {
   }
 
   /** The calls at which actors stand for ever answer `blocks`. */
-  #stuck(state: Int32Array, schedule: () => { actor: number; choice: number }[]): void {
+  #stuck(state: Int32Array, schedule: Steps): void {
     const machine = this.#machine;
     if (machine.isHeldBack(state)) return;
     const calls: CallId[] = [];
-    const blocks = machine.results.number({ kind: "blocks" });
     for (let actor = 0; actor < machine.actors; actor++) {
       const call = machine.instruction(state, actor)?.call;
-      if (call === undefined) continue;
-      calls.push(call);
-      if (!this.results[call].has(blocks)) this.results[call].set(blocks, schedule());
+      if (call !== undefined) calls.push(call);
     }
     const key = calls.join();
-    if (!this.deadlocks.has(key)) this.deadlocks.set(key, { calls, schedule: schedule() });
+    if (this.deadlocks.has(key)) return;
+    const steps = schedule();
+    this.deadlocks.set(key, { calls, schedule: steps });
+    const blocks = machine.results.number({ kind: "blocks" });
+    for (const call of calls) if (!this.results[call].has(blocks)) this.results[call].set(blocks, steps);
   }
 }
+
+export const breachKey = (invariant: Invariant, call: CallId, step: string): string => `${invariant.name} ${call} ${step}`;

@@ -3,9 +3,8 @@
 
 import { ModelBug } from "../base/assert.ts";
 import { explore } from "../explore/search.ts";
-import { shorten } from "../explore/shorten.ts";
-import type { Budget, Exploration } from "../explore/system.ts";
-import { INVARIANTS, type Invariant, NO_DEADLOCK } from "../invariants/index.ts";
+import type { Budget, Exploration, Progress } from "../explore/system.ts";
+import { INVARIANTS, type Invariant, NO_DEADLOCK, NO_LIVELOCK } from "../invariants/index.ts";
 import { TooManyValues } from "../model/intern.ts";
 import { Machine, type MachineOptions } from "../model/machine.ts";
 import { NotModelled } from "../model/objects.ts";
@@ -13,11 +12,12 @@ import { resolveProfile } from "../model/profile/index.ts";
 import type { Profile } from "../model/profile/types.ts";
 import { NoAnswer } from "../model/queries.ts";
 import { CutNeeded, MoreFramesNeeded } from "../model/refine.ts";
-import type { CallId, Program, Site } from "../scenario/program.ts";
+import type { Program, Site } from "../scenario/program.ts";
 import { Collector } from "./collect.ts";
+import { cutShort, isOutOfMemory, limitText, tooLarge, unjudged } from "./extent.ts";
 import { callReports, judgeAsserts, judgeExpected, judgeQuestions, judgeResults } from "./judge.ts";
-import type { Refinement, Remark, Report, Schedule, Verdict, Violation } from "./report.ts";
-import { storyOf } from "./story.ts";
+import type { Refinement, Remark, Report, Schedule, Verdict } from "./report.ts";
+import { deadlocksOf, livelocksOf, type Run, violationsOf } from "./violations.ts";
 
 export interface CheckOptions {
   readonly maxStates?: number;
@@ -25,14 +25,21 @@ export interface CheckOptions {
   readonly maxBytes?: number;
   readonly cancelled?: () => boolean;
   readonly now: () => number;
-  /** Default: reductions come on when a run without them grows large. `true` and `false` are for tests and measurements. */
+  /** Told at least ten times a second how far the exploration has come. */
+  readonly progress?: (progress: Progress) => void;
+  /** Told the machine before it is explored: again where it was compiled anew. Whoever is told of progress may step it meanwhile. */
+  readonly exploring?: (machine: Machine) => void;
+  /**
+   * Partial order and symmetry. By default they are on for every run that passes `PLAIN_STATES`; below, a plain search is over sooner and its stories are
+   * shortest ones at once. `true` and `false` are for measurements, and where the number of all states is wanted.
+   */
   readonly reduce?: boolean;
 }
 
 export const DEFAULT_LIMITS = { maxStates: 5_000_000, maxMilliseconds: 30_000, maxBytes: 1 << 30 } as const;
 
-/** A run up to this size is explored plainly, so that its stories are shortest ones. */
-const PLAIN_STATES = 20_000;
+/** So many states cost a plain search less than compiling the reductions does. */
+const PLAIN_STATES = 1_000;
 const MAX_COMPILES = 200;
 const MORE_FRAMES = 4;
 /** An actor is a byte of the explorer's records. */
@@ -60,6 +67,7 @@ function answerTo(program: Program, error: unknown): Report {
   }
   if (error instanceof NoAnswer)
     return unjudged(program, [{ code: "MEMFD3023", severity: "error", site: error.site ?? program.site, message: error.message }], error.message);
+  if (isOutOfMemory(error)) return cutShort(program, "memory");
   if (error instanceof TooManyValues) return tooLarge(program, error.message);
   if (error instanceof CutNeeded || error instanceof MoreFramesNeeded) {
     return tooLarge(program, `memory would have to be cut more than ${MAX_COMPILES} times (${error.message || error.name})`);
@@ -73,31 +81,17 @@ function answerTo(program: Program, error: unknown): Report {
   );
 }
 
-function tooLarge(program: Program, limit: string): Report {
-  return unjudged(program, [{ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${limit}` }], limit);
-}
-
-function unjudged(program: Program, remarks: readonly Remark[], limit: string): Report {
-  return {
-    scenario: program.name,
-    kernel: program.profile.name,
-    verdict: "incomplete",
-    calls: program.calls.map(() => ({ results: [] })),
-    violations: [],
-    remarks,
-    witnesses: [],
-    refinement: COARSEST,
-    exploration: { states: 0, transitions: 0, complete: false, milliseconds: 0, limit },
-  };
-}
-
 /** The invariants that a scenario watches; what it expects to be broken is watched too. */
-export function watched(program: Program): { invariants: Invariant[]; deadlock: boolean } {
+export function watched(program: Program): { invariants: Invariant[]; deadlock: boolean; livelock: boolean } {
   const { only, except } = program.watch;
   const expected = program.expected.map((expectation) => expectation.invariant);
   const isWatched = (name: string): boolean => expected.includes(name) || ((!only || only.includes(name)) && !except?.includes(name));
-  return { invariants: INVARIANTS.filter((invariant) => isWatched(invariant.name)), deadlock: isWatched(NO_DEADLOCK) };
+  return { invariants: INVARIANTS.filter((invariant) => isWatched(invariant.name)), deadlock: isWatched(NO_DEADLOCK), livelock: isWatched(NO_LIVELOCK) };
 }
+
+/** The scenario asks for no-livelock by name, so a run that cannot judge it is not complete. */
+const namesLivelock = (program: Program): boolean =>
+  program.watch.only?.includes(NO_LIVELOCK) === true || program.expected.some((expectation) => expectation.invariant === NO_LIVELOCK);
 
 function machineOptions(invariants: readonly Invariant[]): MachineOptions {
   return Object.assign({}, ...invariants.map((invariant) => invariant.ghosts ?? {}));
@@ -127,49 +121,55 @@ function refined(options: MachineOptions, error: unknown): MachineOptions {
   throw error;
 }
 
-interface Run {
-  readonly machine: Machine;
-  readonly collector: Collector;
-  readonly exploration: Exploration;
+function checkUnder(program: Program, profile: Profile, options: CheckOptions, begin: number): Report {
+  // The searches behind the first one see schedules that reductions left out, so they too may find that cells have to be cut.
+  return withMachine(program, profile, COARSEST, (machine) =>
+    reportOf(program, exploreMachine(machine, watched(program).invariants, options, begin), options, begin),
+  );
 }
 
-function checkUnder(program: Program, profile: Profile, options: CheckOptions, begin: number): Report {
-  const { invariants, deadlock } = watched(program);
-  const run = withMachine(program, profile, COARSEST, (machine) => exploreMachine(machine, invariants, options, begin));
+function reportOf(program: Program, run: Run, options: CheckOptions, begin: number): Report {
   const { machine, collector, exploration } = run;
-  const complete = exploration.complete && machine.limit === undefined;
-  const calls = callReports(machine, collector);
+  const { deadlock, livelock } = watched(program);
+  const asked = namesLivelock(program);
   const budget = budgetOf(options, begin);
-  const violations = violationsOf(program, run, budget);
-  const stuck = deadlock ? deadlocksOf(program, run) : [];
-  const all = [...violations, ...stuck];
+  const circles = livelock ? livelocksOf(program, run, budget, asked) : { violations: [], notJudged: [] };
+  const violations = [...violationsOf(program, run, budget), ...(deadlock ? deadlocksOf(program, run) : []), ...circles.violations];
+  const limit =
+    limitOf(exploration, machine) ?? (asked ? circles.notJudged.map(({ invariant, reason }) => `${invariant} is not judged: ${reason}`)[0] : undefined);
+  const complete = limit === undefined;
+  const calls = callReports(machine, collector);
   const remarks = [
     ...judgeResults(program, calls, complete),
-    ...judgeExpected(program, all, complete),
+    ...judgeExpected(program, violations, complete),
     ...judgeQuestions(program, collector, complete),
     ...judgeAsserts(collector),
     ...noEnd(program, collector, complete),
   ];
-  const limit = limitText(exploration, machine);
   if (limit !== undefined)
     remarks.push({ code: "MEMFD6001", severity: "warning", site: program.site, message: `not all interleavings were explored: ${limit}` });
-  const failed = remarks.some((remark) => remark.severity === "error") || all.some((violation) => !violation.expected);
+  const failed = remarks.some((remark) => remark.severity === "error") || violations.some((violation) => !violation.expected);
   const verdict: Verdict = failed ? "fail" : complete ? "pass" : "incomplete";
   return {
     scenario: program.name,
-    kernel: profile.name,
+    kernel: machine.profile.name,
     verdict,
     calls,
-    violations: all,
+    violations,
     remarks,
     witnesses: witnessesOf(collector),
+    notJudged: circles.notJudged,
     refinement: { cuts: machine.options.cuts ?? [], extraFrames: machine.options.extraFrames ?? 0 },
     exploration: {
       states: exploration.states,
       transitions: exploration.transitions,
       complete,
       milliseconds: Math.round(options.now() - begin),
+      reduced: run.reduced,
+      depth: exploration.depth,
+      frontier: exploration.frontier,
       ...(limit === undefined ? {} : { limit }),
+      ...(exploration.limit === undefined ? {} : { cut: exploration.limit }),
     },
   };
 }
@@ -181,6 +181,7 @@ function budgetOf(options: CheckOptions, begin: number): Budget {
     maxBytes: options.maxBytes ?? DEFAULT_LIMITS.maxBytes,
     cancelled: options.cancelled,
     now: options.now,
+    ...(options.progress ? { progress: options.progress } : {}),
     maxMilliseconds: Math.max(1, maxMilliseconds - (options.now() - begin)),
   };
 }
@@ -188,68 +189,22 @@ function budgetOf(options: CheckOptions, begin: number): Budget {
 function exploreMachine(machine: Machine, invariants: readonly Invariant[], options: CheckOptions, begin: number): Run {
   const regions = new Set<string>(invariants.flatMap((invariant) => (invariant.state ? invariant.reads : [])));
   machine.watch(regions);
-  const attempt = (budget: Budget, reduce: boolean): Run => {
+  options.exploring?.(machine);
+  const attempt = (budget: Budget, reduced: boolean): Run => {
     const collector = new Collector(machine, invariants);
-    return { machine, collector, exploration: explore(machine, collector, budget, { reduce }) };
+    const exploration = explore(machine, collector, budget, { reduce: reduced });
+    collector.close();
+    return { machine, collector, exploration, reduced };
   };
   const budget = budgetOf(options, begin);
-  if (options.reduce !== undefined || budget.maxStates <= PLAIN_STATES) return attempt(budget, options.reduce ?? false);
+  if (options.reduce !== undefined || budget.maxStates <= PLAIN_STATES) return attempt(budget, options.reduce ?? true);
   const plain = attempt({ ...budget, maxStates: PLAIN_STATES }, false);
-  if (plain.exploration.limit !== "states") return plain;
-  return attempt(budgetOf(options, begin), true);
+  return plain.exploration.limit === "states" ? attempt(budgetOf(options, begin), true) : plain;
 }
 
-function limitText(exploration: Exploration, machine: Machine): string | undefined {
+function limitOf(exploration: Exploration, machine: Machine): string | undefined {
   if (exploration.complete) return machine.limit;
-  const texts = { states: `the limit of ${exploration.states} states`, time: "the time limit", memory: "the memory limit", cancelled: "stopped" } as const;
-  return exploration.limit === undefined ? "unknown limit" : texts[exploration.limit];
-}
-
-/** Violations in the order of the text, each with the story that is shortest and, among those, switches least between actors. */
-function violationsOf(program: Program, run: Run, budget: Budget): Violation[] {
-  const { machine, collector } = run;
-  return [...collector.breaches.values()].map((breach): Violation => {
-    const schedule = shorter(machine, breach.schedule, breach.invariant, breach.call, breach.step, budget);
-    const { story, state } = storyOf(machine, schedule);
-    const { subject, message } = breach.invariant.describe(machine, breach.subject, state);
-    const expected = program.expected.some((expectation) => expectation.invariant === breach.invariant.name);
-    return { invariant: breach.invariant.name, subject, call: breach.call, step: breach.step, expected, message, story };
-  });
-}
-
-function shorter(machine: Machine, schedule: Schedule, invariant: Invariant, call: CallId, step: string, budget: Budget): Schedule {
-  const hit = (before: Int32Array, after: Int32Array, actor: number, choice: number): boolean => {
-    const again = Int32Array.from(before);
-    machine.step(again, actor, choice);
-    if (machine.lastCall !== call || machine.lastStep !== step) return false;
-    if (invariant.event) return machine.events.some((event) => invariant.event?.(machine, event, after) !== undefined);
-    const old = new Set<number>();
-    let broken = false;
-    invariant.state?.(machine, before, (subject) => old.add(subject));
-    invariant.state?.(machine, after, (subject) => {
-      if (!old.has(subject)) broken = true;
-    });
-    return broken;
-  };
-  return shorten(
-    machine,
-    { schedule, hit },
-    { ...budget, maxStates: Math.min(budget.maxStates, PLAIN_STATES), maxMilliseconds: Math.min(budget.maxMilliseconds, 200) },
-  );
-}
-
-/** Ends where a call can never return, unless each of them is expected to block. */
-function deadlocksOf(program: Program, run: Run): Violation[] {
-  const { machine, collector } = run;
-  return [...collector.deadlocks.values()].flatMap(({ calls, schedule }): Violation[] => {
-    const unexpected = calls.filter((call) => !program.calls[call].expect?.any.some((pattern) => pattern.kind === "blocks"));
-    if (unexpected.length === 0) return [];
-    const { story } = storyOf(machine, schedule);
-    const names = unexpected.map((call) => program.actors[program.calls[call].actor].name).join(" and ");
-    const last = story.steps.at(-1)?.step ?? "";
-    const expected = program.expected.some((expectation) => expectation.invariant === NO_DEADLOCK);
-    return [{ invariant: NO_DEADLOCK, subject: names, call: unexpected[0], step: last, expected, message: `nobody can go on: ${names} wait for ever`, story }];
-  });
+  return exploration.limit === undefined ? "unknown limit" : limitText(exploration.limit, exploration);
 }
 
 /** A scenario none of whose schedules comes to an end answers no exists, never or forall. */

@@ -32,6 +32,7 @@ export const INVARIANT_CODES: Readonly<Record<string, string>> = {
   "no-lost-invalidation": "MEMFD4010",
   "invalidate-balanced": "MEMFD4011",
   "no-deadlock": "MEMFD4017",
+  "no-livelock": "MEMFD4018",
 };
 
 function violationFinding(program: Program, report: Report, violation: Violation): Finding {

@@ -18,6 +18,8 @@ export interface Report {
   /** Where an `exists` holds: the schedule that shows it; where a `never`, `forall` or assert fails: the schedule that breaks it. */
   readonly witnesses: readonly { readonly site: Site; readonly schedule: Schedule }[];
   readonly exploration: Exploration;
+  /** Watched invariants about which nothing can be said, each with the reason; the small print of the verdict. */
+  readonly notJudged: readonly { readonly invariant: string; readonly reason: string }[];
   /** How finely the run had to cut memory: a schedule is only meaningful on the same cells and frames. */
   readonly refinement: Refinement;
 }
@@ -33,7 +35,7 @@ export interface CallReport {
 
 export interface Outcome {
   readonly result: Result;
-  /** The shortest schedule in which the call answers this. */
+  /** A schedule in which the call answers this. Of thousands of calls in a row only the first ones keep theirs; the others have an empty one. */
   readonly schedule: Schedule;
 }
 
@@ -54,6 +56,10 @@ export interface Violation {
 export interface Story {
   readonly schedule: Schedule;
   readonly steps: readonly StoryStep[];
+  /** No schedule that shows it has fewer steps. False where the search for a shorter one hit its limit. */
+  readonly shortest: boolean;
+  /** Of no-livelock: so many of the last steps are one round that can repeat for ever. */
+  readonly round?: number;
 }
 
 export interface StoryStep {
@@ -78,10 +84,18 @@ export interface Remark {
 }
 
 export interface Exploration {
+  /** States that were stored; with reductions, representatives of all. */
   readonly states: number;
   readonly transitions: number;
   readonly complete: boolean;
   readonly milliseconds: number;
-  /** Why it is not complete. */
+  /** Whether partial order and symmetry were used. */
+  readonly reduced: boolean;
+  /** Distance from the initial state that was reached, and states that were known and not expanded when it ended. */
+  readonly depth: number;
+  readonly frontier: number;
+  /** Why it is not complete, and how far it came. */
   readonly limit?: string;
+  /** Which limit of the run ended it, where one did. */
+  readonly cut?: "states" | "time" | "memory" | "cancelled";
 }

@@ -25,11 +25,11 @@ export function replaySchedule(machine: Machine, schedule: Schedule, visit?: (st
   return steps;
 }
 
-export function storyOf(machine: Machine, schedule: Schedule): { story: Story; state: Int32Array } {
+export function storyOf(machine: Machine, schedule: Schedule, shortest: boolean): { story: Story; state: Int32Array } {
   const state = new Int32Array(machine.words);
   machine.initial(state);
   const steps = replaySchedule(machine, schedule, (after) => state.set(after)).map(({ choice: _, ...step }) => step);
-  return { story: { schedule, steps }, state };
+  return { story: { schedule, steps, shortest }, state };
 }
 
 /**

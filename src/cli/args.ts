@@ -11,6 +11,8 @@ export type Command =
       readonly name: "check";
       readonly paths: readonly string[];
       readonly format: Format;
+      /** Which order of steps saves a scenario in which something breaks. */
+      readonly suggest?: boolean;
       readonly kernels: readonly string[];
       readonly maxStates?: number;
       readonly seconds?: number;
@@ -21,16 +23,21 @@ export type Command =
       readonly scenario?: string;
       readonly kernels: readonly string[];
       readonly schedule?: string;
+      /** Every call and step with the page tables, in place of the story. */
+      readonly full: boolean;
       readonly maxStates?: number;
       readonly seconds?: number;
     }
+  | { readonly name: "emit-c"; readonly file: string; readonly scenario?: string; readonly kernels: readonly string[]; readonly schedule?: string }
+  | { readonly name: "compare"; readonly paths: readonly string[]; readonly scenario?: string; readonly kernels: readonly string[] }
+  | { readonly name: "import"; readonly file: string; readonly kernel?: string; readonly scenario?: string; readonly all: boolean }
   | { readonly name: "kernels" }
   | { readonly name: "calls"; readonly names: readonly string[] }
   | { readonly name: "format"; readonly files: readonly string[]; readonly check: boolean }
   | { readonly name: "help"; readonly of?: CommandName }
   | { readonly name: "version" };
 
-export const COMMANDS = ["check", "trace", "kernels", "calls", "format"] as const;
+export const COMMANDS = ["check", "trace", "emit-c", "compare", "import", "kernels", "calls", "format"] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
 export type Parsed = { readonly ok: true; readonly command: Command } | { readonly ok: false; readonly message: string };
@@ -38,8 +45,11 @@ export type Parsed = { readonly ok: true; readonly command: Command } | { readon
 const STRING = { type: "string" } as const;
 const LIMITS = { "max-states": STRING, timeout: STRING } as const;
 const OPTIONS = {
-  check: { format: STRING, kernel: { ...STRING, multiple: true }, ...LIMITS },
-  trace: { scenario: STRING, kernel: { ...STRING, multiple: true }, schedule: STRING, ...LIMITS },
+  check: { format: STRING, kernel: { ...STRING, multiple: true }, suggest: { type: "boolean" }, ...LIMITS },
+  trace: { scenario: STRING, kernel: { ...STRING, multiple: true }, schedule: STRING, full: { type: "boolean" }, ...LIMITS },
+  "emit-c": { scenario: STRING, kernel: { ...STRING, multiple: true }, schedule: STRING },
+  compare: { scenario: STRING, kernel: { ...STRING, multiple: true } },
+  import: { kernel: { ...STRING, multiple: true }, scenario: STRING, all: { type: "boolean" } },
   kernels: {},
   calls: {},
   format: { check: { type: "boolean" } },
@@ -74,7 +84,14 @@ function command(args: readonly string[]): Command {
   switch (first) {
     case "check":
       if (operands.length === 0) throw new Refused("check needs a file or a folder");
-      return { name: "check", paths: operands, format: formatName(values["format"]), kernels: kernels(values["kernel"]), ...limits };
+      return {
+        name: "check",
+        paths: operands,
+        format: formatName(values["format"]),
+        ...(values["suggest"] === true ? { suggest: true } : {}),
+        kernels: kernels(values["kernel"]),
+        ...limits,
+      };
     case "trace":
       if (operands.length !== 1) throw new Refused("trace needs exactly one file");
       return {
@@ -83,8 +100,27 @@ function command(args: readonly string[]): Command {
         scenario: text(values["scenario"]),
         kernels: kernels(values["kernel"]),
         schedule: text(values["schedule"]),
+        full: values["full"] === true,
         ...limits,
       };
+    case "emit-c":
+      if (operands.length !== 1) throw new Refused("emit-c needs exactly one file");
+      return {
+        name: "emit-c",
+        file: operands[0],
+        scenario: text(values["scenario"]),
+        kernels: kernels(values["kernel"]),
+        schedule: text(values["schedule"]),
+      };
+    case "compare":
+      if (operands.length === 0) throw new Refused("compare needs a file or a folder");
+      return { name: "compare", paths: operands, scenario: text(values["scenario"]), kernels: kernels(values["kernel"]) };
+    case "import": {
+      if (operands.length !== 1) throw new Refused("import needs exactly one file");
+      const [kernel, second] = kernels(values["kernel"]);
+      if (second !== undefined) throw new Refused("import takes one kernel");
+      return { name: "import", file: operands[0], kernel, scenario: text(values["scenario"]), all: values["all"] === true };
+    }
     case "kernels":
       if (operands.length > 0) throw new Refused(`kernels takes no operand, but was given ${operands[0]}`);
       return { name: "kernels" };

@@ -1,6 +1,6 @@
 // Files as the command line sees them: folders walked for `*.memfd`, imports resolved beside the importing file, everything with a limit.
 
-import { chmodSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, openSync, readdirSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, normalize, resolve } from "node:path";
 import type { Files, Imports, ReadResult } from "./environment.ts";
 
@@ -40,6 +40,35 @@ function read(path: string): ReadResult {
   }
 }
 
+/** Bytes of a file that are in memory at once. */
+const PIECE = 1 << 20;
+
+function pieces(path: string): { ok: true; pieces: Iterable<string> } | { ok: false; reason: string } {
+  try {
+    const stat = statSync(path);
+    if (!stat.isFile()) return { ok: false, reason: stat.isDirectory() ? "it is a folder" : "it is no regular file" };
+    return { ok: true, pieces: piecesOf(openSync(path, "r")) };
+  } catch (error) {
+    return { ok: false, reason: reasonOf(error) };
+  }
+}
+
+/** Closes the file when the reader has enough of it. */
+function* piecesOf(file: number): Generator<string> {
+  const decoder = new TextDecoder("utf-8");
+  const buffer = new Uint8Array(PIECE);
+  try {
+    for (;;) {
+      const count = readSync(file, buffer, 0, PIECE, null);
+      if (count === 0) break;
+      yield decoder.decode(buffer.subarray(0, count), { stream: true });
+    }
+    yield decoder.decode();
+  } finally {
+    closeSync(file);
+  }
+}
+
 function replace(path: string, text: string): string | undefined {
   let temporary: string | undefined;
   try {
@@ -65,6 +94,7 @@ export const realFiles: Files = {
     }
   },
   read,
+  pieces,
   list: (path) =>
     readdirSync(path, { withFileTypes: true })
       .map((entry) => ({ name: entry.name, directory: entry.isDirectory() }))

@@ -2,6 +2,7 @@
 
 import { callResults } from "../view/results.ts";
 import { type CheckedScenario, type Outcome, verdict } from "./outcome.ts";
+import { jsonSuggestions } from "./suggest.ts";
 
 export function jsonReport(outcome: Outcome): string {
   const findings = outcome.findings.map(({ file, line, column, endLine, endColumn, severity, code, message }) => ({
@@ -22,7 +23,8 @@ function scenario({ loaded, run }: CheckedScenario): unknown {
   const placeOf = loaded.siteOf(program);
   const lineOf = (call: number): number => placeOf(program.calls[call].site).line;
   const { file, line } = placeOf(program.site);
-  const { states, transitions, complete, milliseconds, limit } = report.exploration;
+  const { states, transitions, complete, milliseconds, depth, frontier, limit, cut } = report.exploration;
+  const extent = { states, transitions, complete, milliseconds, depth, frontier };
   return {
     file,
     name: report.scenario,
@@ -37,6 +39,7 @@ function scenario({ loaded, run }: CheckedScenario): unknown {
       message: violation.message,
       story: violation.story.steps.map((step) => ({ actor: program.actors[step.actor].name, line: lineOf(step.call), step: step.step, effect: step.effect })),
     })),
-    exploration: limit === undefined ? { states, transitions, complete, milliseconds } : { states, transitions, complete, milliseconds, limit },
+    ...(run.suggestions === undefined ? {} : { suggestions: jsonSuggestions(run.suggestions, program) }),
+    exploration: { ...extent, ...(limit === undefined ? {} : { limit }), ...(cut === undefined ? {} : { cut }) },
   };
 }

@@ -2,13 +2,17 @@
 
 import { ModelBug } from "../base/assert.ts";
 import type { Finding, Severity, Span } from "../base/finding.ts";
+import { unjudged } from "../check/extent.ts";
 import type { Report } from "../check/report.ts";
+import type { Suggestions } from "../check/suggest/index.ts";
 import type { Program, Site } from "../scenario/program.ts";
 import type { Place } from "../view/results.ts";
-import type { Analysed, Environment } from "./environment.ts";
+import { ALL, type Side, underAll } from "./all-kernels.ts";
+import type { Analysed, Environment, Limits } from "./environment.ts";
 import { importer } from "./files.ts";
 import { Lines } from "./lines.ts";
 import { underKernels } from "./override.ts";
+import type { Watch } from "./watch.ts";
 
 /** A finding as people and tools read it: lines and columns from 1, the end behind the last character. */
 export interface PlacedFinding {
@@ -29,6 +33,8 @@ export interface Loaded {
   readonly findings: readonly PlacedFinding[];
   /** Some scenario has no program for some kernel that it names: it is not modelled, or the text has an error. */
   readonly notRun: boolean;
+  /** Under `--kernel all`: the scenarios with what became of each under every kernel, and what is said of the text as it stands. */
+  readonly all?: { readonly sides: readonly Side[]; readonly findings: readonly PlacedFinding[] };
   readonly placeOf: (span: Span) => Place;
   readonly siteOf: (program: Program) => (site: Site) => Place;
   readonly placed: (finding: Finding) => PlacedFinding;
@@ -38,6 +44,8 @@ export interface Run {
   readonly program: Program;
   readonly report: Report;
   readonly findings: readonly PlacedFinding[];
+  /** Under `--suggest`, where something breaks. */
+  readonly suggestions?: Suggestions;
 }
 
 /** The file itself: not a file of text, not there, or too large. */
@@ -56,7 +64,8 @@ export function load(file: string, environment: Environment, kernels: readonly s
   const imports = importer(files, texts);
   let analysed = engine.analyse(file, read.text, { imports });
   let back = (offset: number): number => offset;
-  if (kernels.length > 0) {
+  const all = kernels.includes(ALL) ? underAll(analysed) : undefined;
+  if (kernels.length > 0 && all === undefined) {
     const overridden = underKernels(read.text, analysed.tree, kernels);
     analysed = engine.analyse(file, overridden.text, { imports });
     back = overridden.back;
@@ -80,7 +89,11 @@ export function load(file: string, environment: Environment, kernels: readonly s
   };
   const placeOf = (span: Span): Place => ({ file: span.file, line: position(span.file, span.from).line });
   const siteOf = (program: Program) => (site: Site) => placeOf(program.sites[site]);
-  return { file, programs: analysed.programs, findings: analysed.findings.map(placed), notRun: isPartial(analysed), placeOf, siteOf, placed };
+  const findings = analysed.findings.map(placed);
+  if (all === undefined) return { file, programs: analysed.programs, findings, notRun: isPartial(analysed), placeOf, siteOf, placed };
+  const { programs, notRun, sides } = all;
+  const everywhere = distinct([...findings, ...all.findings.map(placed)]);
+  return { file, programs, findings: everywhere, notRun, all: { sides, findings }, placeOf, siteOf, placed };
 }
 
 function isPartial({ outline, programs }: Analysed): boolean {
@@ -94,34 +107,26 @@ export interface RunLimits {
 }
 
 /** A bug of the model stays with the scenario that met it: the run is incomplete, never green, and the others go on. */
-export function run(loaded: Loaded, program: Program, environment: Environment, limits: RunLimits): Run {
-  const { engine, now } = environment;
-  const budget = {
+export async function run(loaded: Loaded, program: Program, environment: Environment, limits: RunLimits, watch?: Watch): Promise<Run> {
+  const { engine, now, interrupt } = environment;
+  const budget: Limits = {
     now,
+    signal: interrupt,
+    progress: (live) => watch?.heard(loaded, program, live),
     ...(limits.maxStates === undefined ? {} : { maxStates: limits.maxStates }),
     ...(limits.seconds === undefined ? {} : { maxMilliseconds: limits.seconds * 1000 }),
   };
   try {
-    const report = engine.check(program, budget);
+    const report = await engine.check(program, budget);
     return { program, report, findings: engine.locate(program, report).map(loaded.placed) };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const message = `The model failed, which is a bug of the model and says nothing about the scenario: ${error.message}${error instanceof ModelBug ? "" : ` (${error.name})`}`;
     const finding: Finding = { code: MODEL_BUG, severity: "error", span: program.sites[program.site], message };
-    const exploration = { states: 0, transitions: 0, complete: false, milliseconds: 0, limit: "a bug of the model" };
-    const calls = program.calls.map(() => ({ results: [] }));
-    const report: Report = {
-      scenario: program.name,
-      kernel: program.profile.name,
-      verdict: "incomplete",
-      calls,
-      violations: [],
-      remarks: [],
-      witnesses: [],
-      refinement: { cuts: [], extraFrames: 0 },
-      exploration,
-    };
+    const report = unjudged(program, [], "a bug of the model");
     return { program, report, findings: [loaded.placed(finding)] };
+  } finally {
+    watch?.ended(program);
   }
 }
 

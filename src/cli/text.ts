@@ -1,6 +1,9 @@
 // `--format text`: findings as compilers print them, then one line per scenario and kernel.
 
+import { counted } from "../check/extent.ts";
 import { fold, wrap } from "../view/columns.ts";
+import { suggestionsText } from "../view/suggestions.ts";
+import { sideBySide } from "./all-kernels.ts";
 import type { Loaded, PlacedFinding, Run } from "./session.ts";
 
 const WIDTH = 80;
@@ -16,6 +19,14 @@ export function findingText(finding: PlacedFinding): string {
 }
 
 export function fileText(loaded: Loaded, runs: readonly Run[], findings: readonly PlacedFinding[]): string {
+  if (loaded.all !== undefined) {
+    // What a run found stands in its table; a run that failed has none.
+    const failed = runs.filter((each) => each.report.exploration.states === 0).flatMap((each) => each.findings);
+    const suggested = runs.map((each) =>
+      each.suggestions === undefined ? "" : `"${each.report.scenario}" under ${each.report.kernel}:\n${suggestionsText(each.suggestions, each.program)}`,
+    );
+    return [...loaded.all.findings, ...failed].map(findingText).join("") + sideBySide(loaded, loaded.all.sides, runs) + suggested.join("");
+  }
   return findings.map(findingText).join("") + runs.map((each) => runText(loaded, each)).join("");
 }
 
@@ -23,6 +34,6 @@ function runText(loaded: Loaded, run: Run): string {
   const { report, program } = run;
   const { file, line } = loaded.siteOf(program)(program.site);
   const { states, complete, limit } = report.exploration;
-  const extent = complete ? `${states} states, all interleavings` : `${states} states, stopped${limit ? `: ${limit}` : ""}`;
-  return `${wrap(`${file}:${line}: ${WORDS[report.verdict]}: "${report.scenario}" under ${report.kernel} (${extent})`, WIDTH, "  ").join("\n")}\n`;
+  const extent = `${counted(states, "state")}, ${complete ? "all" : "not all"} interleavings${complete || limit === undefined ? "" : `: ${limit}`}`;
+  return `${wrap(`${file}:${line}: ${WORDS[report.verdict]}: "${report.scenario}" under ${report.kernel} (${extent})`, WIDTH, "  ").join("\n")}\n${run.suggestions === undefined ? "" : suggestionsText(run.suggestions, program)}`;
 }

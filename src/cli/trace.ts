@@ -1,19 +1,21 @@
-// `memfd trace`: the stories of a file's scenarios, with the state of the machine where a rule breaks.
+// `memfd trace`: the stories of a file's scenarios; with --full every call and step, and the state of the machine where a rule breaks.
 
 import { nearest } from "../language/near.ts";
 import type { Program } from "../scenario/program.ts";
+import { storyText } from "../view/story.ts";
 import { traceText } from "../view/text.ts";
 import type { Command } from "./args.ts";
 import { type Environment, EXIT, type ExitStatus } from "./environment.ts";
 import { type CheckedScenario, exitStatus } from "./outcome.ts";
 import { distinct, isInputError, type Loaded, load, type Run, run } from "./session.ts";
 import { findingText } from "./text.ts";
+import { Watch } from "./watch.ts";
 
 type TraceCommand = Extract<Command, { name: "trace" }>;
 
 const RULE = `${"=".repeat(80)}\n`;
 
-export function traceCommand(command: TraceCommand, environment: Environment): ExitStatus {
+export async function traceCommand(command: TraceCommand, environment: Environment): Promise<ExitStatus> {
   const loaded = load(command.file, environment, command.kernels);
   if (!("programs" in loaded)) {
     environment.error(findingText(loaded));
@@ -26,13 +28,15 @@ export function traceCommand(command: TraceCommand, environment: Environment): E
     return EXIT.input;
   }
   const checked: CheckedScenario[] = [];
+  const watch = new Watch(environment);
   for (const program of chosen) {
-    const each = run(loaded, program, environment, command);
+    const each = await run(loaded, program, environment, command, watch);
     checked.push({ loaded, run: each });
     if (checked.length > 1) environment.out(`\n${RULE}\n`);
     environment.out(storyOf(loaded, each, environment, command));
   }
   if (checked.length === 0) environment.error("memfd: no scenario could be run\n");
+  if (environment.interrupt?.aborted) return EXIT.interrupted;
   return exitStatus({ scenarios: checked, findings: loaded.findings.filter(isInputError), notRun: command.scenario === undefined && loaded.notRun });
 }
 
@@ -42,12 +46,13 @@ function storyOf(loaded: Loaded, each: Run, environment: Environment, command: T
   if (report.exploration.states === 0 && each.findings.length > 0) return each.findings.map(findingText).join("");
   const schedule = command.schedule === undefined ? {} : { schedule: command.schedule };
   const view = environment.engine.trace(program, report, { ...schedule, lineOf: loaded.placeOf });
+  if (!command.full) return storyText(view);
   const broken = each.findings.filter((finding) => finding.severity === "error" && finding.code.startsWith("MEMFD3"));
-  return traceText(view, { variant: variantLines(program) }) + (broken.length === 0 ? "" : `\n${broken.map(findingText).join("")}`);
+  return traceText(view) + (broken.length === 0 ? "" : `\n${broken.map(findingText).join("")}`);
 }
 
 /** All, or those of one name: exact, or the only one that has the text in its name. */
-function choose(programs: readonly Program[], name: string | undefined): readonly Program[] | string {
+export function choose(programs: readonly Program[], name: string | undefined): readonly Program[] | string {
   if (name === undefined) return programs;
   const names = [...new Set(programs.map((program) => program.name))];
   const matches = names.includes(name) ? [name] : names.filter((each) => each.toLowerCase().includes(name.toLowerCase()));
@@ -56,23 +61,4 @@ function choose(programs: readonly Program[], name: string | undefined): readonl
   if (matches.length > 1) return `more than one scenario has "${name}" in its name:\n${list}`;
   const near = nearest(name, names);
   return `no scenario is named "${name}"${near ? `; did you mean "${near}"?` : names.length > 0 ? `; this file has:\n${list}` : "; this file has none"}`;
-}
-
-/** What a `kernel x extends y` changes, as its declaration says it. */
-function variantLines(program: Program): string[] {
-  const { name, base, edits } = program.profile;
-  if (edits.length === 0) return name === base ? [] : [`${name} is ${base}`];
-  return [
-    `${name} is ${base} with`,
-    ...edits.map((edit) => {
-      switch (edit.kind) {
-        case "steps":
-          return `  ${edit.operation} = ${edit.steps.join(", ")}`;
-        case "without":
-          return `  ${edit.operation} without ${edit.step}`;
-        case "feature":
-          return `  ${edit.feature} = ${edit.value}`;
-      }
-    }),
-  ];
 }

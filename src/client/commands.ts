@@ -1,10 +1,24 @@
 // The commands of the palette, the code lenses and the editor's title bar.
 
 import * as vscode from "vscode";
-import { RUN, RUN_COMMAND, type RunResult, type ScenarioSelector, SHOW_COMMAND, STOP, type TraceParams } from "../server/protocol.ts";
+import {
+  COPY_STORY_COMMAND,
+  RUN,
+  RUN_COMMAND,
+  type RunResult,
+  type ScenarioSelector,
+  SHOW_COMMAND,
+  STOP,
+  SUGGEST_COMMAND,
+  type TraceParams,
+} from "../server/protocol.ts";
+import { registerReproducer } from "./compare.ts";
+import { copyStory } from "./copy-story.ts";
 import type { Client } from "./extension.ts";
+import { registerImport } from "./import.ts";
 import type { PagePanel } from "./panel.ts";
 import { verdictLine } from "./status.ts";
+import { suggestOrder } from "./suggest.ts";
 
 const MESSAGE_MILLISECONDS = 6_000;
 
@@ -26,6 +40,22 @@ export function registerCommands(client: Client, panel: PagePanel): vscode.Dispo
       const selector = selectorOf(argument);
       return selector === undefined ? undefined : panel.show(selector);
     }),
+    // With the panel in front and no scenario under the cursor it is the story that the panel shows.
+    vscode.commands.registerCommand(COPY_STORY_COMMAND, (argument?: unknown) =>
+      copyStory(client, argument === undefined && panel.isActive ? panel.selector : (selectorOf(argument) ?? panel.selector)),
+    ),
+    vscode.commands.registerCommand(SUGGEST_COMMAND, (argument?: unknown) => {
+      const selector = selectorOf(argument);
+      return selector === undefined ? undefined : suggestOrder(client, selector);
+    }),
+    vscode.commands.registerCommand("memfd.compareKernels", (argument?: unknown) => {
+      const selector = selectorOf(argument);
+      if (selector === undefined) return undefined;
+      const options = { location: vscode.ProgressLocation.Window, title: "Memfd: running under every kernel" };
+      return vscode.window.withProgress(options, () => panel.compareKernels({ ...selector, kernel: undefined }));
+    }),
+    ...registerReproducer(client, selectorOf),
+    ...registerImport(client),
     vscode.commands.registerCommand("memfd.stop", () => client.sendRequest(STOP, {})),
   ];
 }

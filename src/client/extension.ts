@@ -6,6 +6,8 @@ import {
   EXPLAIN,
   type ExplainResult,
   type InitializationOptions,
+  PROGRESS,
+  type ProgressParams,
   READ_FILE,
   type ReadFileParams,
   type ReadFileResult,
@@ -45,6 +47,7 @@ export function activateWith(context: vscode.ExtensionContext, client: BaseLangu
       status.update(params);
       panel.statusChanged(params);
     }),
+    client.onNotification(PROGRESS, (params: ProgressParams) => status.progress(params)),
     client.onRequest(READ_FILE, readFile),
     vscode.workspace.registerTextDocumentContentProvider(HELP_SCHEME, { provideTextDocumentContent: (uri) => explanation(client, uri) }),
     vscode.window.registerWebviewPanelSerializer(PagePanel.viewType, panel),

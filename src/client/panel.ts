@@ -1,10 +1,11 @@
 // The page-table panel: one webview beside the editor. It follows the text (a new answer replaces the old story) and shares one cursor with the editor.
 
 import * as vscode from "vscode";
-import { type StatusParams, TRACE, type TraceParams, type TraceResult } from "../server/protocol.ts";
+import { COPY_STORY_COMMAND, type StatusParams, TRACE, type TraceParams, type TraceResult } from "../server/protocol.ts";
 import type { FromPanel, PanelState, ToPanel } from "../view/messages.ts";
 import type { TraceView } from "../view/rows.ts";
 import type { Client } from "./extension.ts";
+import { KernelComparison } from "./kernels.ts";
 import { StepMark } from "./step-mark.ts";
 import { panelHtml } from "./webview-html.ts";
 
@@ -14,6 +15,8 @@ interface Subject {
   scenario?: string;
   kernel?: string;
   schedule?: string;
+  /** The kernel was chosen among those that were compared; the scenario need not name it. */
+  anyKernel?: boolean;
   position?: TraceParams["position"];
 }
 
@@ -28,6 +31,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   readonly #root: vscode.Uri;
   readonly #client: Client;
   readonly #mark = new StepMark();
+  readonly #kernels: KernelComparison;
   readonly #subscriptions: vscode.Disposable[];
   #panel: vscode.WebviewPanel | undefined;
   #subject: Subject | undefined;
@@ -43,23 +47,47 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   constructor(extensionUri: vscode.Uri, client: Client) {
     this.#root = extensionUri;
     this.#client = client;
+    this.#kernels = new KernelComparison(client, (message) => this.#post(message));
     this.#subscriptions = [
       vscode.window.onDidChangeTextEditorSelection((event) => this.#selectionChanged(event)),
       vscode.window.onDidChangeVisibleTextEditors(() => this.#mark.refresh()),
     ];
   }
 
+  /** The panel has the focus. */
+  get isActive(): boolean {
+    return this.#panel?.active === true;
+  }
+
+  /** What the panel shows, as a request names it. */
+  get selector(): TraceParams | undefined {
+    return this.#panel === undefined ? undefined : this.#subject;
+  }
+
   /** Opens the panel, or brings it to the front, with this scenario. */
   async show(selector: TraceParams): Promise<void> {
+    this.#open();
+    this.#subject = { ...selector };
+    this.#cursor = undefined;
+    await this.#load(false, true);
+  }
+
+  /** The same with the tab of the kernels in front. */
+  async compareKernels(selector: TraceParams): Promise<void> {
+    this.#open();
+    this.#subject = { ...selector };
+    this.#cursor = undefined;
+    const { uri, scenario, position } = selector;
+    await Promise.all([this.#kernels.compare({ uri, scenario, position }, true, true), this.#load(false)]);
+  }
+
+  #open(): void {
     if (this.#panel === undefined) {
       const options = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
       this.#adopt(vscode.window.createWebviewPanel(PagePanel.viewType, "Page Tables", options));
     } else {
       this.#panel.reveal(undefined, true);
     }
-    this.#subject = { ...selector };
-    this.#cursor = undefined;
-    await this.#load(false);
   }
 
   /** After a restart of the window: the same scenario, the same step, if the file still says so. */
@@ -67,13 +95,15 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
     this.#panel?.dispose();
     this.#adopt(panel);
     if (typeof state?.uri !== "string" || typeof state.scenario !== "string") return this.#refuse("Open a scenario and choose “Show page tables” above it.");
-    this.#subject = { uri: state.uri, scenario: state.scenario, kernel: state.kernel, schedule: state.schedule };
+    this.#subject = { uri: state.uri, scenario: state.scenario, kernel: state.kernel, schedule: state.schedule, anyKernel: state.anyKernel };
     this.#cursor = state.cursor;
-    await this.#load(false);
+    const { uri, scenario } = state;
+    await Promise.all([this.#load(false), state.view === "kernels" ? this.#kernels.compare({ uri, scenario }, false, true) : undefined]);
   }
 
   /** The server's answers changed: the story on show may be another one now. */
   statusChanged(status: StatusParams): void {
+    this.#kernels.statusChanged(status);
     const { scenario, kernel, uri } = this.#subject ?? {};
     if (this.#panel === undefined || uri !== status.uri || scenario === undefined || status.running) return;
     const verdict = status.scenarios.find((one) => one.scenario === scenario && (kernel ?? one.kernel) === one.kernel);
@@ -87,6 +117,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   dispose(): void {
     for (const subscription of this.#subscriptions) subscription.dispose();
     this.#panel?.dispose();
+    this.#kernels.dispose();
     this.#mark.dispose();
   }
 
@@ -103,6 +134,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
       this.#subject = undefined;
       this.#trace = undefined;
       this.#request?.cancel();
+      this.#kernels.forget();
       clearTimeout(this.#follow);
       this.#mark.clear();
     });
@@ -110,7 +142,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   }
 
   /** `following`: the text changed under the panel, so the story is kept as long as it still fits, and a refusal leaves the old one on show. */
-  async #load(following: boolean): Promise<void> {
+  async #load(following: boolean, front = false): Promise<void> {
     const subject = this.#subject;
     if (subject === undefined) return;
     this.#request?.cancel();
@@ -128,23 +160,33 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
         subject.schedule = undefined;
       }
       if (result.trace === undefined) this.#refuse(result.refusal ?? "There is nothing to show.", following);
-      else this.#tell(subject, result.trace);
+      else this.#tell(subject, result.trace, front);
     } catch (error) {
       if (!request.token.isCancellationRequested) this.#refuse(error instanceof Error ? error.message : String(error), following);
     }
   }
 
-  #tell(subject: Subject, trace: TraceView): void {
+  #tell(subject: Subject, trace: TraceView, front = false): void {
     this.#notice = undefined;
     this.#trace = trace;
     subject.scenario = trace.scenario;
     subject.kernel = trace.kernel;
     if (this.#panel !== undefined) this.#panel.title = `Page Tables: ${shortened(trace.scenario)}`;
-    this.#post({ type: "trace", trace, cursor: this.#cursor, state: this.#state(subject, trace) });
+    this.#post({ type: "trace", trace, cursor: this.#cursor, state: this.#state(subject, trace), ...(front ? { front } : {}) });
+    const compared = this.#kernels.subject;
+    const other = compared !== undefined && (compared.uri !== subject.uri || (compared.scenario ?? trace.scenario) !== trace.scenario);
+    if (other) this.#kernels.forget();
   }
 
   #state(subject: Subject, trace: TraceView): PanelState {
-    return { uri: subject.uri, scenario: trace.scenario, kernel: trace.kernel, schedule: subject.schedule, cursor: this.#cursor ?? 0 };
+    return {
+      uri: subject.uri,
+      scenario: trace.scenario,
+      kernel: trace.kernel,
+      schedule: subject.schedule,
+      anyKernel: subject.anyKernel,
+      cursor: this.#cursor ?? 0,
+    };
   }
 
   #refuse(text: string, keep = false): void {
@@ -166,6 +208,19 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
         // A webview that was hidden starts from nothing.
         if (this.#trace !== undefined && this.#subject !== undefined) this.#tell(this.#subject, this.#trace);
         else if (this.#notice !== undefined) this.#post({ type: "notice", text: this.#notice });
+        this.#kernels.ready(message.state);
+        break;
+      case "kernels":
+        if (this.#subject !== undefined) void this.#kernels.compare({ uri: this.#subject.uri, scenario: this.#subject.scenario }, false, false);
+        break;
+      case "kernel":
+        this.#showKernel(message);
+        break;
+      case "stop":
+        this.#kernels.stop();
+        break;
+      case "line":
+        if (this.#kernels.shows(message.file)) void this.#reveal(message.file, message.line);
         break;
       case "story":
         if (this.#subject === undefined || typeof message.schedule !== "string") break;
@@ -173,14 +228,26 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
         this.#cursor = undefined;
         void this.#load(false);
         break;
+      case "copyStory":
+        void vscode.commands.executeCommand(COPY_STORY_COMMAND, this.selector);
+        break;
       case "cursor":
         this.#stepTo(message.step);
         break;
       case "reveal":
         this.#stepTo(message.step);
-        void this.#reveal(message.file, message.line);
+        if (this.#trace?.files.includes(message.file) === true) void this.#reveal(message.file, message.line);
         break;
     }
+  }
+
+  /** The page tables of the compared scenario under one of the kernels. */
+  #showKernel({ kernel, schedule, cursor }: Extract<FromPanel, { type: "kernel" }>): void {
+    const { uri, scenario } = this.#kernels.subject ?? {};
+    if (uri === undefined || typeof kernel !== "string") return;
+    this.#subject = { uri, scenario, kernel, schedule: typeof schedule === "string" ? schedule : undefined, anyKernel: true };
+    this.#cursor = Number.isInteger(cursor) ? cursor : undefined;
+    void this.#load(false, true);
   }
 
   #stepTo(step: number): void {
@@ -193,7 +260,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   }
 
   async #reveal(file: string, line: number): Promise<void> {
-    if (this.#trace?.files.includes(file) !== true || !Number.isInteger(line) || line < 1) return;
+    if (!Number.isInteger(line) || line < 1) return;
     const uri = vscode.Uri.parse(file, true);
     const open = vscode.window.visibleTextEditors.find((editor) => editor.document.uri.toString() === uri.toString());
     const at = new vscode.Range(line - 1, 0, line - 1, 0);

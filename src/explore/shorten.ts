@@ -9,8 +9,17 @@ import type { Budget, System } from "./system.ts";
 export interface Goal {
   /** A schedule that gets there; the answer is never longer. */
   readonly schedule: Schedule;
-  /** Whether this transition is the one looked for. Reads both states during the call only, and must depend on nothing else. */
+  /**
+   * Whether this transition is the one looked for. Called right behind the `step` that made it, before any other; so what the system noted of that step may be
+   * read, and no other step run. Reads both states during the call only.
+   */
   hit(before: Int32Array, after: Int32Array, actor: number, choice: number): boolean;
+}
+
+export interface Shortened {
+  readonly schedule: Schedule;
+  /** Proven: no schedule with fewer steps gets there. Otherwise it is the one that the goal came with. */
+  readonly shortest: boolean;
 }
 
 /** Per state and last actor: [switches + 1 (0 = none such), number of the state before, its last actor, choice]. */
@@ -26,15 +35,15 @@ interface Best {
 }
 
 /** `shortenAll` for one goal. */
-export function shorten(system: System, goal: Goal, budget: Budget): Schedule {
+export function shorten(system: System, goal: Goal, budget: Budget): Shortened {
   return shortenAll(system, [goal], budget)[0];
 }
 
 /**
- * One schedule per goal: a shortest one, and among those one with the fewest switches. One search serves all goals and goes no deeper than the longest of
- * their schedules. Where the budget ends first, the goal keeps the schedule that it came with.
+ * One schedule per goal: a shortest one, and among those one with the fewest switches. One search without reductions serves all goals and goes no deeper than
+ * the longest of their schedules. Where the budget ends first, the goal keeps the schedule that it came with.
  */
-export function shortenAll(system: System, goals: readonly Goal[], budget: Budget): Schedule[] {
+export function shortenAll(system: System, goals: readonly Goal[], budget: Budget): Shortened[] {
   const depth = goals.reduce((most, goal) => Math.max(most, goal.schedule.length), 0);
   const search = new LayeredSearch(system, goals, budget);
   for (let layer = 0; layer < depth && search.advance(layer); layer++);
@@ -42,12 +51,11 @@ export function shortenAll(system: System, goals: readonly Goal[], budget: Budge
 }
 
 class LayeredSearch {
-  readonly answers: Schedule[];
+  readonly answers: Shortened[];
   private readonly system: System;
   private readonly goals: readonly Goal[];
   private readonly store: StateStore;
   private readonly gauge: Gauge;
-  private readonly maxBytes: number;
   private readonly before: Int32Array;
   private readonly after: Int32Array;
   /** Goals without an answer, and the best edge to each in the layer at hand. */
@@ -56,19 +64,25 @@ class LayeredSearch {
   private readonly entries: Int32Array[] = [];
   private readonly perState: number;
   private layerStart = 0;
+  /** Nobody looks at the states behind the layer at hand. */
+  private final = false;
+  private depth = 0;
+  private transitions = 0;
 
   constructor(system: System, goals: readonly Goal[], budget: Budget) {
     this.system = system;
     this.goals = goals;
-    this.answers = goals.map((goal) => goal.schedule);
+    this.answers = goals.map(({ schedule }) => ({ schedule, shortest: schedule.length === 0 }));
     this.open = goals.map((_, index) => index).filter((index) => goals[index].schedule.length > 0);
     this.best = goals.map(() => undefined);
     this.perState = system.actors * ENTRY;
-    // States and entries grow together: the store gets its share, so that both stay within the budget.
-    const share = (system.words + 8) / (system.words + 8 + this.perState);
-    this.store = new StateStore(system.words, budget.maxStates, budget.maxBytes * share);
-    this.maxBytes = budget.maxBytes;
-    this.gauge = new Gauge(budget);
+    this.store = new StateStore(system.words, budget.maxStates, budget.maxBytes);
+    this.gauge = new Gauge(budget, () => ({
+      states: this.store.count,
+      transitions: this.transitions,
+      frontier: this.store.count - this.layerStart,
+      depth: this.depth,
+    }));
     this.before = new Int32Array(system.words);
     this.after = new Int32Array(system.words);
     system.initial(this.after);
@@ -80,18 +94,21 @@ class LayeredSearch {
     const from = this.layerStart;
     const to = this.store.count;
     this.layerStart = to;
+    this.depth = layer;
     this.open = this.open.filter((index) => this.goals[index].schedule.length > layer);
     if (from === to || this.open.length === 0) return false;
-    for (let number = from; number < to; number++) {
-      if (number >= this.gauge.nextPoll && this.gauge.poll(number)) return false;
-      if (!this.expand(number, layer)) return false;
+    this.final = this.open.every((index) => this.goals[index].schedule.length === layer + 1);
+    let going = true;
+    for (let number = from; going && number < to; number++) {
+      going = (number < this.gauge.nextPoll || !this.gauge.poll(number)) && this.expand(number, layer);
     }
+    // All layers before this one were seen whole, so what was met in it is as short as can be, also where the rest of it was cut off.
     for (const index of this.open) {
       const best = this.best[index];
-      if (best !== undefined) this.answers[index] = this.scheduleOf(best);
+      if (best !== undefined) this.answers[index] = { schedule: this.scheduleOf(best), shortest: true };
     }
     this.open = this.open.filter((index) => this.best[index] === undefined);
-    return true;
+    return going;
   }
 
   private expand(number: number, layer: number): boolean {
@@ -106,12 +123,13 @@ class LayeredSearch {
         const answered = system.step(after, actor, choice);
         if (choice === 0) choices = answered;
         if (choices === 0) break;
+        this.transitions += 1;
         if (last === -2) {
           last = layer === 0 ? -1 : this.bestLast(number, actor);
           switches = last < 0 ? 0 : this.switchesOf(number, last) + (last === actor ? 0 : 1);
         }
         this.look(switches, number, last, actor, choice);
-        if (!this.relax(switches, number, last, actor, choice)) return false;
+        if (!this.final && !this.relax(switches, number, last, actor, choice)) return false;
       }
     }
     return true;
@@ -161,9 +179,9 @@ class LayeredSearch {
   private chunkOf(number: number): Int32Array | undefined {
     const index = Math.floor(number / CHUNK_STATES);
     while (this.entries.length <= index) {
-      const words = CHUNK_STATES * this.perState;
-      if (this.store.bytes + (this.entries.length + 1) * words * 4 > this.maxBytes) return undefined;
-      this.entries.push(new Int32Array(words));
+      const chunk = this.store.beside(CHUNK_STATES * this.perState);
+      if (chunk === undefined) return undefined;
+      this.entries.push(chunk);
     }
     return this.entries[index];
   }

@@ -1,5 +1,6 @@
 // The set of states that a search has seen, which is at the same time its queue: records of `words` + 2 in the order of insertion, and a hash table over them.
-// A record is [parent, action, state…]. Nothing is allocated per state; records lie in chunks, so no single array grows with the search.
+// A record is [parent, action, state…]. Nothing is allocated per state; records lie in chunks, so no single array grows with the search. States come one by one,
+// or many at once: then the memory that their look-ups need is asked for together, so that the waits for it overlap.
 
 /** `insert` answers this when the store is full; `limit` says of what. */
 export const FULL = -0x8000_0000;
@@ -30,12 +31,47 @@ export function hashOf(state: Int32Array, words: number): number {
   return hash ^ (hash >>> 16);
 }
 
-function allocate(words: number): Int32Array | undefined {
+/** A new array, or `undefined` where there is no memory for it. */
+export function allocate(words: number): Int32Array | undefined {
   try {
     return new Int32Array(words);
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
+  }
+}
+
+/** At most so many states wait for `insertAll`: enough that their cache misses overlap, few enough that the states themselves stay in the first cache. */
+const MOST_WAITING = 256;
+
+/** States that were reached and are not yet looked up, in the order in which they were reached. */
+export class Batch {
+  /** The first `count` are in use, and one behind them is there to be written. */
+  readonly states: Int32Array[] = [];
+  readonly parents = new Int32Array(MOST_WAITING);
+  readonly actions = new Int32Array(MOST_WAITING);
+  readonly hashes = new Int32Array(MOST_WAITING);
+  count = 0;
+  /** The parent of the state for which there was no room. */
+  refused = -1;
+  private readonly store: StateStore;
+
+  constructor(store: StateStore) {
+    this.store = store;
+    this.states.push(new Int32Array(store.words));
+  }
+
+  /** Keeps `states[count]`, and has the next one ready. True when it is full: then insert all before the next one. */
+  push(parent: number, action: number): boolean {
+    const count = this.count;
+    this.parents[count] = parent;
+    this.actions[count] = action;
+    this.count = count + 1;
+    if (count + 1 === MOST_WAITING) return true;
+    if (count + 1 < this.states.length) return false;
+    const next = this.store.spare(this.store.words);
+    if (next !== undefined) this.states.push(next);
+    return next === undefined;
   }
 }
 
@@ -59,6 +95,8 @@ export class StateStore {
   private table: Int32Array = new Int32Array(0);
   private tableShift = 32;
   private growAt = 0;
+  /** Keeps the reads that only fetch memory from being optimised away. */
+  fetched = 0;
 
   constructor(words: number, maxStates: number, maxBytes: number) {
     this.words = words;
@@ -84,6 +122,66 @@ export class StateStore {
       slot = (slot + 2) & mask;
     }
     return this.append(state, hash, parent, action);
+  }
+
+  /** Inserts all of a batch, in order, and empties it; false when there was no room for one of them. */
+  insertAll(batch: Batch): boolean {
+    const { states, parents, actions, hashes, count } = batch;
+    const words = this.words;
+    batch.count = 0;
+    this.fetch(states, hashes, count);
+    let table = this.table;
+    let mask = table.length - 1;
+    let shift = this.tableShift;
+    const { chunks, chunkShift, chunkMask, stride } = this;
+    for (let at = 0; at < count; at++) {
+      const hash = hashes[at];
+      const state = states[at];
+      let known = false;
+      // A table without slots has nothing to look up; `append` makes the first one.
+      for (let slot = (hash >>> shift) << 1; mask > 0; slot = (slot + 2) & mask) {
+        const entry = table[slot + 1];
+        if (entry === 0) break;
+        if (table[slot] !== hash) continue;
+        const chunk = chunks[(entry - 1) >>> chunkShift];
+        const base = ((entry - 1) & chunkMask) * stride + HEADER;
+        let word = 0;
+        while (word < words && chunk[base + word] === state[word]) word += 1;
+        known = word === words;
+        if (known) break;
+      }
+      if (known) continue;
+      if (this.append(state, hash, parents[at], actions[at]) === FULL) {
+        batch.refused = parents[at];
+        return false;
+      }
+      if (this.table !== table) {
+        table = this.table;
+        mask = table.length - 1;
+        shift = this.tableShift;
+      }
+    }
+    return true;
+  }
+
+  /** Hashes the states and touches the slots and records that their look-ups will read: reads that depend on nothing wait for memory together. */
+  private fetch(states: readonly Int32Array[], hashes: Int32Array, count: number): void {
+    const { words, table, tableShift, chunks, chunkShift, chunkMask, stride } = this;
+    let fetched = 0;
+    for (let at = 0; at < count; at++) {
+      const hash = hashOf(states[at], words);
+      hashes[at] = hash;
+      if (table.length > 0) fetched ^= table[(hash >>> tableShift) << 1];
+    }
+    if (this.count > this.chunkMask) {
+      for (let at = 0; at < count; at++) {
+        const slot = (hashes[at] >>> tableShift) << 1;
+        if (table[slot] !== hashes[at]) continue;
+        const entry = table[slot + 1];
+        if (entry !== 0) fetched ^= chunks[(entry - 1) >>> chunkShift][((entry - 1) & chunkMask) * stride + HEADER];
+      }
+    }
+    this.fetched = fetched;
   }
 
   /** Whether record `number` is this state. */
@@ -138,11 +236,18 @@ export class StateStore {
     return FULL;
   }
 
-  /** A new array if it fits beside all that is held now: while one replaces another, both are there. */
-  private reserve(words: number): Int32Array | undefined {
+  /** A new array if it fits beside all that is held now, its bytes counted: while one replaces another, both are there. */
+  spare(words: number): Int32Array | undefined {
     if (this.bytes + words * 4 > this.maxBytes) return undefined;
     const array = allocate(words);
     if (array !== undefined) this.bytes += words * 4;
+    return array;
+  }
+
+  /** The same, where nothing can go on without it: no room is noted as the limit. */
+  beside(words: number): Int32Array | undefined {
+    const array = this.spare(words);
+    if (array === undefined) this.limit = "memory";
     return array;
   }
 
@@ -150,7 +255,7 @@ export class StateStore {
     const whole = this.chunkMask + 1;
     // The first chunk starts small and doubles: most scenarios have a few hundred states, and a file may hold hundreds of scenarios.
     const states = this.capacity === 0 ? Math.min(FIRST_STATES, whole) : Math.min(this.capacity * 2, whole);
-    const chunk = this.reserve(states * this.stride);
+    const chunk = this.spare(states * this.stride);
     if (chunk === undefined) return false;
     if (this.capacity < whole && this.chunks.length > 0) {
       chunk.set(this.chunks[0]);
@@ -167,7 +272,7 @@ export class StateStore {
   private growTable(): boolean {
     const old = this.table;
     const bits = old.length === 0 ? FIRST_TABLE_BITS : 32 - this.tableShift + 1;
-    const table = bits > MAX_TABLE_BITS ? undefined : this.reserve(2 << bits);
+    const table = bits > MAX_TABLE_BITS ? undefined : this.spare(2 << bits);
     if (table === undefined) {
       const tight = Math.floor((old.length >>> 1) * TIGHT_LOAD);
       const relaxed = tight > this.growAt;

@@ -1,60 +1,94 @@
 // Invariants of KVM: private or shared, and the bookkeeping of invalidations. Predicates, moments and exemptions are those of model.md 3.
 
 import { formatAddress } from "../base/units.ts";
-import { convertedKind, isPrivateSlot, slotAt } from "../model/kvm/fault.ts";
+import { convertedKind, isPrivateSlot } from "../model/kvm/fault.ts";
 import type { Conversion } from "../model/kvm/notifier.ts";
-import { KINDS, PRIVATE, SHARED, type VmState } from "../model/kvm/state.ts";
+import { KINDS, PRIVATE, SHARED } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
-import type { SlotConfig } from "../model/objects.ts";
-import type { Invariant } from "./types.ts";
+import type { CallId } from "../scenario/program.ts";
+import { coverOf, mappingPlaces, type Place } from "./mappings.ts";
+import { type Check, type Invariant, overStates } from "./types.ts";
 
-/** Private or shared, as this kernel decides it (model.md 3): a page in the private file, or the xarray. */
-function kindOf(machine: Machine, state: Int32Array, vm: VmState, cell: number, config: SlotConfig): number {
-  const converted = convertedKind(machine, state, vm, cell);
-  if (converted !== undefined) return converted;
-  const file = machine.files[config.file as number];
-  const page = config.filePage + vm.cells.start(cell) - config.gfn;
-  return (file.frames[file.cells.at(page)]?.get(state) ?? 0) > 0 ? PRIVATE : SHARED;
+/** Which gfns may be between two kinds while a call is under way: in the open window of a conversion an old mapping may still be there, as in munmap. */
+type Window = { readonly vm: number; readonly from: number; readonly to: number } | { readonly file: number; readonly first: number; readonly last: number };
+
+/** v10 6/9 stores the attributes before it unmaps; a kernel that unmaps first has no window. */
+const hasWindow = (machine: Machine, name: string): boolean => name === "KVM_SET_MEMORY_ATTRIBUTES" && machine.operation(name).labels.has("unmap_end");
+
+function windowOf(machine: Machine, call: CallId): Window | undefined {
+  const plan = machine.plans[call];
+  if (!plan) return undefined;
+  if (plan.operations[0].startsWith("KVM_MEMORY_ENCRYPT_") || hasWindow(machine, plan.operations[0])) {
+    const { vm, from, to } = plan.data as Conversion;
+    return { vm, from, to };
+  }
+  if (machine.features.private_kind !== "page_in_file" || !["fallocate", "ftruncate"].includes(plan.call.spec)) return undefined;
+  return { file: plan.file, first: plan.cells[0] ?? 0, last: plan.cells.at(-1) ?? -1 };
 }
 
-/** A conversion of the gfn is under way: in its open window an old mapping may still be there, as in munmap. */
-function inWindow(machine: Machine, state: Int32Array, vm: VmState, cell: number, config: SlotConfig): boolean {
-  for (const thread of machine.threads) {
-    const call = machine.position(state, thread.index)?.call;
-    const plan = call === undefined ? undefined : machine.plans[call];
-    if (!plan) continue;
-    const conversion = plan.data as Partial<Conversion> | undefined;
-    const gfn = vm.cells.start(cell);
-    if (plan.operations[0].startsWith("KVM_MEMORY_ENCRYPT_")) {
-      if (conversion?.vm === vm.object.index && gfn >= (conversion.from ?? 0) && gfn < (conversion.to ?? 0)) return true;
-    } else if (machine.features.private_kind === "page_in_file" && plan.file === config.file && ["fallocate", "ftruncate"].includes(plan.call.spec)) {
-      if (plan.cells.includes(machine.files[plan.file].cells.at(config.filePage + gfn - config.gfn))) return true;
+/** A private mapping's place, as this kernel decides whether its gfn is private. */
+interface JudgedPlace {
+  readonly place: Place;
+  readonly subject: number;
+  /** By content of the slot field: the cell of the private file behind the gfn, -1 where the slot has none. */
+  readonly fileCells: readonly number[];
+}
+
+function judgedPlace(machine: Machine, place: Place): JudgedPlace {
+  const fileCells = place.covers.map((config) =>
+    config === undefined || !isPrivateSlot(config) || config.file === undefined
+      ? -1
+      : machine.files[config.file].cells.at(config.filePage + place.gfn - config.gfn),
+  );
+  return { place, subject: (place.vm * 0x10000 + place.cell) * 2 + place.kind, fileCells };
+}
+
+function checkKinds(machine: Machine): Check {
+  const places = mappingPlaces(machine).leaves.map((place) => judgedPlace(machine, place));
+  const windows = machine.program.calls.map((_, call) => windowOf(machine, call));
+  const threads = machine.threads.filter(({ index }) => windows.some((window, call) => window && machine.program.calls[call].actor === index));
+  const inWindow = ({ place }: JudgedPlace, file: number, cell: number, state: Int32Array): boolean => {
+    for (const thread of threads) {
+      if (thread.operation.get(state) === 0) continue;
+      const window = windows[machine.instruction(state, thread.index)?.call ?? -1];
+      if (window === undefined) continue;
+      if (
+        "vm" in window
+          ? window.vm === place.vm && place.gfn >= window.from && place.gfn < window.to
+          : window.file === file && cell >= window.first && cell <= window.last
+      )
+        return true;
     }
-  }
-  return false;
+    return false;
+  };
+  return (state, broken) => {
+    for (const judged of places) {
+      const { place, subject, fileCells } = judged;
+      if (place.field.get(state) === 0) continue;
+      const cover = coverOf(place, state);
+      const config = place.covers[cover];
+      if (config === undefined || !isPrivateSlot(config) || config.file === undefined) continue;
+      const present = (machine.files[config.file].frames[fileCells[cover]]?.get(state) ?? 0) > 0;
+      const kind = convertedKind(machine, state, machine.vms[place.vm], place.cell) ?? (present ? PRIVATE : SHARED);
+      if (kind !== place.kind && !inWindow(judged, config.file, fileCells[cover], state)) broken(subject);
+    }
+  };
 }
 
 const attributesRespected: Invariant = {
   name: "attributes-respected",
   reads: ["ept", "kind", "page", "slot", "thread"],
-  state(machine, state, broken) {
-    for (const vm of machine.vms) {
-      for (const kind of [SHARED, PRIVATE]) {
-        vm.ept[kind].forEach((leaf, cell) => {
-          if (!leaf || leaf.get(state) === 0) return;
-          const slot = slotAt(machine, state, vm, vm.cells.start(cell));
-          if (!slot || !isPrivateSlot(slot.config) || slot.config.file === undefined || inWindow(machine, state, vm, cell, slot.config)) return;
-          if (kindOf(machine, state, vm, cell, slot.config) !== kind) broken((vm.object.index * 0x10000 + cell) * 2 + kind);
-        });
-      }
-    }
-  },
+  ...overStates(checkKinds),
   describe(machine, subject) {
     const kind = subject % 2;
     const place = (subject - kind) / 2;
     const vm = machine.vms[Math.floor(place / 0x10000)];
     const gfn = `gfn ${formatAddress(BigInt(vm.cells.start(place % 0x10000)))}`;
-    return { subject: `${vm.object.name} ${gfn}`, message: `${vm.object.name} has a ${KINDS[kind]} mapping of ${gfn}, which is ${KINDS[1 - kind]} now` };
+    return {
+      subject: `${vm.object.name} ${gfn}`,
+      message: `${vm.object.name} has a ${KINDS[kind]} mapping of ${gfn}, which is ${KINDS[1 - kind]} now`,
+      about: { vm: vm.object.index, gfn: vm.cells.start(place % 0x10000) },
+    };
   },
 };
 
@@ -71,6 +105,7 @@ const noLostInvalidation: Invariant = {
     return {
       subject: `${actor} gfn ${gfn}`,
       message: `the fault of ${actor} installs gfn ${gfn} although an invalidation of it began after the fault had looked it up`,
+      about: { actor: index, ...(vcpu ? { vm: vcpu.vm, gfn: machine.vms[vcpu.vm].cells.start(subject % 0x10000) } : {}) },
     };
   },
 };
@@ -86,10 +121,11 @@ const invalidateBalanced: Invariant = {
   describe(machine, subject) {
     if (subject < 0x10000) {
       const vm = machine.vms[subject].object.name;
-      return { subject: vm, message: `mmu_invalidate_in_progress of ${vm} would fall below 0: an end without a begin` };
+      return { subject: vm, message: `mmu_invalidate_in_progress of ${vm} would fall below 0: an end without a begin`, about: { vm: subject } };
     }
     const actor = machine.program.actors[subject - 0x10000].name;
-    return { subject: actor, message: `the call of ${actor} returns and leaves an invalidation begun: mmu_invalidate_in_progress stays raised` };
+    const message = `the call of ${actor} returns and leaves an invalidation begun: mmu_invalidate_in_progress stays raised`;
+    return { subject: actor, message, about: { actor: subject - 0x10000 } };
   },
 };
 

@@ -77,6 +77,12 @@ interface Prefixed extends Range {
   readonly damaged?: boolean;
 }
 
+/** `NAME = VALUE` of a `machine` block; without a value where the line is broken. */
+export interface MachineEntry extends Range {
+  readonly name: Word;
+  readonly value?: Node;
+}
+
 export type Stmt = Prefixed &
   (
     | { readonly kind: "simple"; readonly head: Primary; readonly parts: readonly Part[]; readonly label?: Label }
@@ -85,7 +91,7 @@ export type Stmt = Prefixed &
     | { readonly kind: "on"; readonly names: readonly Word[]; readonly body: Block }
     | { readonly kind: "parallel" | "atomic"; readonly body: Block }
     | { readonly kind: "repeat"; readonly count: Node; readonly variable: Word; readonly body: Block }
-    | { readonly kind: "machine" }
+    | { readonly kind: "machine"; readonly entries: readonly MachineEntry[] }
     | { readonly kind: "process"; readonly name: Word }
     | { readonly kind: "use"; readonly name: Word }
     | { readonly kind: "order"; readonly before: Point; readonly after: Point }

@@ -1,7 +1,7 @@
 // Lezer tree → ast.ts, one top-level declaration at a time, with what the form of the text lacks (MEMFD1xxx).
 
 import type { SyntaxNodeRef, TreeCursor } from "@lezer/common";
-import type { Alternative, Argument, Block, Item, Label, Node, Part, Point, Primary, Range, Stmt, VariantEntry, Word } from "./ast.ts";
+import type { Alternative, Argument, Block, Item, Label, Node, Part, Point, Primary, Range, Stmt, VariantEntry, Word, MachineEntry } from "./ast.ts";
 import { Complaints } from "./complaints.ts";
 import { joinTerms, type Piece } from "./precedence.ts";
 import { skipBlank } from "./scan.ts";
@@ -111,7 +111,7 @@ class Builder {
       case "Repeat":
         return body === undefined ? broken : { kind: "repeat", count: this.expression(kids[0]), variable: word, body };
       case "Machine":
-        return { kind: "machine" };
+        return { kind: "machine", entries: this.settings(raw) };
       case "Process":
         return { kind: "process", name: word };
       case "Use":
@@ -179,6 +179,17 @@ class Builder {
     const body = raw.children.find((c) => c.name === "VariantBody");
     const entries = (body?.children ?? []).filter((c) => c.name === "Entry").map((c) => this.entry(c));
     return { kind: "kernel", names, base: this.word(base.children[0], base.to), entries };
+  }
+
+  settings(raw: Raw): MachineEntry[] {
+    const body = raw.children.find((c) => c.name === "MachineBody");
+    return (body?.children ?? [])
+      .filter((c) => c.name === "MachineEntry")
+      .map((c) => {
+        const value = c.children.find((child) => child.name === "Expression");
+        const range = { from: c.from, to: c.to, name: this.word(c.children[0], c.from) };
+        return value === undefined ? range : { ...range, value: this.expression(value) };
+      });
   }
 
   entry(raw: Raw): VariantEntry {

@@ -15,7 +15,9 @@ import {
   profile,
   profiles,
   queries,
+  type SettingRow,
   type StepRow,
+  settings,
   steps,
 } from "../scenario/catalogue/index.ts";
 import { basesAt, scenarioAt } from "./hover.ts";
@@ -230,6 +232,7 @@ class Completer {
     if (call !== undefined && this.argument(call.name, call.args)) return;
     const variant = /^kernel\s+[\w.-]+\s+extends\s+([\w.-]+)/.exec(block);
     if (variant !== null) return this.variant(line, variant[1]);
+    if (/^machine$/.test(block)) return this.settings(line);
     if (/^(kernel\s+([\w.-]+\s*,\s*)*|on\s+([\w.-]+\s*,\s*)*|kernel\s+[\w.-]+\s+extends\s+)$/.test(line)) return this.kernels();
     if (/=.*\son\s+([\w.-]+\s*,\s*)*$/.test(line)) return this.kernels();
     if (/^(check|ignore)\s+/.test(line) || /^expect\s+violation\s+$/.test(line)) {
@@ -251,6 +254,13 @@ class Completer {
     if (/\)[^=]*=\s*(.*\bor\s+)?-?$/.test(line)) return this.results();
     if (/=\s*$/.test(line)) return this.calls();
     if (/^([\w[\]-]+\s*:\s*)?$/.test(line)) return this.statement();
+  }
+
+  /** An entry of `machine { … }`. */
+  settings(line: string): void {
+    if (line !== "") return;
+    for (const row of settings as readonly SettingRow[])
+      this.add({ label: row.name, kind: "feature", detail: row.modelled === false ? `${row.help} (not modelled yet)` : row.help, documentation: row.source });
   }
 
   points(): void {

@@ -35,6 +35,9 @@ export interface Analysis {
   /** For the next edit. */
   readonly cache: ReadonlyMap<Item, Cached>;
   readonly importCache: ReadonlyMap<string, ParsedFile>;
+  /** Scenarios as they are lowered, by name, and the declarations that their spans count from: what under.ts reads under other kernels. */
+  readonly units: ReadonlyMap<string, Unit>;
+  readonly sources: ReadonlyMap<string, Source>;
 }
 
 export interface Options {
@@ -71,6 +74,8 @@ export function analyse(file: string, text: string, options: Options): Analysis 
     parsed: undefined,
     cache: new Map(),
     importCache: new Map(),
+    units: new Map(),
+    sources: new Map(),
   };
   if (refused !== undefined) return { ...empty, findings: [placed(file, refused, 0)] };
   return new Analyser(file, text, options).run();
@@ -105,6 +110,7 @@ class Analyser {
   readonly importCache = new Map<string, ParsedFile>();
   readonly used = new Set<string>();
   readonly sources = new Map<string, Source>();
+  readonly units = new Map<string, Unit>();
   parsed: ParsedFile;
   private shared = "";
 
@@ -145,11 +151,14 @@ class Analyser {
     this.bare(bare);
     this.unusedSetups();
     this.unusedDeclarations();
-    const { file, text, programs, outline, cache, importCache, parsed } = this;
-    return { file, text, findings: limited(this.findings, file), programs, outline, declarations, tree: parsed.tree, parsed, cache, importCache };
+    const { file, text, programs, outline, cache, importCache, parsed, units, sources } = this;
+    const findings = limited(this.findings, file);
+    return { file, text, findings, programs, outline, declarations, tree: parsed.tree, parsed, cache, importCache, units, sources };
   }
 
   private kernel: readonly KernelWord[] = [];
+  /** `machine` blocks before the first scenario: each scenario begins with them. */
+  private readonly machine: Unit["statements"][number][] = [];
 
   /** Scenarios in order, each under the kernel chosen above it. Returns the bare statements. */
   private walk(): ParsedItem[] {
@@ -163,9 +172,12 @@ class Analyser {
         if (bare.length > 0 && !hasScenario) this.complain("MEMFD2017", item.statement.header, offset, "`kernel` stands before the first statement");
         else this.choose(parsed, item.statement.names);
       } else if (item.kind === "statement" && !isConstant(item) && !this.isVariant(item)) {
-        if (item.statement.kind === "broken" || item.statement.kind === "machine") {
-          if (item.statement.kind === "machine") this.complain("MEMFD5004", item.statement.header, offset, "`machine` is not modelled yet");
-          else if (!hasScenario) bare.push(parsed);
+        if (item.statement.kind === "broken") {
+          if (!hasScenario) bare.push(parsed);
+        } else if (item.statement.kind === "machine" && hasScenario && names.size === 0 && item.statement.prefixes.length === 0) {
+          this.machine.push({ statement: item.statement, source: this.itemSource(parsed) });
+        } else if (item.statement.kind === "machine" && hasScenario) {
+          this.complain("MEMFD2018", item.statement.header, offset, "`machine` stands first in a file or in a scenario");
         } else if (hasScenario)
           this.complain("MEMFD2025", item.statement.header, offset, "a file has scenarios or bare statements, not both: put this into a scenario");
         else bare.push(parsed);
@@ -208,7 +220,7 @@ class Analyser {
       this.findings.push({ code: "MEMFD2020", severity: "error", span, message: `the scenario "${name}" exists already in this file`, related });
     } else names.set(name, parsed);
     const source: Source = { key: "self", file: this.file, offset: parsed.offset, text: parsed.text };
-    const statements = (item.body?.statements ?? []).map((statement) => ({ statement, source }));
+    const statements = [...this.machine, ...(item.body?.statements ?? []).map((statement) => ({ statement, source }))];
     const complaints = first === undefined && item.body !== undefined ? item.complaints : [{ code: "", message: "", from: 0, to: 0 }];
     this.unit({ name, source, header: item.header, statements, complaints, lenient: false }, item, parsed, first === undefined ? item : undefined);
   }
@@ -231,6 +243,7 @@ class Analyser {
 
   private unit(unit: Unit, range: { from: number; to: number }, parsed: ParsedItem, key: Item | undefined): void {
     this.sources.set("self", unit.source);
+    if (!this.units.has(unit.name)) this.units.set(unit.name, unit);
     const cached = this.lower(unit, key);
     for (const name of cached.lowered.usedSetups) this.used.add(name);
     for (const program of cached.programs) this.programs.push(program);
@@ -242,7 +255,9 @@ class Analyser {
 
   /** `key` is the built text of the unit, the same object as long as the text is the same; without one nothing is remembered. */
   private lower(unit: Unit, key: Item | undefined): Cached {
-    const kernel = this.kernel.map((word) => `${word.text}@${word.source.key}`).join(",");
+    const kernel = [...this.kernel, ...this.machine.map(({ source }) => ({ text: source.text, source }))]
+      .map((word) => `${word.text}@${word.source.key}`)
+      .join(",");
     const { shared } = this;
     const { setups: declared } = this.collector.declarations;
     const known = key === undefined ? undefined : this.previous?.cache.get(key);

@@ -8,6 +8,7 @@ import { lowerSimple } from "./calls.ts";
 import { lowerCondition } from "./conditions.ts";
 import { fold } from "./fold.ts";
 import { checkKernelNames } from "./kernels.ts";
+import { lowerMachine } from "./machine.ts";
 import { didYouMean } from "./near.ts";
 import { lowerPoint } from "./points.ts";
 import { type Scope, TooLarge } from "./scope.ts";
@@ -131,12 +132,22 @@ export class Lowerer {
       case "kernel":
         return this.misplacedKernel(statement, place);
       case "machine":
+        return this.machine(statement, place);
       case "process":
         this.scope.report("MEMFD5004", statement.header, `\`${statement.kind}\` is not modelled yet`);
         return;
       case "broken":
         return;
     }
+  }
+
+  /** Of the machine that all of the scenario runs on. */
+  private machine(statement: StmtOf<"machine">, place: Place): void {
+    if (place.kind !== "top" || place.setups.length > 0 || this.scope.calls.length > 0) {
+      this.scope.report("MEMFD2018", statement.header, "`machine` stands first in a file or in a scenario");
+      return;
+    }
+    lowerMachine(this.scope, statement);
   }
 
   private push(statement: Statement | undefined, place: Place): void {

@@ -148,7 +148,8 @@ function lowerUnder(scope: Scope, unit: Unit, rest: Unit["statements"], resoluti
     watch,
     sites: [],
   };
-  return safe === undefined ? program : { ...program, safe };
+  const machine = Object.keys(scope.machine).length > 0 ? { machine: scope.machine } : {};
+  return { ...program, ...machine, ...(safe === undefined ? {} : { safe }) };
 }
 
 function namesOf(scope: Scope): KnownName[] {

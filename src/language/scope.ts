@@ -62,6 +62,8 @@ export class Scope {
   /** Own constants that are folded already. */
   readonly constantValues = new Map<string, { readonly value: bigint | undefined }>();
   readonly usedSetups = new Set<string>();
+  /** Settings of the `machine` blocks. */
+  readonly machine: Record<string, bigint> = {};
   /** Points whose labels are looked up when all labels are known. */
   readonly pending: (() => void)[] = [];
   source: Source;

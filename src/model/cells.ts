@@ -100,13 +100,25 @@ export class Cells {
     return low;
   }
 
+  /** The cell that is exactly [at, at + 1). */
+  one(at: number): number {
+    const cell = this.at(at);
+    if (cell >= 0 && this.bounds[cell] === at && this.bounds[cell + 1] === at + 1) return cell;
+    throw new CutNeeded(this.space, this.#index.has(at) ? at + 1 : at);
+  }
+
+  /** The number of the boundary at `at`: of the first cell behind it. */
+  boundary(at: number): number {
+    const index = this.#index.get(at);
+    if (index === undefined) throw new CutNeeded(this.space, at);
+    return index;
+  }
+
   /** Cells that make up [from, to) exactly. */
   range(from: number, to: number): number[] {
     if (to <= from) return [];
-    const first = this.#index.get(from);
-    const last = this.#index.get(to);
-    if (first === undefined) throw new CutNeeded(this.space, from);
-    if (last === undefined) throw new CutNeeded(this.space, to);
+    const first = this.boundary(from);
+    const last = this.boundary(to);
     return Array.from({ length: last - first }, (_, index) => first + index);
   }
 }

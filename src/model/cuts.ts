@@ -1,6 +1,6 @@
 // Every boundary that the text of a scenario mentions: page boundaries of files, guest-physical spaces and mappings, and byte offsets inside a page.
 
-import { asU64, isPageAligned, pageDown, pageUp } from "../base/units.ts";
+import { asS64, asU64, isPageAligned, pageDown, pageUp } from "../base/units.ts";
 import type { Call, Operand, Program } from "../scenario/program.ts";
 import { BYTES, type Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { fileOfOperand, type Objects, objectOfOperand } from "./objects.ts";
@@ -56,6 +56,8 @@ function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call)
       if (index !== undefined && target?.kind === "frame" && target.offset >= 0n) cuts.page(fileSpace(index), page(target.offset));
       return;
     }
+    case "mprotect":
+    case "madvise":
     case "munmap": {
       const target = call.operands[0];
       const from = target?.kind === "handle" ? target.offset : 0n;
@@ -74,8 +76,17 @@ function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call)
       if (vcpu) cutByte(cuts, vmSpace(vcpu.vm), asU64(int(0)) & ~SHARED_BIT);
       return;
     }
+    case "KVM_CREATE_GUEST_MEMFD": {
+      const of = call.known ? objects.files.find((one) => one.kind === "guest_memfd" && program.calls[one.call] === call) : undefined;
+      return cutRange(cuts, named(fileSpace, of?.index), 0n, asS64(int(1)));
+    }
+    case "KVM_PRE_FAULT_MEMORY": {
+      const vcpu = objects.vcpus[objectOfOperand(program, objects.vcpuOf, call.operands[0]) ?? -1];
+      return cutPages(cuts, named(vmSpace, vcpu?.vm), asU64(int(1)), asU64(int(1)) + asU64(int(2)));
+    }
     case "KVM_MEMORY_ENCRYPT_REG_REGION":
     case "KVM_MEMORY_ENCRYPT_UNREG_REGION":
+    case "KVM_SET_MEMORY_ATTRIBUTES":
       return cutRange(cuts, vm(), asU64(int(1)), asU64(int(1)) + asU64(int(2)));
   }
 }

@@ -2,15 +2,20 @@
 // It plays the `System` of explore/system.ts.
 
 import { assert } from "../base/assert.ts";
-import type { StepName } from "../scenario/catalogue/index.ts";
+import { type SettingName, type StepName, settingDefault } from "../scenario/catalogue/index.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { addCuts } from "./cuts.ts";
-import { EVERYTHING, Footprints } from "./footprint.ts";
+import { EventLists, type ModelEvent } from "./events.ts";
+import { bits, EVERYTHING } from "./footprint.ts";
+import { MachineIndependence } from "./independence.ts";
 import { RESULTS_MAX, Results, VALUES_MAX, Values } from "./intern.ts";
+import { entriesOf } from "./kvm/entries.ts";
+import { gmemStep } from "./kvm/gmem-steps.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
-import { type Field, Layout } from "./layout.ts";
-import { type FileState, FOUND, type FrameState, fileState, frameState, type MappingState, mappingState } from "./memory/state.ts";
+import { type Field, Layout, type Region } from "./layout.ts";
+import { type FrameFields, frameFields } from "./memory/frames.ts";
+import { type FileState, FOUND, type FrameState, fileState, frameState, type MappingState, mappingState, type OpenState, openState, SEAL } from "./memory/state.ts";
 import { findObjects, type Objects } from "./objects.ts";
 import { plansOf } from "./plans.ts";
 import type { Features, Profile } from "./profile/types.ts";
@@ -19,10 +24,15 @@ import { Runner } from "./runner.ts";
 import { type Instruction, type Orders, ordersOf, type Segment, segmentsOf } from "./schedule.ts";
 import { type CompiledOperation, type CompiledStep, Context, type Plan, type StepCode } from "./step.ts";
 import { STEPS } from "./steps.ts";
+import { ActorSymmetry, equalActors, exchange, twinsOf } from "./symmetry.ts";
+
+export type { ModelEvent } from "./events.ts";
 
 /** Control position and locals of one actor. A thread is plain data. */
 export interface ThreadState {
   readonly index: ActorId;
+  /** The VM whose vCPU it is; -1 for a host thread, which is never in a fault of a guest. */
+  readonly vm: number;
   /** Next instruction of this actor in a parallel segment. */
   readonly at: Field;
   /** 0 between calls, else 1 + number of the running operation. */
@@ -38,33 +48,22 @@ export interface ThreadState {
   readonly slot: Field;
   /** 0 or 1 + result that the call returns when its operation ends. */
   readonly answer: Field;
+  /** The seals that an F_ADD_SEALS will set, from the step on that adds those which F_SEAL_EXEC implies; 0 before. */
+  readonly seals: Field;
+  /** Ghost: gfns that this conversion has stored. */
+  readonly stored: Field;
   /** Invalidations that this call began and did not end. */
   readonly begun: Field;
   /** Set between `snapshot` and the end of the fault: the SRCU read side. */
   readonly inFault: Field;
+  /** What the fault takes its access for, where the attribute of the gfn decides that. */
+  readonly kind: Field;
   /** mmu_invalidate_seq moved since the snapshot. */
   readonly stale: Field;
   /** The fault has looked up what it will install. */
   readonly decided: Field;
   /** An invalidation that covers the gfn began since `decided`. */
   readonly hit: Field;
-}
-
-/** What a step reports beside its effect; invariants/ judges it. `a` and `b` are numbers of the model's objects. */
-export interface ModelEvent {
-  readonly kind:
-    | "host-access"
-    | "host-pte"
-    | "leftover-read"
-    | "install-after-invalidate"
-    | "end-without-begin"
-    | "begin-without-end"
-    | "migrated"
-    | "reclaimed"
-    | "assert-failed"
-    | "returned";
-  readonly a: number;
-  readonly b: number;
 }
 
 /** Bounds of packed fields; compiling or running past one is refused aloud. */
@@ -79,6 +78,8 @@ export interface MachineOptions {
   readonly provenance?: boolean;
   /** Keep `decided` and `hit` (no-lost-invalidation is watched). */
   readonly invalidationGhost?: boolean;
+  /** Keep what a conversion has stored (conversion-atomic is watched). */
+  readonly conversionGhost?: boolean;
   /** Keep the taint of frames (private-inaccessible or private-unmovable is watched). */
   readonly taint?: boolean;
 }
@@ -94,6 +95,7 @@ export class Machine {
   readonly segments: readonly Segment[];
   readonly orders: Orders;
   readonly files: readonly FileState[];
+  readonly opens: readonly OpenState[];
   readonly mappings: readonly MappingState[];
   readonly vms: readonly VmState[];
   readonly vcpus: readonly VcpuState[];
@@ -101,6 +103,8 @@ export class Machine {
   readonly frames: readonly FrameState[];
   /** Frames that alloc_frame() calls hold. */
   readonly drivers: readonly Field[];
+  /** Who holds and who maps frames. */
+  readonly frameFields: FrameFields;
   readonly threads: readonly ThreadState[];
   /** In-page byte offsets at which content is cut. */
   readonly bytes: Cells;
@@ -116,16 +120,25 @@ export class Machine {
   readonly marks: readonly Field[];
   readonly operations: readonly CompiledOperation[];
   readonly plans: readonly (Plan | undefined)[];
-  /** Events of the last step, and whose step it was (call -1: an assertion). */
-  readonly events: ModelEvent[] = [];
+  /** Events of the last step, valid until the next one, and whose step it was (call -1: an assertion). */
+  events: readonly ModelEvent[] = [];
   lastCall: CallId = -1;
   lastStep = "";
   /** Regions that the last step may have changed, as bits (footprint.ts). */
   lastWrites = EVERYTHING;
+  /** The last step went back, see explore/system.ts: a jump backwards, an access that is retried, a step that comes again and has not moved on. */
+  wentBack = false;
+  /** Sets of actors that do the same; undefined where there are none, as for every machine without a parallel block. */
+  readonly symmetry: ActorSymmetry | undefined;
+  /** By call: itself and the calls of equal actors at the same place. */
+  readonly twins: readonly (readonly CallId[])[];
   /** Why this run cannot be called complete (a wide cell that would take a special frame). */
   limit: string | undefined;
+  readonly #eventLists = new EventLists();
+  readonly #operationOf: ReadonlyMap<string, CompiledOperation>;
   readonly #runner: Runner;
-  readonly #footprints: Footprints;
+  #independence: MachineIndependence | undefined;
+  #watched = 0;
 
   constructor(program: Program, profile: Profile, options: MachineOptions = {}) {
     this.program = program;
@@ -142,30 +155,41 @@ export class Machine {
     const mapCells = this.objects.mappings.map((mapping) => cuts.cells(mapSpace(mapping.index)));
     const vmCells = this.objects.vms.map((vm) => cuts.cells(vmSpace(vm.index)));
     const frames = this.#frameCount(fileCells, mapCells) + (options.extraFrames ?? 0);
-    this.threads = this.#threads(actors, frames, Math.max(64, ...[...fileCells, ...mapCells, ...vmCells].map((cells) => cells.count)));
+    const groups = equalActors(program, this.objects, this.segments);
+    const grouped = new Set(groups.flat());
+    this.threads = this.#threads(actors, grouped, frames, Math.max(64, ...[...fileCells, ...mapCells, ...vmCells].map((cells) => cells.count)));
     this.segment = this.layout.field("schedule", this.segments.length);
     this.turn = this.layout.field("schedule", Math.max(1, ...this.segments.map((segment) => segment.sequence.length)));
-    this.atomicOwner = this.layout.field("schedule", actors);
-    this.marks = this.orders.marks.map(() => this.layout.field("schedule", 1));
-    this.handles = program.handles.map(() => this.layout.field("handle", 255));
-    this.answers = new Map([...answersRead(program)].map((call) => [call, this.layout.field("result", RESULTS_MAX)]));
-    this.files = this.objects.files.map((file, index) => fileState(this.layout, file, fileCells[index], frames, actors));
+    this.atomicOwner = this.layout.actorField("schedule", actors, "atomic");
+    this.marks = this.orders.marks.map((_, mark) => this.layout.field("mark", 1, `${mark}`));
+    this.handles = program.handles.map((_, handle) => this.layout.field("handle", 255, `${handle}`));
+    this.answers = new Map([...answersRead(program)].map((call) => [call, this.layout.field("result", RESULTS_MAX, `call ${call}`)]));
+    this.files = this.objects.files.map((file, index) => fileState(this.layout, file, fileCells[index], frames, actors, profile.features.marker === "seal" ? SEAL.INACCESSIBLE : 0));
+    this.opens = this.objects.opens.map((open) => openState(this.layout, open));
     this.mappings = this.objects.mappings.map((mapping, index) => mappingState(this.layout, mapping, mapCells[index], frames));
-    this.vms = this.objects.vms.map((vm, index) => vmState(this.layout, vm, vmCells[index], this.objects.slots, frames, actors, this.objects.vcpus.length));
+    const entries = profile.features.conversion_store === "multi_index" ? entriesOf(program) : 1;
+    this.vms = this.objects.vms.map((vm, index) => vmState(this.layout, vm, vmCells[index], this.objects.slots, frames, actors, entries));
     const touched = touchedPages(program, this.objects);
-    this.vcpus = this.objects.vcpus.map((vcpu) => vcpuState(this.layout, vcpu, vmCells[vcpu.vm], touched[vcpu.index], frames));
+    this.vcpus = this.objects.vcpus.map((vcpu) => {
+      const actor = program.actors.findIndex((candidate) => candidate.handle === vcpu.handle);
+      const owner = grouped.has(actor) ? actor : undefined;
+      return this.layout.record(owner, () => vcpuState(this.layout, vcpu, vmCells[vcpu.vm], touched[vcpu.index], frames));
+    });
     this.frames = Array.from({ length: frames + 1 }, (_, frame) =>
       frame === 0 ? { content: [], tainted: this.segment } : frameState(this.layout, this.bytes.count),
     );
-    this.drivers = this.objects.drivers.map(() => this.layout.field("driver", frames));
+    this.drivers = this.objects.drivers.map((_, driver) => this.layout.field("driver", frames, `${driver}`));
     this.operations = compileOperations(
       profile,
       this.objects.mappings.some((mapping) => !mapping.shared),
     );
+    this.#operationOf = new Map(this.operations.map((operation) => [operation.name, operation]));
+    this.frameFields = frameFields(this);
     this.plans = plansOf(this);
     this.closed = new Set(this.plans.flatMap((plan) => (plan?.call.spec === "close" && plan.file >= 0 ? [plan.file] : [])));
     this.#runner = new Runner(this, new Context(this));
-    this.#footprints = new Footprints(this);
+    this.symmetry = groups.length > 0 ? new ActorSymmetry(program, this.layout, this.handles, groups) : undefined;
+    this.twins = twinsOf(program, this.segments, groups);
   }
 
   get features(): Features {
@@ -187,7 +211,8 @@ export class Machine {
 
   /** One atomic step of `actor`; see explore/system.ts. With `said` the step tells what it does. */
   step(state: Int32Array, actor: number, choice: number, said?: string[]): number {
-    this.events.length = 0;
+    this.events = this.#eventLists.none;
+    this.wentBack = false;
     return this.#runner.step(state, actor, choice, said);
   }
 
@@ -203,13 +228,21 @@ export class Machine {
     return this.program.actors.some((_, actor) => this.step(Int32Array.from(free), actor, 0) > 0);
   }
 
-  alone(state: Int32Array, actor: number): boolean {
-    return this.#footprints.alone(state, actor);
+  /** Regions that predicates over states read: steps that write them are visible to reductions. `thread` stands for the windows of calls. */
+  watch(regions: Iterable<string>): void {
+    this.#watched = bits(regions);
+    this.#independence = undefined;
   }
 
-  /** Regions that invariants and questions read; steps that write them are visible to reductions. */
-  watch(regions: Iterable<string>): void {
-    this.#footprints.watch(regions);
+  /** What the steps of this machine touch, worked out when a search first asks. */
+  get independence(): MachineIndependence {
+    this.#independence ??= new MachineIndependence(this, this.#watched);
+    return this.#independence;
+  }
+
+  /** The schedule in which two equal actors have changed places. */
+  exchange<T extends { readonly actor: ActorId }>(schedule: readonly T[], from: ActorId, to: ActorId): T[] {
+    return exchange(schedule, from, to);
   }
 
   /** The next instruction of an actor, or undefined when it has none in the present segment. */
@@ -230,7 +263,7 @@ export class Machine {
   }
 
   operation(name: string): CompiledOperation {
-    const operation = this.operations.find((candidate) => candidate.name === name);
+    const operation = this.#operationOf.get(name);
     assert(operation, `profile ${this.profile.name} has no operation ${name}`);
     return operation;
   }
@@ -240,7 +273,12 @@ export class Machine {
   }
 
   emit(kind: ModelEvent["kind"], a: number, b = 0): void {
-    this.events.push({ kind, a, b });
+    this.events = this.#eventLists.add(this.events.length, kind, a, b);
+  }
+
+  /** A setting of the `machine` block, or its default. */
+  setting(name: SettingName): bigint {
+    return this.program.machine?.[name] ?? settingDefault(name);
   }
 
   handleOf(operand: Operand | undefined): HandleId | undefined {
@@ -257,45 +295,65 @@ export class Machine {
     return count;
   }
 
-  #threads(actors: number, frames: number, cells: number): ThreadState[] {
+  /** The VM on whose vCPUs a host thread calls KVM_PRE_FAULT_MEMORY, as a guest's fault does; -1 where it does not. */
+  #prefaulted(actor: ActorId): number {
+    const call = this.program.calls.find((one) => one.known && one.spec === "KVM_PRE_FAULT_MEMORY" && one.actor === actor);
+    const handle = this.handleOf(call?.operands[0]);
+    return this.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? -1;
+  }
+
+  #threads(actors: number, grouped: ReadonlySet<ActorId>, frames: number, cells: number): ThreadState[] {
+    return Array.from({ length: actors }, (_, index) => this.layout.record(grouped.has(index) ? index : undefined, () => this.#thread(index, frames, cells)));
+  }
+
+  #thread(index: ActorId, frames: number, cells: number): ThreadState {
     const streams = this.program.calls.some((call) => call.spec === "read" || call.spec === "write");
-    return Array.from({ length: actors }, (_, index) => {
-      const own = (max: number): Field => this.layout.field("thread", max);
-      const fault = (max: number): Field => this.layout.field("fault", max);
-      const longest = Math.max(1, ...this.segments.map((segment) => segment.threads[index]?.length ?? 0));
-      return {
-        index,
-        at: own(longest),
-        operation: own(OPERATIONS_MAX),
-        step: own(STEPS_MAX),
-        offset: own(streams ? VALUES_MAX + 1 : 0),
-        cursor: own(cells),
-        frame: own(frames),
-        slot: own(this.objects.slots.length),
-        answer: own(RESULTS_MAX),
-        begun: own(Math.max(1, this.objects.slots.length)),
-        inFault: fault(1),
-        stale: fault(1),
-        decided: fault(1),
-        hit: fault(1),
-      };
-    });
+    const field =
+      (region: Region) =>
+      (max: number): Field =>
+        this.layout.field(region, max, `actor ${index}`);
+    const [own, control, fault] = [field("thread"), field("control"), field("fault")];
+    const longest = Math.max(1, ...this.segments.map((segment) => segment.threads[index]?.length ?? 0));
+    const { handle } = this.program.actors[index];
+    return {
+      index,
+      vm: this.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? this.#prefaulted(index),
+      at: control(longest),
+      operation: control(OPERATIONS_MAX),
+      step: own(STEPS_MAX),
+      offset: own(streams ? VALUES_MAX + 1 : 0),
+      cursor: own(cells),
+      frame: field("reference")(frames),
+      slot: own(this.objects.slots.length),
+      answer: own(RESULTS_MAX),
+      seals: own(this.program.calls.some((call) => call.spec === "fcntl") ? 63 : 0),
+      stored: own(this.options.conversionGhost ? cells : 0),
+      begun: own(Math.max(1, this.objects.slots.length)),
+      inFault: fault(1),
+      kind: fault(1),
+      stale: fault(1),
+      decided: fault(1),
+      hit: fault(1),
+    };
   }
 }
 
-/** `copies`: some mapping copies on write, so that GUP may have to tell the MMU notifier; without one its footprint is smaller. */
+/** `copies`: some mapping copies on write, so that a host fault may have to tell the MMU notifier; without one its footprint is smaller. */
 function compileOperations(profile: Profile, copies: boolean): CompiledOperation[] {
-  const code = (name: StepName): StepCode =>
-    name === "gup" && !copies ? { ...STEPS[name], writes: STEPS[name].writes.filter((region) => region !== "faults") } : STEPS[name];
+  const code = (operation: string, name: StepName): StepCode => {
+    const step = gmemStep(profile.features, operation, name) ?? STEPS[name];
+    if (!copies || !step?.copying) return step;
+    return { ...step, reads: [...step.reads, ...step.copying.reads], writes: [...step.writes, ...step.copying.writes] };
+  };
   return Object.entries(profile.operations).map(([name, list], index) => {
     const steps: CompiledStep[] = [];
     // A guest or host access is its fault path behind the access itself, and comes back to it.
     const flat = name === "fault" ? ["access" as const, ...list] : list;
     for (const entry of flat) {
-      if (typeof entry === "string") steps.push({ name: entry, ...code(entry) });
+      if (typeof entry === "string") steps.push({ name: entry, ...code(name, entry) });
       else {
         const loop = { first: steps.length, last: steps.length + entry.length - 1 };
-        for (const inner of entry) steps.push({ name: inner, loop, ...code(inner) });
+        for (const inner of entry) steps.push({ name: inner, loop, ...code(name, inner) });
       }
     }
     const labels = new Map<string, number>();

@@ -1,7 +1,7 @@
 // The objects that a scenario can ever make, found from its calls before anything runs: each creating call makes at most one, so everything has a fixed
 // place in the state.
 
-import { asU64, pageUp } from "../base/units.ts";
+import { asS64, asU64, pageUp } from "../base/units.ts";
 import type { Call, CallId, HandleId, Operand, Program } from "../scenario/program.ts";
 
 /** A call, or a way of calling, that the model has no source for. It ends up as a diagnostic on the call's line, never as a guess. */
@@ -17,9 +17,25 @@ export class NotModelled extends Error {
 export interface FileObject {
   readonly index: number;
   /** `anon` backs a MAP_ANONYMOUS mapping: it has pages but no descriptor. */
-  readonly kind: "memfd" | "anon";
+  readonly kind: "memfd" | "anon" | "guest_memfd";
   readonly call: CallId;
   readonly name: string;
+  readonly flags: bigint;
+  /** Of a guest_memfd: the VM that alone can bind it, and its size. */
+  readonly vm?: number;
+  readonly size?: bigint;
+  /** Made by memfd_restricted. */
+  readonly restricted?: true;
+  /** log2 of the page size of a hugetlbfs file. */
+  readonly huge?: number;
+}
+
+/** struct file: what an open has made, with its offset and its access mode; descriptors of `dup` share it. */
+export interface OpenObject {
+  readonly index: number;
+  readonly file: number;
+  readonly call: CallId;
+  /** O_ACCMODE, O_PATH and the like; O_RDWR for a file that is new. */
   readonly flags: bigint;
 }
 
@@ -34,12 +50,18 @@ export interface MappingObject {
   readonly prot: number;
   /** False for a MAP_PRIVATE mapping of a file, whose pages are copied on write. */
   readonly shared: boolean;
+  /** The descriptor that it was made with cannot be written, so neither VM_SHARED nor VM_MAYWRITE is set. */
+  readonly readOnly: boolean;
+  /** Some mprotect names it. */
+  readonly reprotected: boolean;
 }
 
 export interface VmObject {
   readonly index: number;
   readonly call: CallId;
   readonly name: string;
+  /** KVM_X86_DEFAULT_VM and the like. */
+  readonly type: bigint;
 }
 
 export interface VcpuObject {
@@ -66,10 +88,15 @@ export interface SlotConfig {
   /** The file behind private_fd and the first page bound. */
   readonly file?: number;
   readonly filePage: number;
+  /** The file is a guest_memfd of this VM. */
+  readonly guestMemfd: boolean;
+  /** KVM_MEMSLOT_GMEM_ONLY: the file backs shared memory too. */
+  readonly gmemOnly: boolean;
 }
 
 export interface Objects {
   readonly files: FileObject[];
+  readonly opens: OpenObject[];
   readonly mappings: MappingObject[];
   readonly vms: VmObject[];
   readonly vcpus: VcpuObject[];
@@ -78,6 +105,8 @@ export interface Objects {
   readonly drivers: { readonly index: number; readonly call: CallId; readonly name: string }[];
   /** Object index by the call that makes it; for `dup` the file of its source. */
   readonly fileOf: Map<CallId, number>;
+  /** The open file behind the descriptor that a call makes. */
+  readonly openOf: Map<CallId, number>;
   readonly mappingOf: Map<CallId, number>;
   readonly vmOf: Map<CallId, number>;
   readonly vcpuOf: Map<CallId, number>;
@@ -86,7 +115,7 @@ export interface Objects {
 }
 
 export const KVM_MEM_READONLY = 2;
-/** A vCPU is a bit of the SRCU readers' word. */
+/** More vCPUs than anybody can explore the interleavings of. */
 const MAX_VCPUS = 29;
 export const KVM_MEM_PRIVATE = 4;
 export const MAP_PRIVATE = 2n;
@@ -109,12 +138,14 @@ export function handleOf(operand: Operand | undefined): HandleId | undefined {
 export function findObjects(program: Program): Objects {
   const objects: Objects = {
     files: [],
+    opens: [],
     mappings: [],
     vms: [],
     vcpus: [],
     slots: [],
     drivers: [],
     fileOf: new Map(),
+    openOf: new Map(),
     mappingOf: new Map(),
     vmOf: new Map(),
     vcpuOf: new Map(),
@@ -122,7 +153,9 @@ export function findObjects(program: Program): Objects {
     driverOf: new Map(),
   };
   program.calls.forEach((call, id) => {
-    if (call.known) findObject(program, objects, call, id);
+    if (!call.known) return;
+    findObject(program, objects, call, id);
+    findOpen(program, objects, call, id);
   });
   return objects;
 }
@@ -132,8 +165,13 @@ function findObject(program: Program, objects: Objects, call: Call, id: CallId):
   switch (call.spec) {
     case "memfd_create":
       objects.fileOf.set(id, objects.files.length);
-      objects.files.push({ index: objects.files.length, kind: "memfd", call: id, name, flags: intOf(call, id, 1) });
+      objects.files.push({ index: objects.files.length, kind: "memfd", call: id, name, ...memfdFlags(intOf(call, id, 1)) });
       break;
+    case "memfd_restricted":
+      objects.fileOf.set(id, objects.files.length);
+      objects.files.push({ index: objects.files.length, kind: "memfd", call: id, name, flags: 0n, restricted: true });
+      break;
+    case "open_fd":
     case "dup": {
       const file = fileOfOperand(program, objects, call.operands[0]);
       if (file !== undefined) objects.fileOf.set(id, file);
@@ -144,7 +182,7 @@ function findObject(program: Program, objects: Objects, call: Call, id: CallId):
       break;
     case "KVM_CREATE_VM":
       objects.vmOf.set(id, objects.vms.length);
-      objects.vms.push({ index: objects.vms.length, call: id, name });
+      objects.vms.push({ index: objects.vms.length, call: id, name, type: asU64(intOf(call, id, call.operands.length - 1)) });
       break;
     case "KVM_CREATE_VCPU": {
       const vm = objectOfOperand(program, objects.vmOf, call.operands[0]);
@@ -154,6 +192,14 @@ function findObject(program: Program, objects: Objects, call: Call, id: CallId):
       objects.vcpus.push({ index: objects.vcpus.length, call: id, name, vm, handle: call.binds });
       break;
     }
+    case "KVM_CREATE_GUEST_MEMFD": {
+      const [size, flags] = [asS64(intOf(call, id, 1)), asU64(intOf(call, id, 2))];
+      objects.fileOf.set(id, objects.files.length);
+      const vm = objectOfOperand(program, objects.vmOf, call.operands[0]);
+      objects.files.push({ index: objects.files.length, kind: "guest_memfd", call: id, name, flags, vm, size });
+      break;
+    }
+    case "KVM_SET_USER_MEMORY_REGION2":
     case "KVM_SET_USER_MEMORY_REGION":
       findSlot(program, objects, call, id);
       break;
@@ -164,6 +210,28 @@ function findObject(program: Program, objects: Objects, call: Call, id: CallId):
   }
 }
 
+const MFD_HUGETLB = 4n;
+/** All flags of any kernel, with the field of the huge page's size. */
+const MFD_POSSIBLE = 0x1fn | (0x3fn << 26n);
+
+/** MFD_HUGE_SHIFT; a size of 0 is the default one, 2 MiB. */
+function memfdFlags(flags: bigint): Pick<FileObject, "flags" | "huge"> {
+  return flags & MFD_HUGETLB && !(BigInt.asUintN(32, flags) & ~MFD_POSSIBLE) ? { flags, huge: Number((flags >> 26n) & 0x3fn) || 21 } : { flags };
+}
+
+const O_RDWR = 2n;
+export const O_ACCMODE = 3n;
+export const O_PATH = 0x200000n;
+
+/** Each call that makes a descriptor makes an open file, but for `dup`. */
+function findOpen(program: Program, objects: Objects, call: Call, id: CallId): void {
+  const file = objects.fileOf.get(id);
+  if (file === undefined) return;
+  const source = call.spec === "dup" ? objectOfOperand(program, objects.openOf, call.operands[0]) : undefined;
+  objects.openOf.set(id, source ?? objects.opens.length);
+  if (source === undefined) objects.opens.push({ index: objects.opens.length, file, call: id, flags: call.spec === "open_fd" ? intOf(call, id, 1) : O_RDWR });
+}
+
 function findMapping(program: Program, objects: Objects, call: Call, id: CallId, name: string): void {
   const [length, prot, flags, offset] = [intOf(call, id, 1), intOf(call, id, 2), intOf(call, id, 3), intOf(call, id, 5)];
   let file: number | undefined;
@@ -172,6 +240,7 @@ function findMapping(program: Program, objects: Objects, call: Call, id: CallId,
     objects.files.push({ index: file, kind: "anon", call: id, name, flags: 0n });
   } else file = fileOfOperand(program, objects, call.operands[4]);
   if (file === undefined || length <= 0n || length > 1n << 46n) return;
+  const open = flags & MAP_ANONYMOUS ? undefined : objects.opens[objectOfOperand(program, objects.openOf, call.operands[4]) ?? -1];
   const filePage = flags & MAP_ANONYMOUS ? 0 : Number(asU64(offset) >> 12n);
   objects.mappingOf.set(id, objects.mappings.length);
   objects.mappings.push({
@@ -183,6 +252,10 @@ function findMapping(program: Program, objects: Objects, call: Call, id: CallId,
     pages: Number(pageUp(length) >> 12n),
     prot: Number(prot & 7n),
     shared: (flags & MAP_ANONYMOUS) !== 0n || (flags & MAP_TYPE) !== MAP_PRIVATE,
+    readOnly: open !== undefined && (open.flags & O_ACCMODE) === 0n,
+    reprotected: program.calls.some(
+      (other) => other.spec === "mprotect" && call.binds !== undefined && handleOf(other.operands[0]) === call.binds,
+    ),
   });
 }
 
@@ -195,6 +268,8 @@ function findSlot(program: Program, objects: Objects, call: Call, id: CallId): v
   const mapping = objectOfOperand(program, objects.mappingOf, address);
   const offset = address?.kind === "handle" ? address.offset : 0n;
   const isPrivate = (flags & KVM_MEM_PRIVATE) !== 0;
+  const file = isPrivate ? objects.files[fileOfOperand(program, objects, call.operands[7]) ?? -1] : undefined;
+  const guestMemfd = file?.kind === "guest_memfd" && file.vm === vm;
   objects.slotOf.set(id, objects.slots.length);
   objects.slots.push({
     index: objects.slots.length,
@@ -207,8 +282,10 @@ function findSlot(program: Program, objects: Objects, call: Call, id: CallId): v
     mapping: mapping !== undefined && offset >= 0n ? mapping : undefined,
     mappingPage: mapping === undefined ? 0 : Number(offset >> 12n),
     userspaceAddress: address?.kind === "int" ? address.value : 0n,
-    file: isPrivate ? fileOfOperand(program, objects, call.operands[7]) : undefined,
+    file: file?.kind === "guest_memfd" && !guestMemfd ? undefined : file?.index,
     filePage: isPrivate ? Number(asU64(intOf(call, id, 6)) >> 12n) : 0,
+    guestMemfd,
+    gmemOnly: guestMemfd && (file.flags & 1n) !== 0n,
   });
 }
 

@@ -3,19 +3,27 @@
 import type { Call, CallId } from "../scenario/program.ts";
 import type { Machine } from "./machine.ts";
 import { allocateFrame } from "./memory/frames.ts";
+import { driverScope } from "./memory/scopes.ts";
 import { intOf, NotModelled, objectOfOperand } from "./objects.ts";
 import { bound, plan, ZERO } from "./plan.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "./step.ts";
 
 export function planTakeFrame(machine: Machine, id: CallId, call: Call): Plan {
-  return plan(id, call, { operations: ["alloc_frame"], success: { kind: "handle", handle: "frame" }, data: machine.objects.driverOf.get(id) });
+  return plan(id, call, {
+    operations: ["alloc_frame"],
+    success: { kind: "handle", handle: "frame" },
+    data: machine.objects.driverOf.get(id),
+    scope: () => driverScope(machine, call, machine.objects.driverOf.get(id)),
+  });
 }
 
 const driver = (context: Context) => context.machine.drivers[context.plan.data as number];
 
 const takeFrame: StepCode = {
-  reads: ["page", "content", "ept", "tlb", "pte", "driver", "thread"],
-  writes: ["driver", "content"],
+  reads: [],
+  writes: ["driver", "content", "free"],
+  jumps: [],
+  returns: false,
   run(context) {
     const frame = allocateFrame(context);
     driver(context).set(context.state, frame);
@@ -33,6 +41,7 @@ export function planWriteFrame(machine: Machine, id: CallId, call: Call): Plan {
     success: ZERO,
     data: { index, value },
     reads: ["handle"],
+    scope: () => driverScope(machine, call, index),
     decode: (context) => (bound(machine, context.state, call.operands[0]) ? undefined : "EFAULT"),
   });
 }
@@ -40,6 +49,8 @@ export function planWriteFrame(machine: Machine, id: CallId, call: Call): Plan {
 const writeFrame: StepCode = {
   reads: ["driver"],
   writes: ["content"],
+  jumps: [],
+  returns: false,
   run(context) {
     const { machine, state } = context;
     const { index, value } = context.plan.data as { index: number; value: number };

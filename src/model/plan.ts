@@ -3,7 +3,8 @@
 import type { Errno } from "../base/errno.ts";
 import type { Call, CallId, HandleKind, Operand, Result } from "../scenario/program.ts";
 import type { Machine } from "./machine.ts";
-import { NotModelled } from "./objects.ts";
+import type { OpenState } from "./memory/state.ts";
+import { NotModelled, O_ACCMODE, O_PATH, objectOfOperand } from "./objects.ts";
 import { BOUND } from "./runner.ts";
 import type { Context, Plan } from "./step.ts";
 
@@ -14,10 +15,25 @@ export function plan(id: CallId, call: Call, parts: Partial<Plan> & Pick<Plan, "
   return { id, call, reads: [], decode: () => undefined, select: () => first, file: -1, cells: [], data: undefined, ...parts };
 }
 
-/** EBADF for a descriptor that is not open. */
+/** fdget_raw: EBADF for a descriptor that is not open. */
 export function descriptor(machine: Machine, context: Context, operand: Operand | undefined): Errno | undefined {
   return operand?.kind === "handle" && machine.handles[operand.handle].get(context.state) === BOUND ? undefined : "EBADF";
 }
+
+/** fdget: EBADF for one of O_PATH, too. */
+export function openDescriptor(machine: Machine, context: Context, operand: Operand | undefined): Errno | undefined {
+  const open = openOperand(machine, operand);
+  return open && (open.object.flags & O_PATH) !== 0n ? "EBADF" : descriptor(machine, context, operand);
+}
+
+/** struct file behind a descriptor operand. */
+export function openOperand(machine: Machine, operand: Operand | undefined): OpenState | undefined {
+  return machine.opens[objectOfOperand(machine.program, machine.objects.openOf, operand) ?? -1];
+}
+
+/** FMODE_READ and FMODE_WRITE of a descriptor. */
+export const canRead = (open: OpenState | undefined): boolean => open === undefined || (open.object.flags & O_ACCMODE) !== 1n;
+export const canWrite = (open: OpenState | undefined): boolean => open === undefined || (open.object.flags & O_ACCMODE) !== 0n;
 
 /** True when a name is bound to what its call made. */
 export function bound(machine: Machine, state: Int32Array, operand: Operand | undefined): boolean {

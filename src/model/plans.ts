@@ -2,14 +2,17 @@
 
 import { callSpec } from "../scenario/catalogue/index.ts";
 import type { Call, CallId, Result } from "../scenario/program.ts";
-import { planConversion, planCreateVcpu, planCreateVm } from "./kvm/conversion.ts";
+import { planAttributes, planConversion, planCreateVcpu, planCreateVm } from "./kvm/conversion.ts";
 import { planGuestAccess } from "./kvm/fault.ts";
+import { gmemPlan } from "./kvm/gmem-plans.ts";
 import { planSlot } from "./kvm/slots.ts";
 import type { Machine } from "./machine.ts";
-import { planClose, planCreate, planDup, planReadlink } from "./memory/create.ts";
+import { planClose, planCreate, planDup, planReadlink, planRestricted } from "./memory/create.ts";
 import { planTransfer } from "./memory/io.ts";
 import { planHostAccess, planMmap, planMunmap } from "./memory/mapping.ts";
 import { planMove } from "./memory/moving.ts";
+import { planChmod, planOpen, planSeek } from "./memory/opens.ts";
+import { planMadvise, planMprotect } from "./memory/protect.ts";
 import { planFallocate, planTruncate } from "./memory/resize.ts";
 import { planFcntl } from "./memory/seals.ts";
 import { NotModelled } from "./objects.ts";
@@ -21,6 +24,7 @@ type Maker = (machine: Machine, id: CallId, call: Call) => Plan;
 
 const MAKERS: Readonly<Record<string, Maker>> = {
   memfd_create: planCreate,
+  memfd_restricted: planRestricted,
   dup: planDup,
   close: planClose,
   readlink_fd: planReadlink,
@@ -31,6 +35,11 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   write: planTransfer,
   pwrite: planTransfer,
   fcntl: planFcntl,
+  fchmod: planChmod,
+  lseek: planSeek,
+  open_fd: planOpen,
+  mprotect: planMprotect,
+  madvise: planMadvise,
   mmap: planMmap,
   munmap: planMunmap,
   "host.load": planHostAccess,
@@ -40,6 +49,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   KVM_SET_USER_MEMORY_REGION: planSlot,
   KVM_MEMORY_ENCRYPT_REG_REGION: planConversion,
   KVM_MEMORY_ENCRYPT_UNREG_REGION: planConversion,
+  KVM_SET_MEMORY_ATTRIBUTES: planAttributes,
   "guest.load": planGuestAccess,
   "guest.store": planGuestAccess,
   alloc_frame: planTakeFrame,
@@ -54,6 +64,8 @@ export function plansOf(machine: Machine): Plan[] {
 
 function planOf(machine: Machine, id: CallId, call: Call): Plan {
   if (!call.known) return unknownCall(id, call);
+  const own = gmemPlan(machine, id, call);
+  if (own) return own;
   const maker = MAKERS[call.spec];
   if (!maker) throw new NotModelled(id, `${callSpec(call.spec).name} is not modelled under ${machine.profile.name}`);
   return maker(machine, id, call);

@@ -20,61 +20,93 @@ export { NoAnswer };
 
 const truth = (value: boolean): bigint => (value ? 1n : 0n);
 
+/** What an expression asks of states, compiled once. Throws `NoAnswer` for a state that has no answer, never before it is asked. */
+export type Compiled = (state: Int32Array) => bigint;
+
 export function evaluate(machine: Machine, state: Int32Array, expression: Expression): bigint {
+  return compileExpression(machine, expression)(state);
+}
+
+export function compileExpression(machine: Machine, expression: Expression): Compiled {
   switch (expression.kind) {
-    case "int":
-      return expression.value;
+    case "int": {
+      const { value } = expression;
+      return () => value;
+    }
     case "name":
-      return nameValue(machine, state, expression.handle);
+      return compileName(machine, expression.handle);
     case "unary": {
-      const value = evaluate(machine, state, expression.of);
-      return expression.operator === "!" ? truth(value === 0n) : asS64(expression.operator === "-" ? -value : ~value);
+      const of = compileExpression(machine, expression.of);
+      if (expression.operator === "!") return (state) => truth(of(state) === 0n);
+      return expression.operator === "-" ? (state) => asS64(-of(state)) : (state) => asS64(~of(state));
     }
     case "binary":
-      return binary(machine, state, expression.operator, expression.left, expression.right);
-    case "query":
-      return query(machine, state, expression.query, expression.operands);
-    case "result":
-      return resultValue(answerOf(machine, state, expression.calls));
+      return compileBinary(machine, expression.operator, expression.left, expression.right);
+    case "query": {
+      const { query: name, operands } = expression;
+      return (state) => query(machine, state, name, operands);
+    }
+    case "result": {
+      const answer = compileAnswer(machine, expression.calls);
+      return (state) => resultValue(answer(state));
+    }
     case "matches": {
-      const result = answerOf(machine, state, expression.calls);
-      return truth((result !== undefined && matches(result, expression.pattern)) !== expression.negated);
+      const { pattern, negated } = expression;
+      const answer = compileAnswer(machine, expression.calls);
+      return (state) => {
+        const result = answer(state);
+        return truth((result !== undefined && matches(result, pattern)) !== negated);
+      };
     }
   }
 }
 
 /** A result that is no integer (an exit, a byte as found) equals no integer. */
-function isOtherThanInteger(machine: Machine, state: Int32Array, expression: Expression): boolean {
-  const result = expression.kind === "result" ? answerOf(machine, state, expression.calls) : undefined;
-  return result !== undefined && !["value", "errno", "handle"].includes(result.kind);
+function compileIsOther(machine: Machine, expression: Expression): (state: Int32Array) => boolean {
+  if (expression.kind !== "result") return () => false;
+  const answer = compileAnswer(machine, expression.calls);
+  return (state) => {
+    const result = answer(state);
+    return result !== undefined && !["value", "errno", "handle"].includes(result.kind);
+  };
 }
 
-function binary(machine: Machine, state: Int32Array, operator: BinaryOperator, left: Expression, right: Expression): bigint {
-  const isEquality = operator === "==" || operator === "!=";
-  if (isEquality && isOtherThanInteger(machine, state, left) !== isOtherThanInteger(machine, state, right)) return truth(operator === "!=");
-  const a = evaluate(machine, state, left);
-  if (operator === "&&") return a === 0n ? 0n : truth(evaluate(machine, state, right) !== 0n);
-  if (operator === "||") return a !== 0n ? 1n : truth(evaluate(machine, state, right) !== 0n);
-  const b = evaluate(machine, state, right);
-  const value = compute(operator, a, b);
-  if (value === undefined) throw new NoAnswer(cannotCompute(operator));
-  return value;
+function compileBinary(machine: Machine, operator: BinaryOperator, left: Expression, right: Expression): Compiled {
+  const a = compileExpression(machine, left);
+  const b = compileExpression(machine, right);
+  if (operator === "&&") return (state) => (a(state) === 0n ? 0n : truth(b(state) !== 0n));
+  if (operator === "||") return (state) => (a(state) !== 0n ? 1n : truth(b(state) !== 0n));
+  const of = (state: Int32Array): bigint => {
+    const value = compute(operator, a(state), b(state));
+    if (value === undefined) throw new NoAnswer(cannotCompute(operator));
+    return value;
+  };
+  if ((operator !== "==" && operator !== "!=") || (left.kind !== "result" && right.kind !== "result")) return of;
+  const isOther = [compileIsOther(machine, left), compileIsOther(machine, right)];
+  return (state) => (isOther[0](state) !== isOther[1](state) ? truth(operator === "!=") : of(state));
 }
 
-function nameValue(machine: Machine, state: Int32Array, handle: number): bigint {
-  const bound = machine.handles[handle].get(state);
-  if (bound >= FAILED) return -BigInt(bound - FAILED);
-  const result = answerOf(machine, state, [machine.program.handles[handle].call]);
-  return result?.kind === "value" ? result.value : truth(bound === BOUND);
+function compileName(machine: Machine, handle: number): Compiled {
+  const field = machine.handles[handle];
+  const answer = compileAnswer(machine, [machine.program.handles[handle].call]);
+  return (state) => {
+    const bound = field.get(state);
+    if (bound >= FAILED) return -BigInt(bound - FAILED);
+    const result = answer(state);
+    return result?.kind === "value" ? result.value : truth(bound === BOUND);
+  };
 }
 
 /** Of a label in a `repeat`, the first call that has answered. */
-function answerOf(machine: Machine, state: Int32Array, calls: readonly CallId[]): Result | undefined {
-  for (const call of calls) {
-    const number = machine.answers.get(call)?.get(state) ?? 0;
-    if (number > 0) return machine.results.result(number - 1);
-  }
-  return undefined;
+function compileAnswer(machine: Machine, calls: readonly CallId[]): (state: Int32Array) => Result | undefined {
+  const fields = calls.map((call) => machine.answers.get(call)).filter((field) => field !== undefined);
+  return (state) => {
+    for (const field of fields) {
+      const number = field.get(state);
+      if (number > 0) return machine.results.result(number - 1);
+    }
+    return undefined;
+  };
 }
 
 function resultValue(result: Result | undefined): bigint {
@@ -140,6 +172,7 @@ function fileQuery(machine: Machine, state: Int32Array, name: string, index: num
   const page = Number(asU64(offset) >> 12n);
   if (name === "size") return sizeOf(machine, state, file);
   if (name === "seals") return BigInt(file.seals.get(state));
+  if (name === "mode") return BigInt(file.mode.get(state));
   if (name === "pages")
     return file.frames.reduce((sum, field, cell) => sum + (field.get(state) > 0 ? BigInt(file.cells.end(cell) - file.cells.start(cell)) : 0n), 0n);
   const cell = file.cells.at(page);
@@ -158,7 +191,7 @@ function fileQuery(machine: Machine, state: Int32Array, name: string, index: num
   if (name === "frame") return BigInt(frame);
   if (name !== "value") throw new NoAnswer(`${name} is not modelled`);
   if (frame === 0) return 0n;
-  if (file.uptodate[cell].get(state) === 0 && machine.features.fresh_page === "zeroed") return 0n;
+  if (file.uptodate[cell].get(state) === 0 && (machine.features.fresh_page === "zeroed" || file.shim.get(state) === 0)) return 0n;
   const byte = Number(asU64(offset) & 4095n);
   const value = machine.frames[frame].content[machine.bytes.range(byte, byte + 1)[0]].get(state);
   return value === FOUND ? -1n : BigInt(value & 255);
@@ -171,11 +204,11 @@ function vmQuery(machine: Machine, state: Int32Array, name: string, index: numbe
   if (name === "slots") return BigInt(vm.slots.filter((slot) => slot.config.get(state) > 0).length);
   const slot = slotAt(machine, state, vm, gfn);
   if (name === "attributes") {
-    if (!slot || !isPrivateSlot(slot.config)) return 0n;
+    if (machine.features.private_kind !== "attribute" && (!slot || !isPrivateSlot(slot.config))) return 0n;
     const cell = vm.cells.at(gfn);
     const converted = cell < 0 ? undefined : convertedKind(machine, state, vm, cell);
-    const file = machine.files[slot.config.file ?? -1];
-    const present = file && file.frames[file.cells.at(slot.config.filePage + gfn - slot.config.gfn)]?.get(state) > 0;
+    const file = machine.files[slot?.config.file ?? -1];
+    const present = slot && file && file.frames[file.cells.at(slot.config.filePage + gfn - slot.config.gfn)]?.get(state) > 0;
     return (converted ?? (present ? PRIVATE : SHARED)) === PRIVATE ? 8n : 0n;
   }
   if (name !== "ept") throw new NoAnswer(`${name} is not modelled`);

@@ -2,16 +2,19 @@
 
 import { assert } from "../base/assert.ts";
 import { ERRNO } from "../base/errno.ts";
-import type { CallId, Result } from "../scenario/program.ts";
-import { EVERYTHING, footprintOf } from "./footprint.ts";
+import type { CallId, Expression, Result } from "../scenario/program.ts";
+import { type CallCode, CallCodes, type OperationCode, type StepSlot } from "./codes.ts";
+import { EVERYTHING } from "./footprint.ts";
+import { beginRelease, RELEASE } from "./kvm/lifecycle.ts";
+import type { Field } from "./layout.ts";
 import type { Machine, ThreadState } from "./machine.ts";
 import { releaseFile } from "./memory/file.ts";
+import { compileExpression } from "./queries.ts";
 import { NoAnswer } from "./refine.ts";
 import type { Instruction } from "./schedule.ts";
-import { AGAIN, BLOCKED, type CompiledOperation, type Context, DONE, NEXT, type Plan } from "./step.ts";
+import { AGAIN, BLOCKED, type Context, DONE, NEXT } from "./step.ts";
 
-/** Operations that begin again at their first step when their list is through: an access is retried until it hits. */
-const LOOPING: ReadonlySet<string> = new Set(["fault", "host.load", "host.store"]);
+export { LOOPING } from "./codes.ts";
 
 /** What a handle holds; 0 until its call has returned. */
 export const BOUND = 1;
@@ -19,144 +22,179 @@ export const CLOSED = 2;
 /** A handle of a failed call: `FAILED + errno`. */
 export const FAILED = 3;
 
+type Condition = (state: Int32Array) => bigint;
+
 export class Runner {
   readonly #machine: Machine;
   readonly #context: Context;
+  readonly #codes: CallCodes;
+  readonly #conditions = new Map<Expression, Condition>();
+  /** By actor: what is cleared when a call returns. */
+  readonly #locals: readonly (readonly Field[])[];
 
   constructor(machine: Machine, context: Context) {
     this.#machine = machine;
     this.#context = context;
+    this.#codes = new CallCodes(machine);
+    this.#locals = machine.threads.map(localsOf);
   }
 
   step(state: Int32Array, actor: number, choice: number, said: string[] | undefined): number {
     const machine = this.#machine;
     const instruction = machine.instruction(state, actor);
     if (!instruction) return 0;
-    machine.lastWrites = EVERYTHING;
     const owner = machine.atomicOwner.get(state);
     if (owner !== 0 && owner !== actor + 1) return 0;
     if (instruction.assertion) {
       machine.lastCall = -1;
       machine.lastStep = "assert";
+      machine.lastWrites = 0;
       if (this.#fails(state, instruction.assertion)) machine.emit("assert-failed", instruction.assertion.site);
       said?.push("looks at the state");
       this.#leave(state, actor, instruction);
       return 1;
     }
     assert(instruction.call !== undefined, "an instruction is a call or an assertion");
-    return this.#call(state, actor, instruction, instruction.call, choice, said);
+    return this.#call(state, actor, instruction, this.#codes.of(instruction.call), choice, said);
   }
 
   #fails(state: Int32Array, { condition, site }: NonNullable<Instruction["assertion"]>): boolean {
+    let holds = this.#conditions.get(condition);
+    if (!holds) this.#conditions.set(condition, (holds = compileExpression(this.#machine, condition)));
     try {
-      return this.#machine.evaluate(state, condition) === 0n;
+      return holds(state) === 0n;
     } catch (error) {
       if (error instanceof NoAnswer) error.site ??= site;
       throw error;
     }
   }
 
-  #call(state: Int32Array, actor: number, instruction: Instruction, call: CallId, choice: number, said: string[] | undefined): number {
+  #call(state: Int32Array, actor: number, instruction: Instruction, code: CallCode, choice: number, said: string[] | undefined): number {
     const machine = this.#machine;
     const context = this.#context;
     const thread = machine.threads[actor];
-    const plan = machine.plans[call];
-    assert(plan, `call ${call} has no plan`);
+    const { plan } = code;
     context.state = state;
     context.thread = thread;
     context.plan = plan;
     context.choice = choice;
     context.choices = 1;
     context.said = said;
-    context.step = undefined;
     const running = thread.operation.get(state);
-    let operation: CompiledOperation;
+    let operation: OperationCode;
     if (running === 0) {
-      if (this.#waits(state, call, undefined)) return 0;
+      if (code.waits !== undefined && isHeld(state, code.waits)) return 0;
+      context.step = undefined;
       const refused = plan.decode(context);
-      if (refused !== undefined) {
-        machine.lastCall = call;
-        machine.lastStep = "check_args";
-        const result: Result = typeof refused === "string" ? { kind: "errno", errno: refused } : refused;
-        this.#return(state, actor, instruction, call, machine.results.number(result));
-        return 1;
-      }
-      operation = machine.operation(plan.select(context));
-    } else operation = machine.operations[running - 1];
-    const at = this.#skipEmptyLoop(operation, plan, thread.step.get(state));
-    const step = operation.steps[at];
-    context.operation = operation;
-    context.step = step;
-    if (this.#waits(state, call, step?.name)) return 0;
-    machine.lastCall = call;
-    machine.lastStep = step?.name ?? "";
+      if (refused !== undefined) return this.#refuse(state, actor, instruction, code, refused);
+      operation = this.#codes.named(code, plan.select(context));
+    } else operation = this.#codes.operation(code, running - 1);
+    const at = operation.start(thread.step.get(state));
+    const slot = operation.slots[at];
+    context.operation = operation.operation;
+    context.step = slot?.step;
+    if (slot?.waits !== undefined && isHeld(state, slot.waits)) return 0;
     if (running === 0) plan.begin?.(context);
-    const code = step ? step.run(context) : NEXT;
-    if (code === BLOCKED) {
+    const answer = slot === undefined ? NEXT : this.#run(state, thread, slot);
+    if (answer === BLOCKED) {
       if (running === 0) thread.offset.set(state, 0);
       return 0;
     }
+    machine.lastCall = plan.id;
+    machine.lastStep = slot?.name ?? "";
     // lock_slots may have found, under the lock, that another operation of the call is due.
-    operation = context.operation;
-    thread.operation.set(state, operation.index + 1);
+    if (context.operation !== operation.operation) operation = this.#codes.operation(code, context.operation.index);
+    thread.operation.set(state, operation.operation.index + 1);
     if (instruction.atomicEnter) machine.atomicOwner.set(state, actor + 1);
-    // A step that comes again for the next cell is not over: `order` waits for its last time.
-    const again = code === AGAIN || (step?.loop !== undefined && thread.cursor.get(state) + 1 < plan.cells.length);
-    if (step && !again) this.#mark(state, call, step.name);
-    if (step && running !== 0) machine.lastWrites = footprintOf(step).writes;
-    if (code === DONE) this.#return(state, actor, instruction, call, context.result);
-    else this.#advance(state, actor, instruction, call, operation, plan, at, code);
+    if (slot !== undefined) {
+      machine.lastWrites = running === 0 ? slot.writes | this.#codes.window : slot.writes;
+      // A step that comes again for the next cell is not over: `order` waits for its last time.
+      if (slot.marks !== undefined && answer !== AGAIN && !(slot.step.loop !== undefined && thread.cursor.get(state) + 1 < plan.cells.length))
+        setAll(state, slot.marks);
+    } else machine.lastWrites = this.#codes.window;
+    if (answer === DONE) this.#return(state, actor, instruction, code, context.result);
+    else this.#advance(state, actor, instruction, code, operation, at, answer);
     return context.choices;
   }
 
-  #advance(state: Int32Array, actor: number, instruction: Instruction, call: CallId, operation: CompiledOperation, plan: Plan, at: number, code: number): void {
-    const thread = this.#machine.threads[actor];
-    if (code === AGAIN) {
+  /** Runs the step's code. A step that comes again and has not moved its cursor is a retry. */
+  #run(state: Int32Array, thread: ThreadState, slot: StepSlot): number {
+    const before = thread.cursor.get(state);
+    const answer = slot.step.run(this.#context);
+    if (answer === AGAIN && thread.cursor.get(state) <= before) this.#machine.wentBack = true;
+    return answer;
+  }
+
+  #refuse(state: Int32Array, actor: number, instruction: Instruction, code: CallCode, refused: string | Result): number {
+    const machine = this.#machine;
+    machine.lastCall = code.plan.id;
+    machine.lastStep = "check_args";
+    machine.lastWrites = 0;
+    const number =
+      typeof refused === "string" ? machine.results.number({ kind: "errno", errno: refused as keyof typeof ERRNO }) : machine.results.number(refused);
+    this.#return(state, actor, instruction, code, number);
+    return 1;
+  }
+
+  #advance(state: Int32Array, actor: number, instruction: Instruction, code: CallCode, operation: OperationCode, at: number, answer: number): void {
+    const machine = this.#machine;
+    const thread = machine.threads[actor];
+    if (answer === AGAIN) {
       thread.step.set(state, at);
       return;
     }
-    let next = code === NEXT ? at + 1 : code;
-    const loop = operation.steps[at]?.loop;
-    if (code === NEXT && loop && at === loop.last) {
-      const cursor = thread.cursor.get(state) + 1;
-      if (cursor < plan.cells.length) {
-        thread.cursor.set(state, cursor);
-        next = loop.first;
-      } else thread.cursor.set(state, 0);
-    }
-    next = this.#skipEmptyLoop(operation, plan, next);
-    if (next < operation.steps.length) thread.step.set(state, next);
-    else if (LOOPING.has(operation.name)) thread.step.set(state, 0);
-    else {
-      const answer = thread.answer.get(state);
-      this.#return(state, actor, instruction, call, answer > 0 ? answer - 1 : this.#machine.results.number(plan.success));
+    let next = answer;
+    if (answer === NEXT) {
+      next = at + 1;
+      const loop = operation.operation.steps[at]?.loop;
+      if (loop !== undefined && at === loop.last) {
+        const cursor = thread.cursor.get(state) + 1;
+        if (cursor < code.plan.cells.length) {
+          thread.cursor.set(state, cursor);
+          next = loop.first;
+        } else thread.cursor.set(state, 0);
+      }
+    } else if (answer <= at) machine.wentBack = true;
+    next = operation.start(next);
+    if (next < operation.slots.length) thread.step.set(state, next);
+    else if (operation.retries) {
+      machine.wentBack = true;
+      thread.step.set(state, 0);
+    } else {
+      const given = thread.answer.get(state);
+      this.#return(state, actor, instruction, code, given > 0 ? given - 1 : machine.results.constant(code.plan.success));
     }
   }
 
-  /** A loop over no cell is passed over. */
-  #skipEmptyLoop(operation: CompiledOperation, plan: Plan, at: number): number {
-    const loop = operation.steps[at]?.loop;
-    return loop && plan.cells.length === 0 ? loop.last + 1 : at;
-  }
-
-  #return(state: Int32Array, actor: number, instruction: Instruction, call: CallId, result: number): void {
+  #return(state: Int32Array, actor: number, instruction: Instruction, code: CallCode, result: number): void {
     const machine = this.#machine;
     const thread = machine.threads[actor];
-    machine.lastWrites = EVERYTHING;
-    if (thread.begun.get(state) > 0) machine.emit("begin-without-end", actor, thread.begun.get(state));
+    machine.lastWrites |= this.#codes.returned;
+    const begun = thread.begun.get(state);
+    if (begun > 0) machine.emit("begin-without-end", actor, begun);
     const wasRunning = thread.operation.get(state) > 0;
-    clearLocals(thread, state);
-    const {
-      file,
-      call: { spec },
-    } = this.#context.plan;
-    if (wasRunning && machine.closed.has(file) && spec !== "close") releaseFile(this.#context, file);
-    const binds = machine.program.calls[call].binds;
-    const answer = machine.results.result(result);
-    if (binds !== undefined) machine.handles[binds].set(state, answer.kind === "errno" ? FAILED + ERRNO[answer.errno] : BOUND);
-    machine.answers.get(call)?.set(state, result + 1);
-    this.#mark(state, call, undefined);
-    machine.emit("returned", call, result);
+    if (thread.frame.get(state) > 0) machine.emit("reference-leaked", thread.frame.get(state), actor);
+    const released = machine.operations[thread.operation.get(state) - 1]?.name === RELEASE;
+    if (wasRunning && !released) code.plan.finish?.(this.#context, machine.results.result(result));
+    for (const local of this.#locals[actor]) local.set(state, 0);
+    if (code.defers && wasRunning && !released && beginRelease(machine, state, code.plan)) {
+      // What it answers waits for the release, which this thread runs before it returns to user space.
+      machine.lastWrites = EVERYTHING;
+      thread.answer.set(state, result + 1);
+      thread.operation.set(state, machine.operation(RELEASE).index + 1);
+      return;
+    }
+    if (code.releases && wasRunning) {
+      machine.lastWrites |= this.#codes.released;
+      releaseFile(this.#context, code.plan.file);
+    }
+    if (code.binds !== undefined) {
+      const answer = machine.results.result(result);
+      code.binds.set(state, answer.kind === "errno" ? FAILED + ERRNO[answer.errno] : BOUND);
+    }
+    code.answer?.set(state, result + 1);
+    if (code.marks !== undefined) setAll(state, code.marks);
+    machine.emit("returned", code.plan.id as CallId, result);
     this.#leave(state, actor, instruction);
   }
 
@@ -167,9 +205,11 @@ export class Runner {
     else if (instruction.atomicEnter) machine.atomicOwner.set(state, actor + 1);
     const segment = machine.segments[machine.segment.get(state)];
     if (segment.parallel) {
-      const at = machine.threads[actor].at;
+      const { at } = machine.threads[actor];
       at.set(state, at.get(state) + 1);
-      if (segment.threads.some((thread, index) => machine.threads[index].at.get(state) < thread.length)) return;
+      for (let index = 0; index < segment.threads.length; index++) {
+        if (machine.threads[index].at.get(state) < segment.threads[index].length) return;
+      }
       for (const thread of machine.threads) thread.at.set(state, 0);
     } else {
       const turn = machine.turn.get(state) + 1;
@@ -179,23 +219,21 @@ export class Runner {
     }
     machine.segment.set(state, machine.segment.get(state) + 1);
   }
+}
 
-  /** True while `order` holds this call (or this step of it) back. */
-  #waits(state: Int32Array, call: CallId, step: string | undefined): boolean {
-    const { orders, marks } = this.#machine;
-    return orders.waits.some((wait) => wait.call === call && wait.step === step && wait.marks.some((mark) => marks[mark].get(state) === 0));
-  }
+/** True while `order` holds a call or a step back: some mark is not set yet. */
+function isHeld(state: Int32Array, marks: readonly Field[]): boolean {
+  for (const mark of marks) if (mark.get(state) === 0) return true;
+  return false;
+}
 
-  /** Sets the marks that wait for this step, or with `undefined` for the call's return: an order on a step that never came is over then. */
-  #mark(state: Int32Array, call: CallId, step: string | undefined): void {
-    const { orders, marks } = this.#machine;
-    for (const mark of orders.marks) if (mark.call === call && (step === undefined || mark.step === step)) marks[mark.mark].set(state, 1);
-  }
+function setAll(state: Int32Array, marks: readonly Field[]): void {
+  for (const mark of marks) mark.set(state, 1);
 }
 
 /** Locals are cleared when dead, so that equal situations are equal states. */
-function clearLocals(thread: ThreadState, state: Int32Array): void {
-  for (const local of [
+function localsOf(thread: ThreadState): Field[] {
+  return [
     thread.operation,
     thread.step,
     thread.offset,
@@ -203,12 +241,13 @@ function clearLocals(thread: ThreadState, state: Int32Array): void {
     thread.frame,
     thread.slot,
     thread.answer,
+    thread.seals,
     thread.begun,
+    thread.stored,
     thread.inFault,
+    thread.kind,
     thread.stale,
     thread.decided,
     thread.hit,
-  ]) {
-    local.set(state, 0);
-  }
+  ];
 }

@@ -3,8 +3,9 @@
 
 import type { Errno } from "../base/errno.ts";
 import type { Call, CallId, Result } from "../scenario/program.ts";
-import type { Region } from "./layout.ts";
+import type { Field, Region } from "./layout.ts";
 import type { Machine, ThreadState } from "./machine.ts";
+import type { Scope } from "./scope.ts";
 
 /** What a step's code answers; a number of 0 or more is a jump to that step of the operation. */
 export const NEXT = -1;
@@ -15,11 +16,31 @@ export const BLOCKED = -3;
 /** The call returns `context.result`. */
 export const DONE = -4;
 
-export interface StepCode {
+/** What a step may touch, by regions; the plan of its call says which atoms of them it can reach (`scope.ts`). */
+export interface Shape {
   readonly reads: readonly Region[];
   readonly writes: readonly Region[];
-  /** May report an event (`machine.events`), and so is never hidden by a reduction. */
+  /** False: it never ends the call. */
+  readonly returns?: boolean;
+}
+
+export interface StepCode extends Shape {
+  /** What it touches besides where some mapping copies on write. */
+  readonly copying?: Shape;
+  /** May report an event (`machine.events`); what judges it may look at the atoms that the step touches. */
   readonly events?: boolean;
+  /** Names of the steps that it may jump to; without it any step of the operation. */
+  readonly jumps?: readonly string[];
+  /** It may find that another operation of the call is due, and goes on behind the same step there. */
+  readonly switches?: boolean;
+  /** Locks that must be free for this step in whatever state; while another actor holds one, it is `BLOCKED`. */
+  readonly acquires?: (machine: Machine, plan: Plan, operation: CompiledOperation) => readonly Field[];
+  /**
+   * What it touches in this state, where that is less than declared: the one or the other constant shape. What it looks at for that must be among the
+   * shape's `reads`, so that the answer stays while nobody writes them. It is asked whether or not the step
+   * is enabled, and writes nothing.
+   */
+  readonly narrow?: (context: Context) => Shape | undefined;
   readonly run: (context: Context) => number;
 }
 
@@ -43,10 +64,14 @@ export interface Plan {
   readonly call: Call;
   /** Operations that `select` may answer; the footprint of the call is theirs. */
   readonly operations: readonly string[];
-  /** Regions that `decode` reads. */
+  /** Regions that `decode`, `begin` and `select` read. */
   readonly reads: readonly Region[];
+  /** Which atoms the call can reach at all, over-approximated; without it every atom of the regions that its steps name. */
+  scope?(): Scope;
   /** Argument checks in the kernel's order; touches nothing. An errno or a result ends the call. */
   decode(context: Context): Errno | Result | undefined;
+  /** Looks at what the call did when it returns, before its locals are forgotten; reports events, changes nothing. */
+  finish?(context: Context, result: Result): void;
   /** What the call takes over into its locals with its first step. */
   begin?(context: Context): void;
   /** Which of `operations` runs. */
@@ -107,6 +132,12 @@ export class Context {
 
   done(result: Result): number {
     this.result = this.machine.results.number(result);
+    return DONE;
+  }
+
+  /** Like `done`, for a result that is the same object each time. */
+  always(result: Result): number {
+    this.result = this.machine.results.constant(result);
     return DONE;
   }
 

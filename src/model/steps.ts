@@ -3,12 +3,18 @@
 import type { StepName } from "../scenario/catalogue/index.ts";
 import { conversionSteps } from "./kvm/conversion.ts";
 import { faultSteps, lookupGuestPage } from "./kvm/fault.ts";
+import { gmemOnlySteps } from "./kvm/gmem-steps.ts";
+import { narrowGuestLookup } from "./kvm/narrow.ts";
 import { notifierSteps } from "./kvm/notifier.ts";
 import { slotSteps } from "./kvm/slots.ts";
 import { createSteps } from "./memory/create.ts";
+import { folioSteps } from "./memory/folios.ts";
 import { ioSteps } from "./memory/io.ts";
 import { lookupHostPage, mappingSteps } from "./memory/mapping.ts";
 import { movingSteps } from "./memory/moving.ts";
+import { COPY_ON_WRITE, narrowHostLookup } from "./memory/narrow.ts";
+import { openSteps } from "./memory/opens.ts";
+import { protectSteps } from "./memory/protect.ts";
 import { resizeSteps } from "./memory/resize.ts";
 import { sealSteps } from "./memory/seals.ts";
 import { physicalSteps } from "./physical.ts";
@@ -18,6 +24,8 @@ import { NEXT, type StepCode } from "./step.ts";
 const checkArgs: StepCode = {
   reads: [],
   writes: [],
+  jumps: [],
+  returns: false,
   run(context) {
     context.say("the arguments are in order");
     return NEXT;
@@ -28,18 +36,26 @@ const checkArgs: StepCode = {
 const lookupPage: StepCode = {
   reads: [...new Set([...lookupHostPage.reads, ...lookupGuestPage.reads])],
   writes: [...new Set([...lookupHostPage.writes, ...lookupGuestPage.writes])],
+  copying: COPY_ON_WRITE,
+  jumps: lookupGuestPage.jumps,
+  acquires: (machine, plan, operation) => (operation.name === "fault" ? (lookupGuestPage.acquires?.(machine, plan, operation) ?? []) : []),
+  narrow: (context) => (context.operation.name === "fault" ? narrowGuestLookup : narrowHostLookup)(context),
   events: true,
   run: (context) => (context.operation.name === "fault" ? lookupGuestPage : lookupHostPage).run(context),
 };
 
 const modelled: Partial<Record<StepName, StepCode>> = {
+  ...gmemOnlySteps,
   check_args: checkArgs,
   lookup_page: lookupPage,
   ...createSteps,
   ...resizeSteps,
+  ...folioSteps,
   ...ioSteps,
   ...sealSteps,
   ...mappingSteps,
+  ...openSteps,
+  ...protectSteps,
   ...notifierSteps,
   ...faultSteps,
   ...slotSteps,

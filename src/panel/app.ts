@@ -2,13 +2,16 @@
 
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { Blame } from "../view/diff.ts";
-import type { FromPanel, PanelState } from "../view/messages.ts";
+import type { FromPanel, PanelState, ToPanel } from "../view/messages.ts";
 import type { TraceView } from "../view/rows.ts";
+import { copyStoryButton } from "./copy-story.ts";
 import { type Host, readMessage } from "./host.ts";
 import { firstCursor, type OutlineRow, outline, rowOfStep, stepAtLine } from "./outline.ts";
+import "./kernels.ts";
 import "./pages.ts";
 import { type Move, moveOfKey, Player, target } from "./player.ts";
 import { facts, header, notice, stepCard, transport } from "./sections.ts";
+import { type KernelsShown, kernelsTab, type Tab, tabs } from "./tabs.ts";
 import "./timeline.ts";
 import type { Timeline } from "./timeline.ts";
 import { announcement } from "./words.ts";
@@ -25,6 +28,8 @@ export class Panel extends LitElement {
     said: { state: true },
     noticeText: { state: true },
     refused: { state: true },
+    tab: { state: true },
+    kernels: { state: true },
   };
 
   declare trace: TraceView | undefined;
@@ -34,6 +39,8 @@ export class Panel extends LitElement {
   declare said: string;
   declare noticeText: string;
   declare refused: string;
+  declare tab: Tab;
+  declare kernels: KernelsShown | undefined;
   host: Host | undefined;
   #rows: readonly OutlineRow[] = [];
   #blame = new Blame([]);
@@ -53,6 +60,8 @@ export class Panel extends LitElement {
     this.said = "";
     this.noticeText = "";
     this.refused = "";
+    this.tab = "pages";
+    this.kernels = undefined;
   }
 
   protected override createRenderRoot(): HTMLElement {
@@ -84,7 +93,11 @@ export class Panel extends LitElement {
     if (message === undefined) return;
     switch (message.type) {
       case "trace":
+        if (message.front === true) this.tab = "pages";
         this.#show(message.trace, message.cursor, message.state);
+        break;
+      case "kernels":
+        this.#showKernels(message);
         break;
       case "select": {
         const step = this.trace === undefined ? undefined : stepAtLine(this.trace, message.file, message.line, this.cursor);
@@ -128,8 +141,28 @@ export class Panel extends LitElement {
     if (cursor !== this.cursor) this.#post({ type: "cursor", step: this.cursor });
   }
 
+  /** While a newer comparison is made the older one stays. */
+  /** While a newer comparison is made the older one stays. */
+  #showKernels({ type: _, front, stale, state, ...shown }: Extract<ToPanel, { type: "kernels" }>): void {
+    if (stale === true && this.tab === "kernels") return this.#post({ type: "kernels" });
+    const stays = shown.done !== undefined || shown.notice !== undefined ? this.kernels?.view : undefined;
+    this.kernels = Object.keys(shown).length === 0 ? undefined : { ...(stays === undefined ? {} : { view: stays }), ...shown };
+    if (front === true) this.tab = "kernels";
+    this.#state = state ?? this.#state;
+    this.#save();
+  }
+
+  #choose(tab: Tab): void {
+    this.tab = tab;
+    this.#player.stop();
+    this.#save();
+    if (tab === "kernels" && this.kernels === undefined) this.#post({ type: "kernels" });
+  }
+
   #save(): void {
-    if (this.#state !== undefined) this.host?.save({ ...this.#state, cursor: this.cursor });
+    if (this.#state === undefined) return;
+    const { view: _, ...state } = this.#state;
+    this.host?.save({ ...state, cursor: this.cursor, ...(this.tab === "kernels" ? { view: "kernels" as const } : {}) });
   }
 
   #say(): void {
@@ -182,7 +215,7 @@ export class Panel extends LitElement {
   }
 
   #key = (event: KeyboardEvent): void => {
-    if (this.trace === undefined || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (this.trace === undefined || this.tab === "kernels" || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = event.target instanceof Element ? event.target : undefined;
     if (at?.closest("select") != null) return;
     const slider = at?.matches("input[type=range]") === true;
@@ -227,12 +260,22 @@ export class Panel extends LitElement {
     if (this.trace !== undefined && (changed.has("trace") || changed.has("open"))) this.#rows = outline(this.trace, this.open);
   }
 
+  /** The tabs stand in one place of one template: what is beneath them changes, and they keep the focus. */
   protected override render(): TemplateResult {
+    const known = this.trace !== undefined || this.kernels !== undefined;
+    const panel = html`<div id="tab-panel" role=${known ? "tabpanel" : nothing} aria-labelledby=${known ? `tab-${this.tab}` : nothing}>${
+      this.tab === "kernels" ? kernelsTab(this.kernels ?? {}, (message) => this.#post(message)) : this.#pages()
+    }</div>`;
+    return html`<main class="panel">${known ? tabs(this.tab, (tab) => this.#choose(tab)) : nothing}${panel}</main>`;
+  }
+
+  #pages(): TemplateResult {
     const { trace, cursor } = this;
     if (trace === undefined) return this.#nothing();
     if (trace.steps.length === 0) return notice("No steps", "This story has no steps: nothing of the scenario ran.", false);
-    return html`<main class="panel">
+    return html`
       ${header(trace, (schedule) => this.#post({ type: "story", schedule }))}
+      ${copyStoryButton((message) => this.#post(message))}
       ${this.noticeText === "" ? nothing : html`<p class="banner" role="status">${this.noticeText}</p>`}
       ${transport(trace, cursor, this.#player.playing, this.#transport)}
       <div class="body">
@@ -250,8 +293,7 @@ export class Panel extends LitElement {
           ${facts(trace, cursor, this.#blame)}
         </div>
       </div>
-      <div class="hidden" role="status" aria-live="polite">${this.said}</div>
-    </main>`;
+      <div class="hidden" role="status" aria-live="polite">${this.said}</div>`;
   }
 
   readonly #transport = { move: (move: Move) => this.#move(move), seek: (step: number) => this.#seek(step), play: () => this.#play() };

@@ -39,9 +39,21 @@ export function readMessage(data: unknown): ToPanel | { readonly type: "refused"
     const reason = whyNoTrace(data.trace);
     return reason === undefined ? (data as unknown as ToPanel) : { type: "refused", reason };
   }
+  if (data.type === "kernels") {
+    const reason = data.view === undefined ? undefined : whyNoKernels(data.view);
+    if (reason !== undefined) return { type: "kernels", notice: reason };
+    return ["done", "of"].every((name) => data[name] === undefined || typeof data[name] === "number") ? (data as unknown as ToPanel) : undefined;
+  }
   const fits =
     (data.type === "select" && typeof data.file === "string" && typeof data.line === "number") || (data.type === "notice" && typeof data.text === "string");
   return fits ? (data as unknown as ToPanel) : undefined;
+}
+
+function whyNoKernels(value: unknown): string | undefined {
+  if (!isRecord(value)) return "The comparison is missing.";
+  if (value.version !== 1) return `The comparison has version ${String(value.version)} and this panel reads version 1; reload the window.`;
+  const lost = ["kernels", "calls", "violations", "expectations", "divergences", "unmodelled"].find((list) => !Array.isArray(value[list]));
+  return lost === undefined ? undefined : `The comparison has no ${lost}.`;
 }
 
 /** The extension and this page can be of two builds after an update without a reload; better a sentence than half a picture. */

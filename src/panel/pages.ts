@@ -205,7 +205,7 @@ export class Pages extends LitElement {
   }
 }
 
-function nextCell(key: string, control: boolean, row: number, column: number, rows: number, columns: number): CellChoice | undefined {
+export function nextCell(key: string, control: boolean, row: number, column: number, rows: number, columns: number): CellChoice | undefined {
   switch (key) {
     case "ArrowLeft":
       return { row, column: Math.max(0, column - 1) };
@@ -229,14 +229,14 @@ function breakable(label: string): TemplateResult {
   return html`${label.split("–").map((part, index) => (index === 0 ? part : html`–<wbr />${part}`))}`;
 }
 
-function choiceOf(target: EventTarget | null): CellChoice | undefined {
+export function choiceOf(target: EventTarget | null): CellChoice | undefined {
   const at = target instanceof Element ? target.closest<HTMLElement>("[data-at]")?.dataset.at : undefined;
   if (at === undefined) return undefined;
   const [row, column] = at.split("/").map(Number);
   return { row, column };
 }
 
-function stop(event: Event): void {
+export function stop(event: Event): void {
   event.preventDefault();
   event.stopPropagation();
 }

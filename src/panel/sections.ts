@@ -169,5 +169,5 @@ export function changedText(before: string | undefined, after: unknown): Templat
 }
 
 export function notice(title: string, text: string, wrong: boolean): TemplateResult {
-  return html`<main class="notice">${icon(wrong ? "fail" : "empty")}<h1>${title}</h1><p>${text}</p></main>`;
+  return html`<div class="notice">${icon(wrong ? "fail" : "empty")}<h1>${title}</h1><p>${text}</p></div>`;
 }

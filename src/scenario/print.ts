@@ -195,7 +195,7 @@ export function printResult(result: Result, returns?: Returns): string {
 
 const UNARY_LEVEL = 100;
 
-function printExpression(program: Program, expression: Expression, level = -1): string {
+export function printExpression(program: Program, expression: Expression, level = -1): string {
   switch (expression.kind) {
     case "int":
       return printInt(expression.value);
@@ -218,6 +218,9 @@ function printExpression(program: Program, expression: Expression, level = -1): 
     }
   }
 }
+
+/** A condition as it stands behind `assert` or `exists`. */
+export const printCondition = (program: Program, condition: Expression): string => printExpression(program, condition);
 
 function printPlain(program: Program, operand: Operand): string {
   return operand.kind === "int" && operand.value >= 4096n ? `0x${operand.value.toString(16)}` : printOperand(program, operand, { name: "value", type: "int" });
@@ -276,6 +279,8 @@ export function printProgram(program: Program): string {
     out.push("}");
   }
   out.push(`scenario "${program.name}" {`, `  kernel ${profile.name}`);
+  const settings = Object.entries(program.machine ?? {});
+  if (settings.length > 0) out.push(`  machine { ${settings.map(([name, value]) => `${name} = ${value}`).join("; ")} }`);
   if (program.watch.only !== undefined) out.push(`  check ${program.watch.only.join(", ")}`);
   if (program.watch.except !== undefined) out.push(`  ignore ${program.watch.except.join(", ")}`);
   for (const statement of program.body) printStatement(program, statement, "  ", 0, out);

@@ -27,6 +27,8 @@ export interface Program {
   /** `expect safe`, where it was written. */
   readonly safe?: Site;
   readonly watch: Watch;
+  /** What a `machine` block sets, by name (`catalogue/settings.ts`). */
+  readonly machine?: Readonly<Record<string, bigint>>;
   readonly sites: readonly Span[];
 }
 

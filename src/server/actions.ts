@@ -2,10 +2,11 @@
 
 import { type CodeAction, CodeActionKind, type Range, type TextEdit, type WorkspaceEdit } from "vscode-languageserver";
 import type { Fix } from "../base/finding.ts";
+import { isSaveable as isAbout, saveable } from "../check/suggest/index.ts";
 import { encodeSchedule } from "../explore/schedule.ts";
 import { type DiagnosticOptions, findingsOf, type Located, locatedFindings, rangeOf, toDiagnostic } from "./diagnostics.ts";
 import type { Snapshot } from "./documents.ts";
-import { SHOW_COMMAND } from "./protocol.ts";
+import { SHOW_COMMAND, SUGGEST_COMMAND } from "./protocol.ts";
 import type { Texts } from "./texts.ts";
 import type { Outcomes } from "./verdicts.ts";
 
@@ -26,9 +27,26 @@ export function codeActions(snapshot: Snapshot, outcomes: Outcomes, texts: Texts
     fixes.forEach((fix, at) => {
       actions.push({ title: fix.title, kind: CodeActionKind.QuickFix, diagnostics, edit: editOf(fix, texts), isPreferred: at === 0 && fixes.length === 1 });
     });
-    if (options.clientCommands) actions.push(...storyActions(entry, snapshot, outcomes).map((action) => ({ ...action, diagnostics })));
+    if (options.clientCommands) {
+      const named = [...storyActions(entry, snapshot, outcomes), ...orderActions(entry, snapshot, outcomes)];
+      actions.push(...named.map((action) => ({ ...action, diagnostics })));
+    }
   }
   return actions;
+}
+
+/** For what fails: the search takes seconds, so it is a command and not an edit that is there already. */
+function orderActions({ finding, runs }: Located, snapshot: Snapshot, outcomes: Outcomes): CodeAction[] {
+  if (finding.severity !== "error") return [];
+  const failing = runs.filter(({ program, job }) => {
+    const outcome = outcomes.outcome(job.key);
+    return outcome?.kind === "report" && saveable(program, outcome.report) && isAbout(finding.code);
+  });
+  return failing.map(({ program }) => {
+    const title = `Suggest an order that saves it${failing.length > 1 ? ` under ${program.profile.name} in "${program.name}"` : ""}`;
+    const argument = { uri: snapshot.uri, scenario: program.name, kernel: program.profile.name };
+    return { title, kind: CodeActionKind.QuickFix, command: { title, command: SUGGEST_COMMAND, arguments: [argument] } };
+  });
 }
 
 function editOf(fix: Fix, texts: Texts): WorkspaceEdit {

@@ -2,7 +2,7 @@
 
 import { BrowserMessageReader, BrowserMessageWriter, createConnection } from "vscode-languageserver/browser";
 import type { ModelPort, WorkerFactory } from "./lane.ts";
-import type { ModelAnswer } from "./model-task.ts";
+import type { ModelMessage } from "./model-task.ts";
 import { startServer } from "./server.ts";
 import { NO_FILES } from "./texts.ts";
 
@@ -11,7 +11,13 @@ interface Scope {
   addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
   removeEventListener(type: "message", listener: (event: MessageEvent) => void): void;
   readonly crossOriginIsolated?: boolean;
+  readonly navigator?: { readonly hardwareConcurrency?: number };
 }
+
+/** As in node-workers.ts: a third would only take time from the two and from the editor. */
+const MOST_WORKERS = 2;
+/** How browsers say that a worker's heap or an array of it could not grow. */
+const OUT_OF_MEMORY = /out of memory|allocation failed/i;
 
 const scope = globalThis as unknown as Scope & DedicatedScope;
 type DedicatedScope = ConstructorParameters<typeof BrowserMessageReader>[0];
@@ -21,15 +27,16 @@ function workerFactory(source: string): WorkerFactory {
   return {
     // Without cross-origin isolation there is no shared memory: a run is then stopped by ending its worker.
     shared: typeof SharedArrayBuffer === "function" && scope.crossOriginIsolated === true,
+    parallel: Math.min(MOST_WORKERS, scope.navigator?.hardwareConcurrency ?? 1),
     start(): ModelPort {
       const worker = new Worker(url);
       return {
         post: (request) => worker.postMessage(request),
         listen(listener) {
-          worker.onmessage = (event: MessageEvent<ModelAnswer>) => listener(event.data);
+          worker.onmessage = (event: MessageEvent<ModelMessage>) => listener(event.data);
           worker.onerror = (event) => {
             worker.terminate();
-            listener(undefined, event.message);
+            listener(undefined, { reason: event.message, memory: OUT_OF_MEMORY.test(event.message) });
           };
         },
         terminate: () => worker.terminate(),

@@ -1,26 +1,44 @@
 // The server's own requests: run, trace, stop, explain. These wait for runs; a newer text or the client's cancellation ends the waiting.
 
 import type { CancellationToken } from "vscode-languageserver";
+import { saveable } from "../check/suggest/index.ts";
+import { storyText } from "../view/story.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
 import { explain } from "./explain.ts";
+import { importAnswer } from "./importer.ts";
+import { Kernels } from "./kernels.ts";
 import * as protocol from "./protocol.ts";
+import { type Answered, compareAnswer, emitAnswer } from "./reproducer.ts";
 import type { ServerState } from "./server.ts";
 import { verdictOf, verdictsOf } from "./verdicts.ts";
 
 export class Commands {
   readonly #state: ServerState;
   readonly #changed: (uri: string) => void;
+  readonly #kernels: Kernels;
 
   /** `changed` is told documents whose runs were started or stopped. */
   constructor(state: ServerState, changed: (uri: string) => void) {
     this.#state = state;
     this.#changed = changed;
+    this.#kernels = new Kernels(state);
   }
 
   register(): void {
     const { connection } = this.#state;
     connection.onRequest(protocol.RUN, (params: unknown, token: CancellationToken) => this.run(params as protocol.ScenarioSelector, token));
     connection.onRequest(protocol.TRACE, (params: unknown, token: CancellationToken) => this.trace(params as protocol.TraceParams, token));
+    connection.onRequest(protocol.STORY, (params: unknown, token: CancellationToken) => this.story(params as protocol.TraceParams, token));
+    connection.onRequest(protocol.KERNELS, (params: unknown, token: CancellationToken) => this.kernels(params as protocol.KernelsParams, token));
+    connection.onRequest(
+      protocol.SUGGEST,
+      (params: unknown, token: CancellationToken): Promise<unknown> => this.suggest(params as protocol.ScenarioSelector, token),
+    );
+    connection.onRequest(protocol.EMIT_C, (params: unknown, token: CancellationToken) => this.emitC(params as protocol.EmitCParams, token));
+    connection.onRequest(protocol.COMPARE_MACHINE, (params: unknown, token: CancellationToken) =>
+      this.compareMachine(params as protocol.ScenarioSelector, token),
+    );
+    connection.onRequest(protocol.IMPORT, (params: unknown, token: CancellationToken) => importAnswer(params as protocol.ImportParams, token));
     connection.onRequest(protocol.STOP, (params: unknown) => this.stop(params as protocol.StopParams | undefined));
     connection.onRequest(protocol.EXPLAIN, (params: unknown) => ({ markdown: explain((params as protocol.ExplainParams | undefined)?.code ?? "") }));
     connection.onExecuteCommand(async ({ command, arguments: given }, token) => {
@@ -48,15 +66,86 @@ export class Commands {
     const names = scenarioNames(snapshot, params);
     const candidates = snapshot.runs.filter((run) => names.has(run.program.name));
     const fitting = candidates.filter((run) => (params.kernel ?? run.program.profile.name) === run.program.profile.name);
-    if (fitting.length === 0) return { refusal: refusal(snapshot, params, candidates) };
-    await this.#settle(snapshot, fitting, token);
+    if (fitting.length === 0) {
+      const foreign = params.anyKernel === true ? this.#underKernel(snapshot, names, params.kernel) : undefined;
+      if (foreign === undefined) return { refusal: refusal(snapshot, params, candidates) };
+      fitting.push(foreign);
+      await this.#kernels.settle(`${snapshot.uri} trace`, fitting, runner.outcome(foreign.job.key)?.kind !== "report", token);
+    } else await this.#settle(snapshot, fitting, token);
     const run = fitting.find((candidate) => verdictOf(snapshot, candidate, runner).state === "fail") ?? fitting[0];
     const outcome = runner.outcome(run.job.key);
     if (outcome === undefined) return { refusal: token.isCancellationRequested ? "Cancelled." : "The text changed while the scenario ran." };
     if (outcome.kind === "failed") return { refusal: `The model failed: ${outcome.message}` };
-    if (outcome.report === undefined) return { refusal: "The run was stopped before it had anything to show." };
+    if (outcome.report === undefined || (outcome.kind === "stopped" && outcome.report.exploration.transitions === 0))
+      return { refusal: "The run was stopped before it had anything to show." };
     const answer = await traces.trace(run, outcome.report, params.schedule);
     return typeof answer === "string" ? { refusal: answer } : { trace: answer };
+  }
+
+  async story(params: protocol.TraceParams, token: CancellationToken): Promise<protocol.StoryResult> {
+    const { trace, refusal } = await this.trace(params, token);
+    if (trace === undefined) return { refusal: refusal ?? "There is no story." };
+    return { text: storyText(trace), scenario: trace.scenario, kernel: trace.kernel };
+  }
+
+  async kernels(params: protocol.KernelsParams, token: CancellationToken): Promise<protocol.KernelsResult> {
+    const snapshot = this.#snapshot(params?.uri);
+    if (snapshot === undefined) return { refusal: "The document is not open." };
+    const [scenario] = scenarioNames(snapshot, params);
+    if (scenario === undefined || !snapshot.analysis.units.has(scenario)) return { refusal: refusal(snapshot, params, []) };
+    return this.#kernels.compare(snapshot, scenario, params.again === true, token);
+  }
+
+  /** A kernel that the scenario does not name itself: what is compared can be shown. */
+  #underKernel(snapshot: Snapshot, names: ReadonlySet<string>, kernel: string | undefined): ProgramRun | undefined {
+    const [scenario] = names;
+    return scenario === undefined || kernel === undefined ? undefined : this.#kernels.under(snapshot, scenario, kernel);
+  }
+
+  async suggest(params: protocol.ScenarioSelector, token: CancellationToken): Promise<protocol.SuggestResult> {
+    const { runner, suggester } = this.#state;
+    const snapshot = this.#snapshot(params?.uri);
+    if (snapshot === undefined) return { refusal: "The document is not open." };
+    const names = scenarioNames(snapshot, params);
+    const candidates = snapshot.runs.filter((run) => names.has(run.program.name));
+    const fitting = candidates.filter((run) => (params.kernel ?? run.program.profile.name) === run.program.profile.name);
+    if (fitting.length === 0) return { refusal: refusal(snapshot, params, candidates) };
+    await this.#settle(snapshot, fitting, token);
+    if (token.isCancellationRequested) return { refusal: "Cancelled." };
+    // What fails comes before what breaks as expected.
+    const reports = fitting.flatMap((run) => {
+      const outcome = runner.outcome(run.job.key);
+      return outcome?.kind === "report" && saveable(run.program, outcome.report) ? [{ run, report: outcome.report }] : [];
+    });
+    const chosen = reports.find(({ report }) => report.verdict === "fail") ?? reports[0];
+    if (chosen === undefined) return { refusal: "Nothing breaks in this scenario, so there is nothing to save." };
+    return suggester.suggest(snapshot, chosen.run, chosen.report, token);
+  }
+
+  async emitC(params: protocol.EmitCParams, token: CancellationToken): Promise<protocol.EmitCResult> {
+    const answered = await this.#answered(params, token);
+    return "refusal" in answered ? answered : emitAnswer(answered, this.#state.texts, params.schedule);
+  }
+
+  async compareMachine(params: protocol.ScenarioSelector, token: CancellationToken): Promise<protocol.CompareMachineResult> {
+    const answered = await this.#answered(params, token);
+    return "refusal" in answered ? answered : compareAnswer(answered, this.#state.texts, this.#state.machine, token);
+  }
+
+  /** The first run of the scenario that was asked for, with its report. */
+  async #answered(params: protocol.ScenarioSelector, token: CancellationToken): Promise<Answered | { refusal: string }> {
+    const snapshot = this.#snapshot(params?.uri);
+    if (snapshot === undefined) return { refusal: "The document is not open." };
+    const names = scenarioNames(snapshot, params);
+    const candidates = snapshot.runs.filter((run) => names.has(run.program.name));
+    const run = candidates.find((candidate) => (params.kernel ?? candidate.program.profile.name) === candidate.program.profile.name);
+    if (run === undefined) return { refusal: refusal(snapshot, params, candidates) };
+    await this.#settle(snapshot, [run], token);
+    const outcome = this.#state.runner.outcome(run.job.key);
+    if (outcome === undefined) return { refusal: token.isCancellationRequested ? "Cancelled." : "The text changed while the scenario ran." };
+    if (outcome.kind === "failed") return { refusal: `The model failed: ${outcome.message}` };
+    if (outcome.report === undefined) return { refusal: "The run was stopped before it had anything to show." };
+    return { snapshot, program: run.program, report: outcome.report };
   }
 
   stop(params: protocol.StopParams | undefined): null {
@@ -103,7 +192,7 @@ function scenarioNames(snapshot: Snapshot, selector: protocol.ScenarioSelector):
 
 const NOT_RUN = "The scenario is not run: its text has errors, or its kernel is not modelled yet. The problems of the file say which.";
 
-function refusal(snapshot: Snapshot, params: protocol.TraceParams, candidates: readonly ProgramRun[]): string {
+function refusal(snapshot: Snapshot, params: protocol.ScenarioSelector, candidates: readonly ProgramRun[]): string {
   if (candidates.length > 0)
     return `The scenario does not run under the kernel ${params.kernel}; it runs under ${candidates.map((run) => run.program.profile.name).join(", ")}.`;
   const entry = snapshot.analysis.outline.find((candidate) => candidate.name === params.scenario);

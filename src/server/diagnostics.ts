@@ -2,6 +2,7 @@
 
 import { type CodeDescription, type Diagnostic, type DiagnosticRelatedInformation, DiagnosticSeverity, type Range } from "vscode-languageserver";
 import type { Finding, Related, Span } from "../base/finding.ts";
+import { forecastFinding } from "../check/forecast.ts";
 import { locate } from "../check/locate.ts";
 import type { Program } from "../scenario/program.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
@@ -33,7 +34,6 @@ export function findingsOf(program: Program, outcome: Outcome): readonly Finding
 }
 
 function computeFindings(program: Program, outcome: Outcome): readonly Finding[] {
-  if (outcome.kind === "stopped") return [];
   const bug = (message: string): readonly Finding[] => [
     {
       code: "MEMFD9001",
@@ -43,6 +43,8 @@ function computeFindings(program: Program, outcome: Outcome): readonly Finding[]
     },
   ];
   if (outcome.kind === "failed") return bug(outcome.message);
+  // What a run had found until it was stopped holds.
+  if (outcome.report === undefined) return [];
   try {
     return locate(program, outcome.report);
   } catch (error) {
@@ -55,8 +57,9 @@ export function locatedFindings(snapshot: Snapshot, outcomes: Outcomes): readonl
   const merged = new Map<string, { finding: Finding; runs: ProgramRun[] }>();
   for (const run of snapshot.runs) {
     const outcome = outcomes.outcome(run.job.key);
-    if (outcome === undefined) continue;
-    for (const finding of findingsOf(run.program, outcome)) {
+    const forecast = outcome === undefined ? outcomes.live?.(run.job.key)?.forecast : undefined;
+    const findings = outcome !== undefined ? findingsOf(run.program, outcome) : forecast !== undefined ? [forecastFinding(run.program, forecast)] : [];
+    for (const finding of findings) {
       const { span } = finding;
       const key = `${finding.code} ${finding.severity} ${span.from} ${span.to} ${span.file} ${finding.message}`;
       const same = merged.get(key);

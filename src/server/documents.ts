@@ -4,7 +4,7 @@ import type { TextDocument } from "vscode-languageserver-textdocument";
 import { type Analysis, analyse } from "../language/index.ts";
 import type { Program } from "../scenario/program.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./protocol.ts";
-import { type Runner, type Wanted, wanted } from "./runner.ts";
+import { type Limits, type Runner, type Wanted, wanted } from "./runner.ts";
 import { canonicalUri, type Texts } from "./texts.ts";
 
 export interface ProgramRun {
@@ -74,6 +74,11 @@ export class Documents {
     return true;
   }
 
+  /** What one run of this document may take. */
+  limits(uri: string): Limits {
+    return limitsOf(this.#open.get(canonicalUri(uri))?.settings ?? DEFAULT_SETTINGS);
+  }
+
   /** Open documents whose meaning depends on the text of `uri`. */
   importersOf(uri: string): readonly string[] {
     const key = canonicalUri(uri);
@@ -126,9 +131,11 @@ export class Documents {
 }
 
 function runsOf(analysis: Analysis, settings: Settings): readonly ProgramRun[] {
-  const limits = { maxStates: settings.maxStates, maxMilliseconds: settings.timeout * 1000 };
+  const limits = limitsOf(settings);
   return analysis.programs.map((program) => ({ program, job: wanted(program, limits) }));
 }
+
+const limitsOf = (settings: Settings): Limits => ({ maxStates: settings.maxStates, maxMilliseconds: settings.timeout * 1000 });
 
 function sameSettings(one: Settings, other: Settings): boolean {
   return one.run === other.run && one.maxStates === other.maxStates && one.timeout === other.timeout;

@@ -65,7 +65,7 @@ function shortestAnswer(place: CallPlace): Shortest | undefined {
   let length = Number.POSITIVE_INFINITY;
   for (const answer of place.answers) {
     for (const { text, outcome } of answer.results) {
-      if (outcome.schedule.length >= length) continue;
+      if (outcome.schedule.length === 0 || outcome.schedule.length >= length) continue;
       length = outcome.schedule.length;
       best = { answer, schedule: encodeSchedule(outcome.schedule), text };
     }

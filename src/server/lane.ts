@@ -1,12 +1,19 @@
 // One model worker and at most one task in it: start, cancel, replace. A worker that does not stop when told is terminated and a new one takes its place.
 
-import type { ModelAnswer, ModelRequest, ModelTask } from "./model-task.ts";
+import type { Live, ModelAnswer, ModelMessage, ModelRequest, ModelTask } from "./model-task.ts";
+
+/** Why a worker is gone, where that is known. */
+export interface WorkerEnd {
+  readonly reason?: string;
+  /** It asked for more memory than it may have. */
+  readonly memory: boolean;
+}
 
 /** A started worker, of whichever kind the host has. */
 export interface ModelPort {
   post(request: ModelRequest): void;
-  /** `undefined` = the worker is gone; `reason` says why where that is known. */
-  listen(listener: (answer: ModelAnswer | undefined, reason?: string) => void): void;
+  /** `undefined` = the worker is gone. */
+  listen(listener: (message: ModelMessage | undefined, end?: WorkerEnd) => void): void;
   terminate(): void;
 }
 
@@ -14,13 +21,18 @@ export interface WorkerFactory {
   start(): ModelPort;
   /** The worker sees memory that we share with it; without that only its end stops a run. */
   readonly shared: boolean;
+  /** How many workers pay on this machine. */
+  readonly parallel: number;
 }
 
-export type LaneAnswer = ModelAnswer | { readonly kind: "stopped" } | { readonly kind: "overdue" };
+/** `live`: the last that was heard of a run that ended without an answer of its own. */
+export type LaneAnswer = ModelAnswer | { readonly kind: "stopped" | "memory"; readonly live?: Live } | { readonly kind: "overdue" };
 
 interface Current {
   readonly id: number;
   readonly settle: (answer: LaneAnswer) => void;
+  readonly told?: (live: Live) => void;
+  live?: Live;
   readonly stop?: Int32Array;
   readonly watchdog: ReturnType<typeof setTimeout>;
   grace?: ReturnType<typeof setTimeout>;
@@ -46,6 +58,11 @@ export class Lane {
     return this.#current !== undefined;
   }
 
+  /** A worker is there: a task costs no start. */
+  get warmed(): boolean {
+    return this.#port !== undefined;
+  }
+
   /** Starts the worker ahead of its first task, where that is soon to come. */
   warm(): void {
     if (this.#disposed) return;
@@ -56,15 +73,15 @@ export class Lane {
     }
   }
 
-  /** Only while not busy. Resolves always; `overdue` when nothing came within `patience`. */
-  run(task: ModelTask, patience: number): Promise<LaneAnswer> {
+  /** Only while not busy. Resolves always; `overdue` when nothing came within `patience` milliseconds. `told` hears how far the task has come. */
+  run(task: ModelTask, patience: number, told?: (live: Live) => void): Promise<LaneAnswer> {
     if (this.#current !== undefined) throw new Error("the lane is busy");
     if (this.#disposed) return Promise.resolve({ kind: "stopped" });
     const id = this.#next++;
     const stop = this.#factory.shared ? new Int32Array(new SharedArrayBuffer(4)) : undefined;
     return new Promise((settle) => {
       const watchdog = setTimeout(() => this.#abandon(id, { kind: "overdue" }), patience);
-      this.#current = { id, settle, stop, watchdog };
+      this.#current = { id, settle, told, stop, watchdog };
       try {
         this.#port ??= this.#start();
         this.#port.post({ id, task, stop });
@@ -78,9 +95,10 @@ export class Lane {
   cancel(): void {
     const current = this.#current;
     if (current === undefined || current.grace !== undefined) return;
-    if (current.stop === undefined) return this.#abandon(current.id, { kind: "stopped" });
+    const abandon = (): void => this.#abandon(current.id, { kind: "stopped", live: current.live });
+    if (current.stop === undefined) return abandon();
     Atomics.store(current.stop, 0, 1);
-    current.grace = setTimeout(() => this.#abandon(current.id, { kind: "stopped" }), GRACE_MILLISECONDS);
+    current.grace = setTimeout(abandon, GRACE_MILLISECONDS);
   }
 
   dispose(): void {
@@ -93,14 +111,19 @@ export class Lane {
   #start(): ModelPort {
     const port = this.#factory.start();
     this.started += 1;
-    port.listen((answer, reason) => {
+    port.listen((message, end) => {
       if (port !== this.#port) return;
-      if (answer === undefined) {
+      const current = this.#current;
+      if (message === undefined) {
         this.#port = undefined;
-        const current = this.#current;
-        if (current !== undefined) this.#settle(current, { kind: "failed", id: current.id, message: reason ?? "the model worker ended" });
-      } else if (answer.id === this.#current?.id) {
-        this.#settle(this.#current, answer);
+        if (current !== undefined) this.#settle(current, endOf(current, end));
+      } else if (current === undefined || message.id !== current.id) {
+        return;
+      } else if (message.kind === "progress") {
+        current.live = message.live;
+        current.told?.(message.live);
+      } else {
+        this.#settle(current, message);
       }
     });
     return port;
@@ -121,4 +144,8 @@ export class Lane {
     this.#current = undefined;
     current.settle(answer);
   }
+}
+
+function endOf({ id, live }: Current, end: WorkerEnd | undefined): LaneAnswer {
+  return end?.memory === true ? { kind: "memory", live } : { kind: "failed", id, message: end?.reason ?? "the model worker ended" };
 }

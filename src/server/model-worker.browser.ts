@@ -8,4 +8,4 @@ interface WorkerScope {
 }
 
 const scope = globalThis as unknown as WorkerScope;
-scope.onmessage = (event) => scope.postMessage(perform(event.data));
+scope.onmessage = (event) => scope.postMessage(perform(event.data, (message) => scope.postMessage(message)));

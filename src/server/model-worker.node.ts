@@ -3,4 +3,4 @@
 import { parentPort } from "node:worker_threads";
 import { type ModelRequest, perform } from "./model-task.ts";
 
-parentPort?.on("message", (request: ModelRequest) => parentPort?.postMessage(perform(request)));
+parentPort?.on("message", (request: ModelRequest) => parentPort?.postMessage(perform(request, (message) => parentPort?.postMessage(message))));

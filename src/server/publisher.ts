@@ -10,13 +10,14 @@ export interface Collected {
 
 /** Most runs end within this time; waiting for them spares the squiggles a flicker at each keystroke. */
 export const SETTLE_MILLISECONDS = 15;
-/** While a long list of scenarios runs, squiggles come in strokes of this length. */
+/** While a long list of scenarios runs, squiggles come in strokes of this length; the first answers do not wait for one. */
 export const PROGRESS_MILLISECONDS = 100;
 
 interface State {
   timer?: ReturnType<typeof setTimeout>;
   /** What the client has; a repetition of it is not sent. */
   sent?: string;
+  sentAt?: number;
 }
 
 export class Publisher {
@@ -24,6 +25,7 @@ export class Publisher {
   readonly #collect: (uri: string) => Collected | undefined;
   readonly #send: (params: PublishDiagnosticsParams) => void;
   readonly #pending: (uri: string) => boolean;
+  readonly #now: () => number;
 
   constructor(hooks: {
     /** Undefined when the document is not open any more. */
@@ -31,7 +33,10 @@ export class Publisher {
     /** Cheap: is any run of the document pending? */
     pending(uri: string): boolean;
     send(params: PublishDiagnosticsParams): void;
+    /** Milliseconds; a test stops the clock. */
+    now?(): number;
   }) {
+    this.#now = hooks.now ?? (() => performance.now());
     this.#collect = hooks.collect;
     this.#pending = hooks.pending;
     this.#send = hooks.send;
@@ -44,7 +49,8 @@ export class Publisher {
 
   /** An answer came. */
   progressed(uri: string): void {
-    this.#plan(uri, PROGRESS_MILLISECONDS, false);
+    const since = this.#now() - (this.#states.get(uri)?.sentAt ?? Number.NEGATIVE_INFINITY);
+    this.#plan(uri, Math.max(SETTLE_MILLISECONDS, PROGRESS_MILLISECONDS - since), false);
   }
 
   closed(uri: string): void {
@@ -85,6 +91,7 @@ export class Publisher {
     const sent = JSON.stringify(diagnostics);
     if (sent === state.sent) return;
     state.sent = sent;
+    state.sentAt = this.#now();
     this.#send({ uri, version, diagnostics });
   }
 }

@@ -3,6 +3,7 @@
 import type { Connection, InitializeParams, InitializeResult } from "vscode-languageserver";
 import { CodeActionKind, DidChangeWatchedFilesNotification, TextDocumentSyncKind, TextDocuments } from "vscode-languageserver";
 import { TextDocument } from "vscode-languageserver-textdocument";
+import type { Machine } from "../export/c/machine.ts";
 import { Commands } from "./commands.ts";
 import { diagnosticsOf } from "./diagnostics.ts";
 import { Documents, readSettings } from "./documents.ts";
@@ -11,14 +12,17 @@ import type { WorkerFactory } from "./lane.ts";
 import * as protocol from "./protocol.ts";
 import { Publisher } from "./publisher.ts";
 import { Runner } from "./runner.ts";
+import { Suggester } from "./suggester.ts";
 import { type FileHost, Texts } from "./texts.ts";
 import { Traces } from "./traces.ts";
-import { closedStatus, statusOf } from "./verdicts.ts";
+import { closedStatus, progressOf, statusOf } from "./verdicts.ts";
 
 /** What the process or the web worker gives the server. */
 export interface ServerHost {
   readonly files: FileHost;
   readonly workers: WorkerFactory;
+  /** The kernel that a user may compare the model with; absent in a web worker. */
+  readonly machine?: Machine;
 }
 
 /** Hints and lenses are asked for again at most this often while results come in. */
@@ -33,6 +37,8 @@ export interface ServerState {
   readonly runner: Runner;
   readonly texts: Texts;
   readonly traces: Traces;
+  readonly suggester: Suggester;
+  readonly machine?: Machine;
   options: protocol.InitializationOptions;
   capabilities: InitializeParams["capabilities"];
 }
@@ -43,6 +49,8 @@ export class Server implements ServerState {
   readonly runner: Runner;
   readonly texts: Texts;
   readonly traces: Traces;
+  readonly suggester: Suggester;
+  readonly machine?: Machine;
   options: protocol.InitializationOptions = {};
   capabilities: InitializeParams["capabilities"] = {};
   readonly #publisher: Publisher;
@@ -52,14 +60,19 @@ export class Server implements ServerState {
   #drain: ReturnType<typeof setTimeout> | undefined;
   #refresh: ReturnType<typeof setTimeout> | undefined;
   readonly #statusDue = new Map<string, ReturnType<typeof setTimeout>>();
+  /** Documents in which a forecast stands: `KEY URI`. */
+  readonly #foreseen = new Set<string>();
   #started = false;
 
   constructor(connection: Connection, host: ServerHost) {
     this.connection = connection;
+    this.machine = host.machine;
     this.texts = new Texts((uri) => this.documents.document(uri), host.files);
-    this.runner = new Runner(host.workers, (key) => this.#answered(key));
+    this.runner = new Runner(host.workers, { changed: (key) => this.#answered(key), progressed: (key) => this.#progressed(key) });
+    this.runner.warm();
     this.documents = new Documents(this.texts, this.runner);
     this.traces = new Traces(host.workers, this.texts);
+    this.suggester = new Suggester(host.workers, this.texts);
     this.#publisher = new Publisher({
       collect: (uri) => this.#collect(uri),
       pending: (uri) => this.#pending(uri),
@@ -195,6 +208,7 @@ export class Server implements ServerState {
     this.traces.warm();
     for (const uri of this.documents.uris) {
       const snapshot = this.documents.peek(uri);
+      this.#foreseen.delete(`${key} ${uri}`);
       if (snapshot?.runs.some((run) => run.job.key === key) !== true) continue;
       this.#publisher.progressed(uri);
       this.#statusSoon(uri);
@@ -202,9 +216,26 @@ export class Server implements ServerState {
     this.#refreshViews();
   }
 
+  /** A run has come further. A forecast is said once, when it is first there, and taken back when the run begins anew. */
+  #progressed(key: string): void {
+    const forecast = this.runner.live(key)?.forecast !== undefined;
+    for (const uri of this.documents.uris) {
+      const snapshot = this.documents.peek(uri);
+      if (snapshot === undefined) continue;
+      const running = progressOf(snapshot, this.runner, key);
+      for (const params of running) void this.connection.sendNotification(protocol.PROGRESS, params);
+      const known = this.#foreseen.has(`${key} ${uri}`);
+      if (running.length === 0 || known === forecast) continue;
+      if (forecast) this.#foreseen.add(`${key} ${uri}`);
+      else this.#foreseen.delete(`${key} ${uri}`);
+      this.#publisher.progressed(uri);
+      this.#statusSoon(uri);
+    }
+  }
+
   #refreshViews(): void {
     if (!this.#started || this.#refresh !== undefined) return;
-    const idle = this.runner.running === undefined;
+    const { idle } = this.runner;
     this.#refresh = setTimeout(
       () => {
         this.#refresh = undefined;
@@ -268,6 +299,7 @@ export class Server implements ServerState {
     this.#publisher.dispose();
     this.runner.dispose();
     this.traces.dispose();
+    this.suggester.dispose();
   }
 }
 

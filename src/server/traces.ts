@@ -2,18 +2,20 @@
 
 import type { Report } from "../check/report.ts";
 import type { TraceView } from "../view/rows.ts";
+import { Cache } from "./cache.ts";
 import type { ProgramRun } from "./documents.ts";
-import { Lane, type WorkerFactory } from "./lane.ts";
+import { Lane, type LaneAnswer, type WorkerFactory } from "./lane.ts";
+import type { ModelTask } from "./model-task.ts";
 import type { Texts } from "./texts.ts";
 
-const KEPT = 32;
+const KEPT = { entries: 32, bytes: 32 << 20 } as const;
 /** A replay walks one schedule: seconds mean that something hangs. */
 const PATIENCE_MILLISECONDS = 20_000;
 
 export class Traces {
   readonly #lane: Lane;
   readonly #texts: Texts;
-  readonly #kept = new Map<string, TraceView>();
+  readonly #kept = new Cache<TraceView>(KEPT);
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(factory: WorkerFactory, texts: Texts) {
@@ -34,13 +36,16 @@ export class Traces {
       const result = await this.#lane.run({ kind: "trace", program, report, schedule, lines }, PATIENCE_MILLISECONDS);
       if (result.kind === "failed") return `The story cannot be shown: ${result.message}`;
       if (result.kind !== "trace") return "The story took too long.";
-      this.#kept.set(key, result.trace);
-      for (const old of this.#kept.keys()) {
-        if (this.#kept.size <= KEPT) break;
-        this.#kept.delete(old);
-      }
+      this.#kept.set(key, result.trace, result.bytes ?? 0);
       return result.trace;
     });
+    this.#queue = answer;
+    return answer;
+  }
+
+  /** Other work on finished reports, in the same worker. */
+  work(task: ModelTask): Promise<LaneAnswer> {
+    const answer = this.#queue.then(() => this.#lane.run(task, PATIENCE_MILLISECONDS));
     this.#queue = answer;
     return answer;
   }

@@ -1,11 +1,12 @@
 // What a document's scenarios answered, as the status bar, the code lenses and `memfd/run` say it.
 
+import { forecastText } from "../check/forecast.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
-import type { ScenarioVerdict, StatusParams } from "./protocol.ts";
+import type { ProgressParams, ScenarioVerdict, StatusParams } from "./protocol.ts";
 import type { Outcome, Runner } from "./runner.ts";
 
 /** What of a Runner the readers of its answers need. */
-export type Outcomes = Pick<Runner, "outcome" | "pending">;
+export type Outcomes = Pick<Runner, "outcome" | "pending"> & Partial<Pick<Runner, "live">>;
 
 export function verdictOf(snapshot: Snapshot, run: ProgramRun, outcomes: Outcomes): ScenarioVerdict {
   const { program } = run;
@@ -14,7 +15,9 @@ export function verdictOf(snapshot: Snapshot, run: ProgramRun, outcomes: Outcome
   const base = { scenario: program.name, kernel: program.profile.name, line };
   const outcome = outcomes.outcome(run.job.key);
   if (outcome !== undefined) return { ...base, ...answered(outcome) };
-  return outcomes.pending(run.job.key) ? { ...base, state: "running" } : { ...base, state: "notRun", reason: "it was not run yet" };
+  if (!outcomes.pending(run.job.key)) return { ...base, state: "notRun", reason: "it was not run yet" };
+  const forecast = outcomes.live?.(run.job.key)?.forecast;
+  return { ...base, state: "running", ...(forecast === undefined ? {} : { forecast: forecastText(forecast) }) };
 }
 
 function answered(outcome: Outcome): Pick<ScenarioVerdict, "state" | "states" | "reason"> {
@@ -25,7 +28,7 @@ function answered(outcome: Outcome): Pick<ScenarioVerdict, "state" | "states" | 
       return { state: verdict, states: exploration.states, reason };
     }
     case "stopped":
-      return { state: "incomplete", states: outcome.report?.exploration.states, reason: "it was stopped" };
+      return { state: "incomplete", states: outcome.report?.exploration.states, reason: outcome.report?.exploration.limit ?? "it was stopped" };
     case "failed":
       return { state: "incomplete", reason: `the model failed: ${outcome.message}` };
   }
@@ -57,6 +60,19 @@ export function statusOf(snapshot: Snapshot, outcomes: Outcomes): StatusParams {
     notRun: count("notRun"),
     scenarios,
   };
+}
+
+/** Most runs end within this time; nobody can read a progress that is gone at once. */
+const SHOW_PROGRESS_MILLISECONDS = 300;
+
+/** The runs of a document that take a while, each as it stands now; only that of `key` where one is given. */
+export function progressOf(snapshot: Snapshot, outcomes: Outcomes, key?: string): readonly ProgressParams[] {
+  return snapshot.runs.flatMap(({ program, job }): ProgressParams[] => {
+    const live = key === undefined || job.key === key ? outcomes.live?.(job.key) : undefined;
+    if (live === undefined || live.progress.milliseconds < SHOW_PROGRESS_MILLISECONDS) return [];
+    const { states, frontier, depth, milliseconds } = live.progress;
+    return [{ uri: snapshot.uri, scenario: program.name, kernel: program.profile.name, states, frontier, depth, rate: live.rate, milliseconds }];
+  });
 }
 
 export function closedStatus(uri: string): StatusParams {

@@ -28,7 +28,7 @@ export function fold(text: string): string {
   return text.replace(/[^\x20-\x7e\n]/gu, (character) => ASCII[character] ?? (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(character) ? "?" : character));
 }
 
-/** Lines of at most `width` characters, broken at spaces; only a word that is longer than a line is cut, after a comma or `|` where it has one. */
+/** Lines of at most `width` characters, broken at spaces; only a word that is longer than a line is cut, after a comma, `|`, `/` or `(` where it has one. */
 export function wrap(text: string, width: number, hang = ""): string[] {
   const lines: string[] = [];
   for (const paragraph of fold(text).split("\n")) {
@@ -39,13 +39,13 @@ export function wrap(text: string, width: number, hang = ""): string[] {
       line = hang;
       empty = true;
     };
-    for (const word of paragraph
-      .split(" ")
-      .filter((each) => each !== "")
-      .flatMap((each) => pieces(each, Math.max(8, width - hang.length)))) {
-      if (!empty && line.length + 1 + word.length > width) flush();
-      line = empty ? line + word : `${line} ${word}`;
-      empty = false;
+    for (const whole of paragraph.split(" ").filter((each) => each !== "")) {
+      for (const [part, word] of pieces(whole, Math.max(8, width - hang.length)).entries()) {
+        const glue = part === 0 ? " " : "";
+        if (!empty && line.length + glue.length + word.length > width) flush();
+        line = empty ? line + word : `${line}${glue}${word}`;
+        empty = false;
+      }
     }
     lines.push(line);
   }
@@ -57,7 +57,7 @@ function pieces(word: string, width: number): string[] {
   let rest = word;
   while (rest.length > width) {
     const head = rest.slice(0, width);
-    const cut = Math.max(head.lastIndexOf("|"), head.lastIndexOf(","), head.lastIndexOf("/")) + 1;
+    const cut = Math.max(...["|", ",", "/", "("].map((mark) => head.lastIndexOf(mark))) + 1;
     const at = cut > width / 2 ? cut : width;
     parts.push(rest.slice(0, at));
     rest = rest.slice(at);

@@ -69,6 +69,34 @@ export interface TraceStep {
   readonly parallel: boolean;
 }
 
+/**
+ * Something that is so for a while and bears on a broken rule: who holds a frame, who maps it, who holds a lock. `is` reads on as "… since", `ended` as "… in";
+ * `on` and `off` are what the steps that bring and end it do, in few words.
+ */
+export interface StoryFact {
+  readonly kind: string;
+  readonly is: string;
+  readonly ended: string;
+  readonly on: string;
+  readonly off: string;
+  /** Wrong as long as it lasts: somebody has to take it away. */
+  readonly wrong?: boolean;
+  /** Steps that brought it (0: so from the start) and ended it, in order; without `to` it lasts to the end of the trace. */
+  readonly spans: readonly { readonly from: number; readonly to?: number }[];
+}
+
+/** What a reader needs to see why a rule broke. */
+export interface ViolationStory {
+  /** In the order in which they are told. */
+  readonly facts: readonly StoryFact[];
+  /** Names by which the effects of steps speak of the subject: `frame 2`, `gfn 0x1`. */
+  readonly names: readonly string[];
+  /** Steps whose task it is to keep the rule, and that ran. */
+  readonly duties: readonly number[];
+  /** The objects around the subject, in one sentence; empty where there are none. */
+  readonly objects: string;
+}
+
 export interface TraceViolation {
   readonly invariant: string;
   readonly statement: string;
@@ -76,12 +104,17 @@ export interface TraceViolation {
   readonly step: number;
   readonly line: number;
   readonly expected: boolean;
+  /** The last so many steps up to this one are a round that can repeat for ever (no-livelock). */
+  readonly round?: number;
+  readonly story?: ViolationStory;
 }
 
 export interface TraceView {
   readonly version: 1;
   readonly scenario: string;
   readonly kernel: string;
+  /** What a kernel variant changes against the one that it extends, one entry per feature or operation; none for a kernel as it was. */
+  readonly variant?: { readonly base: string; readonly changes: readonly string[] };
   readonly verdict: "pass" | "fail" | "incomplete";
   /** One sentence: states explored, complete or not. */
   readonly summary: string;
@@ -93,6 +126,12 @@ export interface TraceView {
   /** `steps[0]` is the state before anything ran. */
   readonly steps: readonly TraceStep[];
   readonly violations: readonly TraceViolation[];
+  /** Why this schedule is shown where no rule breaks in it: what it answers, in one sentence. */
+  readonly shown?: string;
+  /** Expectations of the scenario that do not hold: `line 12: some final state has it`. */
+  readonly unmet?: readonly string[];
+  /** Limits of the claim beyond those of every run: rules that could not be judged. */
+  readonly notJudged?: readonly string[];
   /** Other stories of the same run that the panel can switch to; `schedule` selects one. */
   readonly stories: readonly { readonly title: string; readonly schedule: string }[];
 }

@@ -1,14 +1,13 @@
-// A story as text of 80 columns, fit for a mailing list: what was set up, who took which step of which call, which rule breaks and why, and the page
-// tables at that moment.
+// The long form of a story in 80 columns (story.ts has the short one): everything that was set up, who took which step of which call, which rule breaks, and
+// the page tables at that moment.
 
 import { profile } from "../scenario/catalogue/index.ts";
 import { sideBySide, table, wrap } from "./columns.ts";
-import type { Cell, ColumnId, FactRow, MachineView, PageRow, TraceStep, TraceView, TraceViolation } from "./rows.ts";
+import type { Cell, ColumnId, FactRow, MachineView, PageRow, TraceView, TraceViolation } from "./rows.ts";
+import { actorName, callName, indent } from "./story-words.ts";
 
 export interface TextOptions {
   readonly width?: number;
-  /** What a kernel variant changes, one entry per line of its declaration. */
-  readonly variant?: readonly string[];
 }
 
 const MAX_ROWS = 24;
@@ -19,7 +18,7 @@ export function traceText(view: TraceView, options: TextOptions = {}): string {
   const told = view.violations.find((violation) => !violation.expected) ?? view.violations[0];
   const moment = told?.step ?? view.steps.length - 1;
   const sections = [
-    heading(view, options.variant ?? [], width),
+    heading(view, width),
     ...view.violations.map((violation) => violationText(view, violation, width)),
     ...story(view, width),
     moment >= 0 ? machineText(view, moment, width) : [],
@@ -31,27 +30,25 @@ export function traceText(view: TraceView, options: TextOptions = {}): string {
     .join("\n\n")}\n`;
 }
 
-function heading(view: TraceView, variant: readonly string[], width: number): string[] {
+function heading(view: TraceView, width: number): string[] {
   const title = profile(view.kernel)?.title;
+  const { base, changes } = view.variant ?? { base: view.kernel, changes: [] };
+  const variant = view.variant === undefined ? [] : changes.length === 0 ? [`${view.kernel} is ${base}`] : [`${view.kernel} is ${base} with`];
   return [
     ...wrap(`"${view.scenario}"`, width, " "),
     ...wrap(`Kernel ${view.kernel}${title ? `: ${title}` : ""}`, width, "  "),
-    ...variant.flatMap((line) => {
-      const lead = " ".repeat(4 + line.length - line.trimStart().length);
-      return indent(wrap(line, width - lead.length, "  "), lead);
-    }),
+    ...indent(
+      [
+        ...variant.flatMap((line) => wrap(line, width - 4, "  ")),
+        ...indent(
+          changes.flatMap((line) => wrap(line, width - 6, "  ")),
+          "  ",
+        ),
+      ],
+      "    ",
+    ),
   ];
 }
-
-const indent = (lines: readonly string[], by: string): string[] => lines.map((line) => by + line);
-
-/** `fallocate(ram, …)` → `fallocate`. */
-const callName = (step: TraceStep): string =>
-  step.call
-    .replace(/^[\w.[\]-]+\s*=\s*/, "")
-    .split("(")[0]
-    .trim();
-const actorName = (view: TraceView, actor: number): string => view.actors[actor]?.name ?? "";
 
 function stepName(view: TraceView, index: number): string {
   const step = view.steps[index];

@@ -3,19 +3,22 @@
 import type { Span } from "../base/finding.ts";
 import { withMachine } from "../check/index.ts";
 import type { Report, Schedule, Violation } from "../check/report.ts";
-import { completed, replaySchedule } from "../check/story.ts";
+import { replaySchedule } from "../check/story.ts";
 import { decodeSchedule, encodeSchedule } from "../explore/schedule.ts";
+import { type About, INVARIANTS } from "../invariants/index.ts";
 import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
 import { callSpec, invariants } from "../scenario/catalogue/index.ts";
 import { printCall, printResult } from "../scenario/print.ts";
 import type { CallId, Program } from "../scenario/program.ts";
+import { type Chosen, chosenStory } from "./chosen.ts";
 import { changedKeys } from "./diff.ts";
 import { machineView } from "./machine.ts";
 import { type MachineView, PAGE_COLUMNS, type TraceStep, type TraceView, type TraceViolation } from "./rows.ts";
+import { violationStory } from "./story-facts.ts";
 
 export interface TraceOptions {
-  /** A schedule as text; without it the first unexpected violation, else the first, else one run to the end. */
+  /** A schedule as text; without it the story that matters most (chosen.ts), else one run to the end. */
   readonly schedule?: string;
   lineOf(span: Span): { file: string; line: number };
 }
@@ -39,7 +42,7 @@ export function trace(program: Program, report: Report, options: TraceOptions): 
 function traceOn(machine: Machine, program: Program, report: Report, options: TraceOptions): TraceView {
   const files: string[] = [];
   const place = placer(program, files, options);
-  const schedule = chosen(machine, report, options.schedule);
+  const { schedule, shown } = chosen(machine, report, options.schedule, (site) => options.lineOf(program.sites[site]).line);
   const parallel = parallelCalls(program);
   const start = new Int32Array(machine.words);
   machine.initial(start);
@@ -59,11 +62,15 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
     },
   ];
   const violations: TraceViolation[] = [];
+  const abouts: About[] = [];
+  const states = [start];
   replaySchedule(machine, schedule, (state, step) => {
+    states.push(Int32Array.from(state));
     const machineNow = machineView(machine, state);
     const broken = report.violations.filter(
       (violation) => violation.call === step.call && violation.step === step.step && isPrefix(violation.story.schedule, schedule, steps.length),
     );
+    for (const violation of broken) abouts.push(aboutOf(machine, violation, states[states.length - 2], state));
     const own = broken.map((violation) => violations.push(traceViolation(violation, steps.length, place(violation.call).line)) - 1);
     const result = step.result && step.call >= 0 ? printResult(step.result, callSpec(program.calls[step.call].spec).returns) : undefined;
     steps.push({
@@ -81,7 +88,42 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
     });
     before = machineNow;
   });
-  return { ...header(program, report), columns: usedColumns(steps), schedule: encodeSchedule(schedule), files, steps, violations, stories: stories(report) };
+  const names = steps.map((step) => step.step);
+  const told = violations.map((violation, index) => ({
+    ...violation,
+    story: violationStory(machine, violation.invariant, abouts[index], states, names, violation.step),
+  }));
+  return {
+    ...header(program, report),
+    columns: usedColumns(steps),
+    schedule: encodeSchedule(schedule),
+    files,
+    steps,
+    violations: told,
+    ...(shown === undefined ? {} : { shown }),
+    unmet: unmet(program, report, options),
+    stories: stories(report),
+  };
+}
+
+/** What a violation is about: of the subjects that the step just run has broken, the one that the report names. */
+function aboutOf(machine: Machine, violation: Violation, before: Int32Array, after: Int32Array): About {
+  const invariant = INVARIANTS.find((each) => each.name === violation.invariant);
+  const subjects: number[] = [];
+  if (invariant?.event)
+    for (const event of machine.events) subjects.push(...[invariant.event(machine, event, after)].filter((subject) => subject !== undefined));
+  const old = new Set<number>();
+  invariant?.state?.(machine, before, (subject) => old.add(subject));
+  invariant?.state?.(machine, after, (subject) => old.has(subject) || subjects.push(subject));
+  const described = subjects.flatMap((subject) => invariant?.describe(machine, subject, after) ?? []);
+  return (described.find((each) => each.subject === violation.subject) ?? described[0])?.about ?? {};
+}
+
+/** Broken expectations that are no violations, with their lines. */
+function unmet(program: Program, report: Report, options: TraceOptions): string[] {
+  return report.remarks
+    .filter((remark) => remark.severity === "error" && remark.code.startsWith("MEMFD3"))
+    .map((remark) => `line ${options.lineOf(program.sites[remark.site]).line}: ${remark.message}`);
 }
 
 /** Columns that some step has something in: a scenario without host mappings needs no host PTE column. */
@@ -89,17 +131,21 @@ function usedColumns(steps: readonly TraceStep[]): TraceView["columns"] {
   return PAGE_COLUMNS.filter(({ id }) => steps.some((step) => step.machine.pages.some((row) => row.cells[id].text !== "")));
 }
 
-function header(program: Program, report: Report): Pick<TraceView, "version" | "scenario" | "kernel" | "verdict" | "summary" | "actors" | "columns"> {
-  const { states, complete, limit } = report.exploration;
+type Header = Pick<TraceView, "version" | "scenario" | "kernel" | "variant" | "verdict" | "summary" | "notJudged" | "actors" | "columns">;
+
+function header(program: Program, report: Report): Header {
+  const { states, complete, limit, reduced } = report.exploration;
   const summary = complete
-    ? `all interleavings of the modelled steps explored: ${states} states`
+    ? `all interleavings of the modelled steps${reduced ? `: ${states} states, reduced` : ` explored: ${states} states`}`
     : `not all interleavings explored (${limit ?? "stopped"}): ${states} states`;
   return {
     version: 1,
     scenario: program.name,
     kernel: report.kernel,
+    ...variant(program),
     verdict: report.verdict,
     summary,
+    notJudged: (report.notJudged ?? []).map(({ invariant, reason }) => `${invariant} could not be judged: ${reason}`),
     columns: PAGE_COLUMNS,
     actors: program.actors.map(({ name, kind }) => ({ name, kind })),
   };
@@ -133,14 +179,35 @@ function placer(program: Program, files: string[], options: TraceOptions): (call
   };
 }
 
+/** What a `kernel x extends y` changes in the end: of one feature or operation the last word, with steps that are dropped already left out of its list. */
+function variant(program: Program): Pick<TraceView, "variant"> {
+  const { name, base, edits } = program.profile;
+  if (name === base && edits.length === 0) return {};
+  const changes = new Map<string, string>();
+  const lists = new Map<string, readonly string[]>();
+  for (const edit of edits) {
+    if (edit.kind === "feature") changes.set(edit.feature, `${edit.feature} = ${edit.value}`);
+    else {
+      const known = edit.kind === "steps" ? edit.steps : lists.get(edit.operation)?.filter((step) => step !== edit.step);
+      if (known) lists.set(edit.operation, known);
+      const before = changes.get(edit.operation);
+      const dropped = edit.kind === "without" && !known ? `${edit.operation} without ${edit.step}` : undefined;
+      changes.set(
+        edit.operation,
+        known ? `${edit.operation} = ${known.join(", ")}` : before ? `${before}, ${dropped?.split(" without ")[1]}` : (dropped ?? ""),
+      );
+    }
+  }
+  return { variant: { base, changes: [...changes.values()] } };
+}
+
 /** The schedule that was asked for, else the story that matters most and how it comes out, else one run to its end. */
-function chosen(machine: Machine, report: Report, text: string | undefined): Schedule {
+function chosen(machine: Machine, report: Report, text: string | undefined, lineOf: (site: number) => number): Chosen {
   if (text !== undefined) {
     const decoded = decodeSchedule(text);
-    return decoded.ok ? decoded.schedule.slice(0, MAX_STEPS) : [];
+    return { schedule: decoded.ok ? decoded.schedule.slice(0, MAX_STEPS) : [] };
   }
-  const violation = report.violations.find((candidate) => !candidate.expected) ?? report.violations[0];
-  return completed(machine, violation?.story.schedule.slice(0, MAX_STEPS) ?? [], MAX_STEPS);
+  return chosenStory(machine, report, lineOf, MAX_STEPS);
 }
 
 /** A violation belongs to this trace when its own story is how the trace came here. */
@@ -150,7 +217,16 @@ function isPrefix(story: Schedule, schedule: Schedule, length: number): boolean 
 
 function traceViolation(violation: Violation, step: number, line: number): TraceViolation {
   const statement = invariants.find((row) => row.name === violation.invariant)?.statement ?? violation.invariant;
-  return { invariant: violation.invariant, statement, message: violation.message, step, line, expected: violation.expected };
+  const { round } = violation.story;
+  return {
+    invariant: violation.invariant,
+    statement,
+    message: violation.message,
+    step,
+    line,
+    expected: violation.expected,
+    ...(round === undefined ? {} : { round }),
+  };
 }
 
 function parallelCalls(program: Program): Set<CallId> {

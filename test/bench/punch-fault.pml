@@ -1,20 +1,26 @@
-/* The punch/fault protocol of test/explore/toys.ts for SPIN, one atomic step per transition, so that the numbers of states can be compared.
-   Sizes come from the command line: -DPAGES=3 -DVCPUS=3 -DHOSTS=2 -DFAULTS=2, and -DBUGGY or -DNOSEQ for the broken variants. */
+/* The punch/fault protocol of test/explore/punch-fault.ts for SPIN, one atomic step per transition, so that the numbers of states can be compared.
+   Sizes come from the command line: -DPAGES=3 -DVCPUS=3 -DHOSTS=2 -DFAULTS=2, -DALLOCATORS=1 -DROUNDS=2, and -DBUGGY or -DNOSEQ for the broken variants. */
 
 byte cache[PAGES];      /* frame that the file holds, 0 = none; frames count from 1 */
 byte spte[PAGES];       /* frame that the second-level table maps, 0 = none */
 byte in_progress;
 byte seq;
 bit  mmu_lock;
+#if ALLOCATORS == 1
+byte taken;             /* frame of the allocator, 0 = none */
+#define TAKEN(f) (taken == f)
+#else
+#define TAKEN(f) false
+#endif
 
 #define FRESH(page) (spte[page] == 0 || spte[page] == cache[page])
 
 #if PAGES == 1
-#define HELD(f) (cache[0] == f)
+#define HELD(f) (cache[0] == f || TAKEN(f))
 #elif PAGES == 2
-#define HELD(f) (cache[0] == f || cache[1] == f)
+#define HELD(f) (cache[0] == f || cache[1] == f || TAKEN(f))
 #else
-#define HELD(f) (cache[0] == f || cache[1] == f || cache[2] == f)
+#define HELD(f) (cache[0] == f || cache[1] == f || cache[2] == f || TAKEN(f))
 #endif
 
 inline lowest_free(into) {
@@ -92,3 +98,15 @@ active [HOSTS] proctype host() {
 end_host:
   false
 }
+
+#if ALLOCATORS == 1
+active proctype allocator() {
+  byte rounds, frame;
+end_allocator:
+  if
+  :: d_step { rounds < ROUNDS -> lowest_free(frame); taken = frame; frame = 0 }
+  fi;
+  d_step { taken = 0; rounds++ };
+  goto end_allocator
+}
+#endif

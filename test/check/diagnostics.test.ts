@@ -5,7 +5,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Finding } from "../../src/base/finding.ts";
 import { diagnostics } from "../../src/check/diagnostics.ts";
-import { check } from "../../src/check/index.ts";
+import { forecast, forecastFinding } from "../../src/check/forecast.ts";
+import { check, DEFAULT_LIMITS } from "../../src/check/index.ts";
 import { INVARIANT_CODES, locate } from "../../src/check/locate.ts";
 import { analyse } from "../../src/language/index.ts";
 import { invariants } from "../../src/scenario/catalogue/index.ts";
@@ -31,7 +32,7 @@ const OTHERWISE: Record<string, () => Finding[]> = {
   MEMFD4002: () => {
     const program = programOf('kernel v8\nmemfd_create("x", 0)');
     const report = check(program, { now: () => 0 });
-    const story = { schedule: [], steps: [] };
+    const story = { schedule: [], steps: [], shortest: true };
     const violation = {
       invariant: "frame-one-owner",
       subject: "frame 1",
@@ -49,6 +50,15 @@ const OTHERWISE: Record<string, () => Finding[]> = {
   },
   MEMFD6005: () => findingsOf('import "0"', (path) => ({ file: path, text: `import "${Number(path) + 1}"` })),
   MEMFD6006: () => findingsOf(`// ${"x".repeat(1_000_000)}`),
+  // Said while a run goes on, of one that takes longer than any test: forecast.test.ts holds it against real runs.
+  MEMFD6007: () => {
+    const program = programOf("kernel v8\nclose(-1)");
+    const stretch = { threads: 12, steps: 2400, branching: 2400, positions: 90 };
+    const samples = [0, 1, 2].map((depth) => ({ states: 100 ** depth, depth }));
+    const progress = { ...samples[2], transitions: 1, frontier: 1, milliseconds: 400 };
+    const made = forecast({ stretches: [stretch], levels: 2400, bytesPerState: 100 }, samples, progress, DEFAULT_LIMITS);
+    return made === undefined ? [] : [forecastFinding(program, made)];
+  },
   MEMFD9001: () => {
     const program = programOf("kernel v8\nclose(-1)");
     return run({ ...program, calls: [{ ...program.calls[0], spec: "no such call" }] });

@@ -1,7 +1,7 @@
 // A command line in memory: files as a record, and an engine that takes its answers from the text, one line per scenario, so that every verdict and
 // finding can be asked for by name.
 
-import type { Finding } from "../../src/base/finding.ts";
+import type { Finding, Span } from "../../src/base/finding.ts";
 import type { Report, Verdict, Violation } from "../../src/check/report.ts";
 import type { Engine, Environment, Files } from "../../src/cli/environment.ts";
 import { runCommand } from "../../src/cli/run.ts";
@@ -12,7 +12,7 @@ import type { TraceView } from "../../src/view/rows.ts";
 function analyse(file: string, text: string, imports: (path: string, from: string) => { file: string; text: string } | undefined) {
   const findings: Finding[] = [];
   const programs: Program[] = [];
-  const outline: { name: string; kernels: string[] }[] = [];
+  const outline: { name: string; header: Span; kernels: string[] }[] = [];
   let kernel = "v8";
   let from = 0;
   for (const line of text.split("\n")) {
@@ -22,7 +22,7 @@ function analyse(file: string, text: string, imports: (path: string, from: strin
     if (word === "error" || word === "warning") findings.push({ code: first, severity: word, span, message: `${word} on "${line}"` });
     if (word === "import" && imports(first, file) === undefined)
       findings.push({ code: "MEMFD1002", severity: "error", span, message: `cannot import ${first}` });
-    if (word === "scenario") outline.push({ name: first, kernels: [kernel] });
+    if (word === "scenario") outline.push({ name: first, header: span, kernels: [kernel] });
     if (word === "scenario" && second !== "unmodelled") {
       programs.push({
         name: first,
@@ -40,7 +40,11 @@ function analyse(file: string, text: string, imports: (path: string, from: strin
     }
     from += line.length + 1;
   }
-  return { findings, programs, outline };
+  const under = (scenario: string, name: string) => {
+    const program = programs.find((candidate) => candidate.name === scenario);
+    return { kernel: name, findings: [], ...(program === undefined ? {} : { program: { ...program, profile: { name, base: name, edits: [] } } }) };
+  };
+  return { findings, programs, outline, kernels: { modelled: ["v4", "v8"], unmodelled: ["v5"] }, under };
 }
 
 const wanted = (program: Program): string => program.watch.only?.[0] ?? "";
@@ -57,7 +61,7 @@ function report(program: Program): Report {
     step: "truncate",
     expected: want === "expected",
     message: "a stale entry",
-    story: { schedule, steps: [{ actor: 0, call: 0, step: "truncate", effect: "the page leaves the file" }] },
+    story: { schedule, steps: [{ actor: 0, call: 0, step: "truncate", effect: "the page leaves the file" }], shortest: true },
   };
   return {
     scenario: program.name,
@@ -74,8 +78,18 @@ function report(program: Program): Report {
     violations: want === "fail" || want === "expected" ? [violation] : [],
     remarks: [],
     witnesses: [],
+    notJudged: [],
     refinement: { cuts: [], extraFrames: 0 },
-    exploration: { states: 7, transitions: 9, complete: verdict !== "incomplete", milliseconds: 2, ...(verdict === "incomplete" ? { limit: "states" } : {}) },
+    exploration: {
+      states: 7,
+      transitions: 9,
+      complete: verdict !== "incomplete",
+      milliseconds: 2,
+      reduced: true,
+      depth: 4,
+      frontier: verdict === "incomplete" ? 3 : 0,
+      ...(verdict === "incomplete" ? { limit: "the limit of 7 states, 3 to go at depth 4", cut: "states" } : {}),
+    },
   };
 }
 
@@ -145,6 +159,9 @@ function fakeFiles(contents: Record<string, string>): Files {
   };
 }
 
+/** The engine alone, to be wrapped. */
+export const toyEngine = (): Engine => engine({});
+
 export interface Ran {
   readonly status: number;
   readonly out: string;
@@ -152,7 +169,7 @@ export interface Ran {
   readonly asked: Asked;
 }
 
-export function memfd(args: readonly string[], contents: Record<string, string> = {}): Ran {
+export async function memfd(args: readonly string[], contents: Record<string, string> = {}, more: Partial<Environment> = {}): Promise<Ran> {
   let out = "";
   let error = "";
   const asked: Asked = {};
@@ -167,5 +184,6 @@ export function memfd(args: readonly string[], contents: Record<string, string> 
     files: fakeFiles(contents),
     engine: engine(asked),
   };
-  return { status: runCommand(args, environment, "1.2.3"), out, error, asked };
+  const status = await runCommand(args, { ...environment, ...more }, "1.2.3");
+  return { status, out, error, asked };
 }

@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { type Comparison, compare, type Options, showComparison, showDifference } from "./compare.ts";
 import { explain, VERSION_DIFFERENCES } from "./differences.ts";
-import { contentPrograms, filePrograms, guestPrograms, type Lines, scenarioText, slotPrograms } from "./generate.ts";
+import { contentPrograms, filePrograms, guestPrograms, type Lines, mainlinePrograms, scenarioText, slotPrograms } from "./generate.ts";
 import { KVM_TABLES } from "./kvm-tables.ts";
 import { abilities, atLeast } from "./machine.ts";
 import { minimise } from "./minimise.ts";
@@ -14,7 +14,9 @@ import { programsOf, resultText, runModel } from "./model.ts";
 import { SEAL_TABLES } from "./seal-tables.ts";
 import { FILE_TABLES, scenario, type Table } from "./tables.ts";
 
-const KERNELS = ["v8", "v4"];
+const KERNELS = ["6.18", "v8", "v4"];
+/** Those of the patch series, which this machine is newer than. */
+const SERIES = ["v8", "v4"] as const;
 const SEED = Number(process.env.MEMFD_CONFORMANCE_SEED ?? 20221017);
 /** A factor on the number of random programs. */
 const SCALE = Number(process.env.MEMFD_CONFORMANCE_SCALE ?? 1);
@@ -61,6 +63,7 @@ interface Random {
   readonly programs: fc.Arbitrary<Lines>;
   readonly count: number;
   readonly kvm: boolean;
+  readonly kernels: readonly string[];
   /** Answers that these programs have to come to, or the generator has lost its reach. */
   readonly reaches: readonly string[];
 }
@@ -71,6 +74,7 @@ const RANDOM: readonly Random[] = [
     programs: filePrograms,
     count: 400,
     kvm: false,
+    kernels: KERNELS,
     reaches: [
       "memfd_create ok",
       "memfd_create -EINVAL",
@@ -112,10 +116,49 @@ const RANDOM: readonly Random[] = [
     ],
   },
   {
+    name: "random programs on the memfd of 6.18",
+    programs: mainlinePrograms,
+    count: 800,
+    kvm: false,
+    kernels: ["6.18"],
+    reaches: [
+      "memfd_create ok",
+      "memfd_create -EINVAL",
+      "lseek ok",
+      "lseek -EINVAL",
+      "lseek -ENXIO",
+      "lseek -EBADF",
+      "fchmod ok",
+      "fchmod -EPERM",
+      "fchmod -EBADF",
+      "open_fd ok",
+      "open_fd -EPERM",
+      "open_fd -ENOENT",
+      "open_fd -EEXIST",
+      "mprotect ok",
+      "mprotect -EACCES",
+      "mprotect -EINVAL",
+      "mprotect -ENOMEM",
+      "madvise ok",
+      "madvise -EACCES",
+      "madvise -EINVAL",
+      "madvise -ENOMEM",
+      "mmap -EACCES",
+      "mmap -EPERM",
+      "fcntl -EBUSY",
+      "fcntl -EPERM",
+      "ftruncate -EINVAL",
+      "fallocate -EBADF",
+      "read -EBADF",
+      "write -EBADF",
+    ],
+  },
+  {
     name: "random contents of one file",
     programs: contentPrograms,
     count: 100,
     kvm: false,
+    kernels: KERNELS,
     reaches: [
       "host.load ok",
       "host.load SIGBUS",
@@ -135,6 +178,7 @@ const RANDOM: readonly Random[] = [
     programs: slotPrograms,
     count: 150,
     kvm: true,
+    kernels: KERNELS,
     reaches: [
       "KVM_CREATE_VM ok",
       "KVM_CREATE_VM -EINVAL",
@@ -150,6 +194,7 @@ const RANDOM: readonly Random[] = [
     programs: guestPrograms,
     count: 200,
     kvm: true,
+    kernels: KERNELS,
     reaches: [
       "guest.load ok",
       "guest.load exit",
@@ -164,11 +209,11 @@ const RANDOM: readonly Random[] = [
   },
 ];
 
-for (const { name, programs, count, kvm, reaches } of RANDOM) {
+for (const { name, programs, count, kvm, kernels, reaches } of RANDOM) {
   test(`this kernel and the model agree: ${name}`, (context) => {
     if (skipped(context, kvm ? abilities().noKvm : abilities().noCompare)) return;
     const texts = fc.sample(programs, { numRuns: Math.ceil(count * SCALE), seed: SEED });
-    const comparison = compare(name, scenarioText(texts, KERNELS), { explain });
+    const comparison = compare(name, scenarioText(texts, kernels), { explain });
     const small = comparison.differences
       .slice(0, 3)
       .map((difference) => `seed ${SEED}:\n${showDifference(minimise(texts[Number(difference.program.name)], difference, { explain }))}`);
@@ -180,7 +225,7 @@ for (const { name, programs, count, kvm, reaches } of RANDOM) {
 }
 
 for (const row of VERSION_DIFFERENCES) {
-  const text = `kernel ${KERNELS.join(", ")}\n\n${scenario(row.name, row.lines)}`;
+  const text = `kernel ${SERIES.join(", ")}\n\n${scenario(row.name, row.lines)}`;
   test(`version difference, the model's side: ${row.name}`, () => {
     for (const program of programsOf(row.name, text)) {
       const answers = runModel(program).report.calls.map(({ results }) => results.map(({ result }) => resultText(result)).join(" | "));
@@ -192,7 +237,7 @@ for (const row of VERSION_DIFFERENCES) {
     if (!row.here() && skipped(context, `not on this machine: ${row.source}`)) return;
     const { differences } = compare(row.name, text);
     const seen = differences.map(({ program, call, model, machine }) => [program.profile.name, call, model, machine]);
-    const due = KERNELS.map((kernel) => [kernel, row.lines.length - 1, row.model[kernel as "v4" | "v8"], row.machine]).filter(
+    const due = SERIES.map((kernel) => [kernel, row.lines.length - 1, row.model[kernel], row.machine]).filter(
       ([, , model, machine]) => model !== machine,
     );
     assert.ok(due.length > 0);

@@ -34,6 +34,10 @@ const PLAIN: Readonly<Record<string, string>> = {
   fcntl: "SYS_fcntl",
   close: "SYS_close",
   munmap: "SYS_munmap",
+  lseek: "SYS_lseek",
+  fchmod: "SYS_fchmod",
+  mprotect: "SYS_mprotect",
+  madvise: "SYS_madvise",
 };
 
 /** The VM of a vCPU's actor: what its KVM_CREATE_VCPU names first. */
@@ -52,6 +56,8 @@ function statement(program: Program, id: CallId): string {
       return `made_fd(${id}, ${to}, syscall(SYS_memfd_create, ${a}, ${b}));`;
     case "dup":
       return `made_fd(${id}, ${to}, syscall(SYS_dup, ${a}));`;
+    case "open_fd":
+      return `made_fd(${id}, ${to}, reopen(${a}, ${b}));`;
     case "readlink_fd":
       return `link_text(${id}, ${a});`;
     case "read":

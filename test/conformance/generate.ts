@@ -4,6 +4,8 @@ import fc from "fast-check";
 
 interface Names {
   readonly fds: string[];
+  /** Mappings that an munmap may have made a hole in. */
+  readonly torn: Set<string>;
   readonly maps: string[];
   readonly vms: string[];
   readonly vcpus: string[];
@@ -125,6 +127,7 @@ const unmap: LineArbitrary = fc
   .tuple(pick, mostly(["", "", " + 4K", " + 8K"], [" + 1"]), mostly(["4K", "8K", "16K", "1"], ["0", "-4K"]))
   .map(([map, shift, length]) => (names) => {
     const name = oneOf(names.maps, map);
+    if (name) names.torn.add(name);
     return name && `munmap(${name}${shift}, ${length})`;
   });
 
@@ -178,14 +181,96 @@ const FILE_LINES = weighted(
 
 const programOf = (start: readonly LineArbitrary[], lines: LineArbitrary, length: { minLength: number; maxLength: number }): fc.Arbitrary<Lines> =>
   fc.tuple(fc.tuple(...start), fc.array(lines, length)).map(([first, rest]) => {
-    const names: Names = { fds: [], maps: [], vms: [], vcpus: [] };
+    const names: Names = { fds: [], torn: new Set(), maps: [], vms: [], vcpus: [] };
     return [...first, ...rest].flatMap((line) => line(names) ?? []);
   });
 
 /** memfd calls. */
 export const filePrograms: fc.Arbitrary<Lines> = programOf([create, truncate], FILE_LINES, { minLength: 6, maxLength: 22 });
 
-const fixed = (list: keyof Names, letter: string, text: string): LineArbitrary => fc.constant((names: Names) => `${fresh(names[list], letter)} = ${text}`);
+/** Every flag of today's memfd_create but MFD_HUGETLB, whose files hold nothing here. */
+const createNow: LineArbitrary = fc
+  .tuple(
+    mostly(['"ram"', '""', '"(deleted)"', '"x" * 249'], ['"x" * 250', "NULL"]),
+    mostly(["2", "2", "0", "1", "8", "10", "0x10", "0x12", "9", "0x13"], ["0x18", "0x20", "0x1a", "-1", "0x40000000", "0x100000002"]),
+  )
+  .map(
+    ([name, flags]) =>
+      (names) =>
+        `${fresh(names.fds, "f")} = memfd_create(${name}, ${flags})`,
+  );
+const seek: LineArbitrary = fc.tuple(pick, offset, mostly(["0", "1", "2", "3", "3", "4", "4"], ["5", "-1"])).map(
+  ([fd, at, whence]) =>
+    (names) =>
+      `lseek(${fdOf(names, fd)}, ${at}, ${whence})`,
+);
+const chmod: LineArbitrary = fc.tuple(pick, mostly(["0o777", "0o755", "0o666", "0o644", "0o600", "0o100", "0o111"], ["0", "0o7777", "0x10000", "-1"])).map(
+  ([fd, mode]) =>
+    (names) =>
+      `fchmod(${fdOf(names, fd)}, ${mode})`,
+);
+const reopen: LineArbitrary = fc.tuple(pick, mostly(["0", "0", "1", "2", "2", "0x202", "0x200", "0x80002"], ["0xc2", "0x200000", "0x42"])).map(
+  ([fd, flags]) =>
+    (names) => {
+      const source = fdOf(names, fd);
+      return `${fresh(names.fds, "f")} = open_fd(${source}, ${flags})`;
+    },
+);
+const rangeLength = mostly(["4K", "4K", "8K", "16K", "1", "4097"], ["0", "-4K", "-1", "0xfffffffffffff001"]);
+const shifted = mostly(["", "", " + 4K", " + 8K"], [" + 1"]);
+const protect: LineArbitrary = fc.tuple(pick, shifted, rangeLength, mostly([...PROTS, "PROT_READ|PROT_EXEC"], ["0x20", "0x7fffffff00000000"])).map(
+  ([map, shift, length, prot]) =>
+    (names) => {
+      const name = oneOf(names.maps, map);
+      return name && `mprotect(${name}${shift}, ${length}, ${prot})`;
+    },
+);
+/** DONTNEED, WILLNEED, REMOVE, and advice that does not exist. A hole behind a mapping with a gap is not modelled. */
+const advise: LineArbitrary = fc.tuple(pick, shifted, rangeLength, mostly(["4", "4", "9", "9", "0", "3"], ["5", "7", "26", "-1"])).map(
+  ([map, shift, length, advice]) =>
+    (names) => {
+      const name = oneOf(names.maps, map);
+      return name && !(advice === "9" && names.torn.has(name)) ? `madvise(${name}${shift}, ${length}, ${advice})` : undefined;
+    },
+);
+const SEALS_NOW = [...SEALS, "0x20", "0x20", "0x22", "0x30"];
+const sealNow: LineArbitrary = fc.tuple(pick, mostly(SEALS_NOW, ["F_SEAL_SEAL", "0x40", "0x3f", "0x100000002", "0x8000000000000000", "-1", "0x21"])).map(
+  ([fd, seals]) =>
+    (names) =>
+      `fcntl(${fdOf(names, fd)}, F_ADD_SEALS, ${seals})`,
+);
+
+/** All that a memfd can do in the kernel that conformance is measured on. */
+export const mainlinePrograms: fc.Arbitrary<Lines> = programOf(
+  [createNow, truncate],
+  weighted(
+    [2, createNow],
+    [4, truncate],
+    [6, allocate],
+    [6, pwrite],
+    [6, pread],
+    [3, write],
+    [3, read],
+    [6, seek],
+    [3, chmod],
+    [3, reopen],
+    [8, mapFile],
+    [1, mapAnonymous],
+    [1, unmap],
+    [9, protect],
+    [4, advise],
+    [6, load],
+    [6, store],
+    [8, sealNow],
+    [2, getSeals],
+    [1, dup],
+    [1, close],
+    [1, readlink],
+  ),
+  { minLength: 8, maxLength: 30 },
+);
+
+const fixed = (list: "fds" | "maps" | "vms" | "vcpus", letter: string, text: string): LineArbitrary => fc.constant((names: Names) => `${fresh(names[list], letter)} = ${text}`);
 
 /** Long programs on one file of a few pages, mapped shared and private: where bytes go. */
 export const contentPrograms: fc.Arbitrary<Lines> = programOf(

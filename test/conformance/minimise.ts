@@ -9,11 +9,15 @@ const MAX_ROUNDS = 12;
 const sameKind = (a: Difference, b: Difference): boolean =>
   a.model === b.model && a.machine === b.machine && a.program.calls[a.call].spec === b.program.calls[b.call].spec;
 
-/** The names that a line binds must go together with the lines that use them. */
+/** The names that a line binds must go together with the lines that use them, and with what these bind. */
 function without(lines: Lines, index: number): Lines {
-  const bound = /^(\w+) = /.exec(lines[index])?.[1];
-  const rest = lines.filter((_, at) => at !== index);
-  return bound === undefined ? rest : rest.filter((line) => !new RegExp(`\\b${bound}\\b`).test(line));
+  const gone = new Set<string>();
+  return lines.filter((line, at) => {
+    const stays = at !== index && ![...gone].some((name) => new RegExp(`\\b${name}\\b`).test(line));
+    const bound = /^(\w+) = /.exec(line)?.[1];
+    if (!stays && bound !== undefined) gone.add(bound);
+    return stays;
+  });
 }
 
 export function minimise(lines: Lines, difference: Difference, options: Options): Difference {

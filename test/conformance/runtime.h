@@ -80,6 +80,12 @@ static void read_data(int call, int fd, long long count, const long long *offset
   free(buffer);
 }
 
+static int reopen(int fd, int flags) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
+}
+
 static void link_text(int call, int fd) {
   char path[64], text[8192];
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);

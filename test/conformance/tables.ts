@@ -6,7 +6,7 @@ export interface Table {
   readonly text: string;
 }
 
-export const KERNELS = "kernel v8, v4\n\n";
+export const KERNELS = "kernel 6.18, v8, v4\n\n";
 
 export const scenario = (name: string, lines: readonly string[]): string =>
   `scenario ${JSON.stringify(name)} {\n${lines.map((line) => `  ${line}`).join("\n")}\n}\n`;

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { explore } from "../../src/explore/search.ts";
-import type { Budget, System } from "../../src/explore/system.ts";
-import { grid, INSTANCES, PunchFault } from "./toys.ts";
+import type { Budget, Progress, System } from "../../src/explore/system.ts";
+import { INSTANCES, PunchFault } from "./punch-fault.ts";
+import { grid } from "./toys.ts";
 
 const still: Budget = { maxStates: 1e7, maxMilliseconds: 1e6, maxBytes: 1 << 28, now: () => 0 };
 
@@ -15,7 +16,7 @@ function slowly(system: System, perStep: number): { system: System; now: () => n
     time += perStep;
     return system.step(state, actor, choice);
   };
-  return { system: { ...system, step }, now: () => time };
+  return { system: Object.create(system, { step: { value: step } }), now: () => time };
 }
 
 test("exactly as many states as allowed is complete; one fewer is not", () => {
@@ -77,4 +78,80 @@ test("an error of the observer or of a step comes through unchanged", () => {
   };
   assert.throws(() => explore(grid(2, 2), { edge: fail }, still), failure);
   assert.throws(() => explore({ ...grid(2, 2), step: fail }, {}, still), failure);
+});
+
+test("progress is told at least every 100 ms however slow a state is, and says how far the search has come", () => {
+  for (const reduce of [false, true]) {
+    for (const perStep of [0.0005, 0.01, 0.5, 4]) {
+      const { system, now } = slowly(new PunchFault(INSTANCES.L, "fixed"), perStep);
+      const told: Progress[] = [];
+      const progress = (at: Progress): void => void told.push(at);
+      const { states, transitions, depth, frontier, milliseconds } = explore(system, {}, { ...still, now, progress, maxMilliseconds: 1000 }, { reduce });
+      const times = [0, ...told.map((at) => at.milliseconds), milliseconds];
+      for (const [index, at] of times.slice(1).entries()) assert.ok(at - times[index] <= 100, `${perStep} ms a step: ${at - times[index]} ms without a word`);
+      for (const [index, at] of told.slice(1).entries()) {
+        const before = told[index];
+        assert.ok(at.states >= before.states && at.transitions > before.transitions && at.depth >= before.depth);
+      }
+      const last = told.at(-1);
+      assert.ok(last === undefined || (last.states <= states && last.transitions <= transitions && last.depth <= depth && last.frontier > 0));
+      assert.ok(told.length >= 2 || milliseconds < 300);
+      assert.ok(frontier >= 0 && frontier < states);
+    }
+  }
+});
+
+test("depth counts layers, and an end before its time says how much was left", () => {
+  const whole = explore(grid(3, 4), {}, still);
+  assert.deepEqual([whole.depth, whole.frontier], [12, 0]);
+  assert.ok(whole.bytes >= 125 * 20);
+  // Layer d of two counters has d + 1 states: 15 states are five layers, and the 16th does not fit.
+  const cut = explore(grid(2, 100), {}, { ...still, maxStates: 15 });
+  assert.deepEqual([cut.states, cut.depth, cut.frontier], [15, 4, 5]);
+});
+
+test("a system that says when it goes back is believed; one that does not say may", () => {
+  const system = grid(2, 3);
+  assert.equal(explore(system, {}, still).wentBack, true);
+  assert.equal(explore({ ...system, wentBack: false }, {}, still).wentBack, false);
+  const once = { ...system, wentBack: false };
+  const step = (state: Int32Array, actor: number, choice: number): number => {
+    const choices = system.step(state, actor, choice);
+    once.wentBack = choices > 0 && state[0] === 2 && state[1] === 3;
+    return choices;
+  };
+  assert.equal(explore(Object.assign(once, { step }), {}, still).wentBack, true);
+});
+
+test("no memory for anything that a search needs beside its states is a limit too", () => {
+  const real = globalThis.Int32Array;
+  const wide: System = {
+    words: 64,
+    actors: 1,
+    initial: (state) => void state.fill(0),
+    step: (state, _, choice) => {
+      if (state[0] !== 0) return 0;
+      state[0] = choice + 1;
+      return 10_000;
+    },
+    finished: () => true,
+    independence: { locations: [], at: () => -1, held: () => 0, footprint: () => undefined },
+  };
+  let made = 0;
+  globalThis.Int32Array = new Proxy(real, {
+    construct(target, args: [number]) {
+      made += 1;
+      if (made > 1000) throw new RangeError("Array buffer allocation failed");
+      return new target(...args);
+    },
+  });
+  try {
+    for (const reduce of [false, true]) {
+      made = 0;
+      const { complete, limit } = explore(wide, {}, { ...still, maxBytes: reduce ? 1 << 28 : 1 << 20 }, { reduce });
+      assert.deepEqual([complete, limit], [false, "memory"]);
+    }
+  } finally {
+    globalThis.Int32Array = real;
+  }
 });

@@ -7,8 +7,9 @@ import { encodeSchedule, replay, type Schedule } from "../../src/explore/schedul
 import { explore } from "../../src/explore/search.ts";
 import { type Goal, shorten, shortenAll } from "../../src/explore/shorten.ts";
 import type { Budget, System } from "../../src/explore/system.ts";
+import { INSTANCES, PunchFault } from "./punch-fault.ts";
 import { machine, type RandomMachine } from "./random.ts";
-import { grid, INSTANCES, PunchFault, philosophers } from "./toys.ts";
+import { grid, philosophers } from "./toys.ts";
 
 const unlimited: Budget = { maxStates: 1e7, maxMilliseconds: 1e6, maxBytes: 1 << 29, now: () => performance.now() };
 
@@ -69,9 +70,10 @@ test("on random machines the answer is a shortest schedule with the fewest switc
       const best = bestPlainly(system, Math.max(0, ...found.map(([, schedule]) => schedule.length)));
       const together = shortenAll(system, goals, unlimited);
       for (const [at, [key, first]] of found.entries()) {
-        const answer = shorten(system, goals[at], unlimited);
+        const { schedule: answer, shortest } = shorten(system, goals[at], unlimited);
+        assert.ok(shortest);
         assert.deepEqual([answer.length, switchesOf(answer)], best.get(key));
-        assert.deepEqual(together[at], answer);
+        assert.deepEqual(together[at], { schedule: answer, shortest });
         const before = new Int32Array(system.words);
         const after = new Int32Array(system.words);
         const outcome = replay(system, answer, (state, steps) => (steps === answer.length ? after : before).set(state));
@@ -79,7 +81,7 @@ test("on random machines the answer is a shortest schedule with the fewest switc
         if (switchesOf(answer) < switchesOf(first) || answer.length < first.length) improved += 1;
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 1000 },
   );
   assert.ok(improved > 10, `only ${improved} schedules were improved`);
 });
@@ -98,8 +100,8 @@ function staleStory(instance: keyof typeof INSTANCES, variant: "buggy" | "noseq"
 test("the story of the punch is one fault and then the punch; without the counter the punch runs whole between look-up and map", () => {
   for (const instance of ["S", "M", "L"] as const) {
     const { system, goal } = staleStory(instance, "buggy");
-    const story = shorten(system, goal, unlimited);
-    assert.match(encodeSchedule(story), /^([a-c])5 [b-e]$/);
+    const { schedule } = shorten(system, goal, unlimited);
+    assert.match(encodeSchedule(schedule), /^([a-c])5 [b-e]$/);
   }
   for (const [instance, host] of [
     ["S", "8"],
@@ -107,7 +109,7 @@ test("the story of the punch is one fault and then the punch; without the counte
     ["L", "12"],
   ] as const) {
     const { system, goal } = staleStory(instance, "noseq");
-    const story = encodeSchedule(shorten(system, goal, unlimited));
+    const story = encodeSchedule(shorten(system, goal, unlimited).schedule);
     assert.match(story, new RegExp(`^([a-c])2 [b-e]${host} \\1(3)$`));
   }
 });
@@ -117,7 +119,7 @@ test("a deadlock's story has each philosopher once", () => {
   let schedule: Schedule = [];
   explore(system, { end: (_, finished, way) => void (finished || (schedule = way())) }, unlimited);
   const stuck = (_: Int32Array, after: Int32Array): boolean => [0, 1, 2, 3].every((who) => system.step(after.slice(), who, 0) === 0);
-  assert.deepEqual([schedule.length, switchesOf(shorten(system, { schedule, hit: stuck }, unlimited))], [4, 3]);
+  assert.deepEqual([schedule.length, switchesOf(shorten(system, { schedule, hit: stuck }, unlimited).schedule)], [4, 3]);
 });
 
 /**
@@ -147,18 +149,18 @@ test("a better way into a state replaces a worse one that was met before", () =>
   let schedule: Schedule = [];
   explore(forgetful, { end: (_, __, way) => void (schedule = way()) }, unlimited);
   assert.equal(encodeSchedule(schedule), "b c b c a2");
-  assert.equal(encodeSchedule(shorten(forgetful, { schedule, hit: (_, after) => after[3] === 2 }, unlimited)), "c2 b2 a2");
+  assert.equal(encodeSchedule(shorten(forgetful, { schedule, hit: (_, after) => after[3] === 2 }, unlimited).schedule), "c2 b2 a2");
 });
 
 test("when the budget ends first, the schedule stays as it came; the empty schedule too", () => {
   const { system, goal } = staleStory("M", "noseq");
   const states = { ...unlimited, maxStates: 20 };
   for (const budget of [states, { ...unlimited, maxBytes: 30_000 }, { ...unlimited, cancelled: () => true }, { ...unlimited, maxStates: 0 }]) {
-    assert.equal(shorten(system, goal, budget), goal.schedule);
+    assert.deepEqual(shorten(system, goal, budget), { schedule: goal.schedule, shortest: false });
   }
-  assert.deepEqual(shorten(system, { schedule: [], hit: () => true }, unlimited), []);
+  assert.deepEqual(shorten(system, { schedule: [], hit: () => true }, unlimited), { schedule: [], shortest: true });
   const never: Goal = { schedule: goal.schedule, hit: () => false };
-  assert.equal(shorten(system, never, unlimited), goal.schedule);
+  assert.deepEqual(shorten(system, never, unlimited), { schedule: goal.schedule, shortest: false });
 });
 
 test("the work is bounded by the depth of the schedule", () => {
@@ -170,8 +172,37 @@ test("the work is bounded by the depth of the schedule", () => {
   };
   const counted: System = { ...space, step };
   const schedule = [0, 1, 0, 1, 0].map((actor) => ({ actor, choice: 0 }));
-  const story = shorten(counted, { schedule, hit: (_, after) => after[0] === 3 && after[1] === 2 }, unlimited);
+  const { schedule: story } = shorten(counted, { schedule, hit: (_, after) => after[0] === 3 && after[1] === 2 }, unlimited);
   assert.equal(encodeSchedule(story), "a3 b2");
   // C(4 + 6, 6) states lie within four steps, each with six actors.
   assert.ok(steps <= 210 * 6, `${steps} steps`);
+});
+
+test("what was met in a layer that the budget cut off is still proven shortest", () => {
+  const { system, goal } = staleStory("M", "noseq");
+  const long = [...goal.schedule, ...goal.schedule];
+  let looks = 0;
+  const hit = (before: Int32Array, after: Int32Array, actor: number, choice: number): boolean => {
+    const found = goal.hit(before, after, actor, choice);
+    looks += found ? 1 : 0;
+    return found;
+  };
+  const { schedule, shortest } = shorten(system, { schedule: long, hit }, { ...unlimited, cancelled: () => looks > 0 });
+  assert.deepEqual([schedule.length, shortest], [goal.schedule.length, true]);
+});
+
+test("from the schedules of a reduced search to the shortest there are", () => {
+  for (const instance of ["S", "M", "L"] as const) {
+    for (const variant of ["buggy", "noseq"] as const) {
+      const system = new PunchFault(INSTANCES[instance], variant);
+      let schedule: Schedule | undefined;
+      const edge = (state: Int32Array, at: { schedule(): Schedule }): void => {
+        if (schedule === undefined && system.stale(state)) schedule = at.schedule();
+      };
+      explore(system, { edge }, { ...unlimited, cancelled: () => schedule !== undefined }, { reduce: true });
+      assert.ok(schedule);
+      const answer = shorten(system, { schedule, hit: (_, after) => system.stale(after) }, unlimited);
+      assert.deepEqual([answer.schedule.length, answer.shortest], [staleStory(instance, variant).goal.schedule.length, true]);
+    }
+  }
 });

@@ -28,6 +28,7 @@ function checkContents(listing) {
     "client.js",
     "client.browser.js",
     "server.js",
+    "server-main.js",
     "server.browser.js",
     "model-worker.js",
     "model-worker.browser.js",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { PROFILES } from "../../src/model/profile/index.ts";
-import { SETUP } from "./random.ts";
+import { inKernel, SETUP } from "./random.ts";
 import { report } from "./support.ts";
 
 const PUNCH = "FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE";
@@ -15,7 +15,15 @@ const RACES = [
   "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0x8000, memory_size=0) }\n vcpu0 { load(0x8000) }",
   "vmm { KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0xa000, memory_size=4K, userspace_addr=map + 8K) }\n vcpu0 { store(0x8000, 1) }",
 ];
-const V8 = ["vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x1000, 8K); munmap(map, 4K) }\n vcpu0 { load(SHARED|0x1000) }"];
+const REGIONS = ["vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x1000, 8K); munmap(map, 4K) }\n vcpu0 { load(SHARED|0x1000) }"];
+const CONVERSIONS: Readonly<Record<string, readonly string[]>> = {
+  v7: ["vmm { KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x1000, 8K); KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x1000, 4K) }\n vcpu0 { load(0x2000) }"],
+  v8: REGIONS,
+  v9: REGIONS,
+  v10: [
+    "vmm { KVM_SET_MEMORY_ATTRIBUTES(vm, 0x1000, 8K, 8) }\n helper { KVM_SET_MEMORY_ATTRIBUTES(vm, 0x1000, 4K, 0) }\n vcpu0 { load(0x1000) }",
+  ],
+};
 
 /** Flat lists with one step less, and with two neighbours swapped. */
 function variantsOf(steps: readonly string[]): string[][] {
@@ -29,8 +37,8 @@ for (const profile of PROFILES) {
     let run = 0;
     for (const [operation, list] of Object.entries(profile.operations)) {
       for (const steps of variantsOf(list.flat())) {
-        for (const race of profile.name === "v8" ? [...RACES, ...V8] : RACES) {
-          const text = `kernel changed extends ${profile.name} { ${operation} = ${steps.join(", ")} }\nscenario "x" {\n kernel changed\n${SETUP.replaceAll(") = 0", ")")}\n parallel {\n ${race}\n }\n}`;
+        for (const race of [...RACES, ...(CONVERSIONS[profile.name] ?? [])]) {
+          const text = `kernel changed extends ${profile.name} { ${operation} = ${steps.join(", ")} }\nscenario "x" {\n kernel changed\n${inKernel(profile.name, `${SETUP.replaceAll(") = 0", ")")}\n parallel {\n ${race}\n }`)}\n}`;
           const judged = report(text, { maxStates: 160 });
           assert.deepEqual(
             judged.remarks.filter((remark) => remark.code === "MEMFD9001").map((remark) => remark.message),

@@ -155,6 +155,19 @@ test("buttons do what the keys do; play runs and stops where something breaks", 
   }),
 );
 
+test("the story can be copied: a button with words, by mouse and keyboard", RUN, () =>
+  shown({}, async (panel) => {
+    const button = panel.page.getByRole("button", { name: "Copy story" });
+    await button.click();
+    await button.focus();
+    await press(panel, "Enter");
+    assert.deepEqual(
+      (await panel.posted()).filter(({ type }) => type === "copyStory"),
+      [{ type: "copyStory" }, { type: "copyStory" }],
+    );
+  }),
+);
+
 test("messages: ready first, cursor on each move, select follows the editor, another story is asked for", RUN, () =>
   shown({}, async (panel) => {
     assert.deepEqual((await panel.posted()).slice(0, 2), [{ type: "ready" }, { type: "cursor", step: 22 }]);

@@ -187,6 +187,7 @@ test("the invariants that are modelled are those the series needs", () => {
       "no-lost-invalidation",
       "invalidate-balanced",
       "no-deadlock",
+      "no-livelock",
     ],
   );
 });

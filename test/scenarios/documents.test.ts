@@ -23,12 +23,12 @@ it("the scenario of README.md passes", () => {
   );
 });
 
-it("the output of `memfd check` in README.md is that of its scenario with the wrong result", () => {
+it("the output of `memfd check` in README.md is that of its scenario with the wrong result", async () => {
   const folder = mkdtempSync(join(tmpdir(), "memfd-readme-"));
   try {
     const file = join(folder, "hole.memfd");
     writeFileSync(file, block("memfd").replace("= -EINVAL", "= 0"));
-    const { status, out } = memfd("check", file);
+    const { status, out } = await memfd("check", file);
     assert.equal(status, 1);
     // A long path is wrapped elsewhere, so the words are compared.
     const words = (text: string): string[] => text.replaceAll(`${folder}/`, "").split(/\s+/);
@@ -38,8 +38,8 @@ it("the output of `memfd check` in README.md is that of its scenario with the wr
   }
 });
 
-it("the story in README.md is part of what `memfd trace` prints", () => {
-  const { status, out } = memfd("trace", pathOf("series/v8-punch-window.memfd"), "--scenario", "order alone");
+it("the story in README.md is part of what `memfd trace` prints", async () => {
+  const { status, out } = await memfd("trace", pathOf("series/v8-punch-window.memfd"), "--scenario", "order alone");
   assert.equal(status, 0);
   assert.ok(out.includes(block("text").trimEnd()), out);
 });

@@ -10,8 +10,10 @@ import type { Engine, Environment, SyntaxTree } from "../../src/cli/environment.
 import { realFiles } from "../../src/cli/files.ts";
 import { runCommand } from "../../src/cli/run.ts";
 import { VERSION } from "../../src/cli/version.ts";
+import { thisMachine } from "../../src/export/c/machine.ts";
 import { format } from "../../src/language/format.ts";
 import { type Analysis, analyse } from "../../src/language/index.ts";
+import { kernelsOf, underKernel } from "../../src/language/under.ts";
 import type { Program } from "../../src/scenario/program.ts";
 import { trace } from "../../src/view/trace.ts";
 
@@ -41,17 +43,19 @@ export const checked = (program: Program): Report => check(program, { now: () =>
 
 const engine: Engine = {
   analyse(file, text, options) {
-    const { findings, programs, outline, tree } = analyse(file, text, options);
-    return { findings, programs, outline, tree: tree as SyntaxTree | undefined };
+    const analysis = analyse(file, text, options);
+    const { findings, programs, outline, tree } = analysis;
+    const under = (scenario: string, kernel: string) => underKernel(analysis, scenario, kernel);
+    return { findings, programs, outline, tree: tree as SyntaxTree | undefined, kernels: kernelsOf(analysis), under };
   },
-  check,
+  check: (program, { maxStates, maxMilliseconds, now }) => check(program, { maxStates, maxMilliseconds, now }),
   locate,
   trace,
   format,
 };
 
 /** The command line in this process: what it prints and its exit status. */
-export function memfd(...args: readonly string[]): { status: number; out: string; error: string } {
+export async function memfd(...args: readonly string[]): Promise<{ status: number; out: string; error: string }> {
   let out = "";
   let error = "";
   const environment: Environment = {
@@ -64,6 +68,7 @@ export function memfd(...args: readonly string[]): { status: number; out: string
     now: () => performance.now(),
     files: realFiles,
     engine,
+    machine: thisMachine,
   };
-  return { status: runCommand(args, environment, VERSION), out, error };
+  return { status: await runCommand(args, environment, VERSION), out, error };
 }

@@ -21,9 +21,12 @@ function difference(wanted: string, found: string): string | undefined {
   return `line ${line + 1}, ${title}: ${JSON.stringify(before[line] ?? "")} became ${JSON.stringify(after[line] ?? "")}`;
 }
 
+/** The lines of each story that a trace prints, without those between them. */
+const stories = (out: string): string[][] => out.split(`\n${"=".repeat(80)}\n\n`).map((story) => story.trimEnd().split("\n"));
+
 for (const file of SCENARIO_FILES) {
-  it(`memfd trace scenarios/${file}`, () => {
-    const { status, out, error } = memfd("trace", pathOf(file));
+  it(`memfd trace scenarios/${file}`, async () => {
+    const { status, out, error } = await memfd("trace", pathOf(file));
     assert.deepEqual({ status, error }, { status: 0, error: "" });
     const golden = goldenOf(file);
     if (BLESS) {
@@ -34,6 +37,10 @@ for (const file of SCENARIO_FILES) {
     assert.equal(difference(readFileSync(golden, "utf8"), out), undefined);
     const wide = out.split("\n").filter((line) => line.length > 80);
     assert.deepEqual(wide, []);
+    for (const story of stories(out)) {
+      assert.ok(story.length <= 40, `${story.length} lines: ${story[0]}`);
+      assert.ok(!story.some((line) => line.includes("memfd trace --full")), `cut: ${story[0]}`);
+    }
   });
 }
 

@@ -54,8 +54,8 @@ describe("scenarios", () => {
       else assert.match(comment, /^\/\/ Tutorial \d: /);
     });
 
-    it(`${file} is laid out as \`memfd format\` does it, in 140 columns`, () => {
-      const { status, out, error } = memfd("format", "--check", pathOf(file));
+    it(`${file} is laid out as \`memfd format\` does it, in 140 columns`, async () => {
+      const { status, out, error } = await memfd("format", "--check", pathOf(file));
       assert.deepEqual({ status, out, error }, { status: 0, out: "", error: "" });
       assert.deepEqual(
         textOf(file)
@@ -66,8 +66,8 @@ describe("scenarios", () => {
     });
   }
 
-  it("a whole folder passes on the command line", () => {
-    const { status, out } = memfd("check", pathOf());
+  it("a whole folder passes on the command line", async () => {
+    const { status, out } = await memfd("check", pathOf());
     assert.equal(status, 0);
     assert.match(out, /\npass: \d+ scenarios, every interleaving explored\n$/);
   });

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { type Browser, chromium } from "playwright-core";
 import type { PublishDiagnosticsParams } from "vscode-languageserver";
-import type { StatusParams } from "../../src/server/protocol.ts";
+import type { KernelsResult, StatusParams, StoryResult } from "../../src/server/protocol.ts";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--no-sandbox", "--disable-gpu"];
@@ -37,6 +37,7 @@ interface Message {
 async function drive(input: { server: string; model: string; text: string; library: string }): Promise<Message[]> {
   const worker = new Worker(URL.createObjectURL(new Blob([input.server], { type: "text/javascript" })));
   const received: Message[] = [];
+  const uri = "vscode-vfs://host/folder/a.memfd";
   const send = (message: object): void => worker.postMessage({ jsonrpc: "2.0", ...message });
   const done = new Promise<void>((resolve, reject) => {
     worker.onerror = (event) => reject(new Error(event.message));
@@ -46,13 +47,14 @@ async function drive(input: { server: string; model: string; text: string; libra
       if (data.id !== undefined && data.method === "memfd/readFile") send({ id: data.id, result: { text: input.library } });
       else if (data.id !== undefined && data.method !== undefined) send({ id: data.id, result: null });
       const status = data.method === "memfd/status" ? (data.params as { running: boolean; pass: number; fail: number }) : undefined;
-      if (status !== undefined && !status.running && status.pass + status.fail > 0) setTimeout(resolve, 300);
+      if (status !== undefined && !status.running && status.pass + status.fail > 0) send({ id: 7, method: "memfd/story", params: { uri, scenario: "s" } });
+      if (data.id === 7 && data.method === undefined) send({ id: 8, method: "memfd/kernels", params: { uri, scenario: "s" } });
+      if (data.id === 8 && data.method === undefined) setTimeout(resolve, 300);
     };
   });
   worker.postMessage({ modelWorker: input.model });
   send({ id: 1, method: "initialize", params: { processId: null, rootUri: null, capabilities: {}, initializationOptions: { readFile: true } } });
   send({ method: "initialized", params: {} });
-  const uri = "vscode-vfs://host/folder/a.memfd";
   send({ method: "textDocument/didOpen", params: { textDocument: { uri, languageId: "memfd", version: 1, text: input.text } } });
   await done;
   worker.terminate();
@@ -73,6 +75,19 @@ test("opens, imports through the client, runs the model in a nested worker, publ
   assert.deepEqual(asked, [{ uri: "vscode-vfs://host/folder/library.memfd" }], "asked once");
   const status = received.findLast(({ method }) => method === "memfd/status")?.params as StatusParams;
   assert.deepEqual([status.fail, status.pass], [1, 0]);
+  const story = received.find(({ id, method }) => id === 7 && method === undefined)?.result as StoryResult;
+  assert.match(story.text ?? "", /^"s"\nKernel v8: /);
+  assert.match(story.text ?? "", /Verdict: fail;/);
+  const compared = received.find(({ id, method }) => id === 8 && method === undefined)?.result as KernelsResult | undefined;
+  const kernels = compared?.kernels;
+  assert.deepEqual(
+    [kernels?.kernels.some((column) => column.kernel === "v4"), kernels?.agreed, kernels?.reference],
+    [true, 2, kernels?.kernels.findIndex((column) => column.kernel === "v8")],
+  );
+  assert.ok(
+    kernels?.kernels.every((column) => column.verdict === "fail"),
+    "-EBADF, not 0, under each",
+  );
   const published = received.findLast(({ method }) => method === "textDocument/publishDiagnostics")?.params as PublishDiagnosticsParams;
   assert.deepEqual(
     published.diagnostics.map(({ range }) => range.start.line),

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { createProtocolConnection, type Diagnostic, type ProtocolConnection, StreamMessageReader, StreamMessageWriter } from "vscode-languageserver/node";
-import { type InitializationOptions, STATUS, type StatusParams } from "../../src/server/protocol.ts";
+import { type InitializationOptions, PROGRESS, type ProgressParams, STATUS, type StatusParams } from "../../src/server/protocol.ts";
 
 const ENTRY = fileURLToPath(new URL("../../src/server/node.ts", import.meta.url));
 const PATIENCE_MILLISECONDS = 20_000;
@@ -19,6 +19,7 @@ export class Client {
   readonly rpc: ProtocolConnection;
   readonly published: Published[] = [];
   readonly statuses: StatusParams[] = [];
+  readonly progress: ProgressParams[] = [];
   readonly errors: string[] = [];
   settings: Record<string, unknown> = {};
   refreshes = 0;
@@ -41,6 +42,7 @@ export class Client {
       };
     this.rpc.onNotification("textDocument/publishDiagnostics", record(this.published));
     this.rpc.onNotification(STATUS, record(this.statuses));
+    this.rpc.onNotification(PROGRESS, record(this.progress));
     this.rpc.onNotification("window/logMessage", ({ type, message }: { type: number; message: string }) => void (type === 1 && this.errors.push(message)));
     this.rpc.onRequest("workspace/configuration", ({ items }: { items: unknown[] }) => items.map(() => this.settings));
     this.rpc.onRequest("client/registerCapability", () => null);

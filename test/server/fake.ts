@@ -1,9 +1,10 @@
 // Small Programs and a fake model worker whose answers the test gives by hand.
 
+import type { Forecast } from "../../src/check/forecast.ts";
 import type { Report, Verdict } from "../../src/check/report.ts";
 import type { Program } from "../../src/scenario/program.ts";
-import type { ModelPort, WorkerFactory } from "../../src/server/lane.ts";
-import type { ModelAnswer, ModelRequest } from "../../src/server/model-task.ts";
+import type { ModelPort, WorkerEnd, WorkerFactory } from "../../src/server/lane.ts";
+import type { ModelMessage, ModelRequest } from "../../src/server/model-task.ts";
 
 /** A scenario of one call `ftruncate(-1, size)`; `shift` moves every span. */
 export function program(name: string, size: bigint, shift = 0): Program {
@@ -36,20 +37,34 @@ export function program(name: string, size: bigint, shift = 0): Program {
 }
 
 export function report(scenario: string, verdict: Verdict = "pass", limit?: string): Report {
-  const exploration = { states: 3, transitions: 2, complete: limit === undefined, milliseconds: 1, ...(limit === undefined ? {} : { limit }) };
+  const extent = { states: 3, transitions: 2, complete: limit === undefined, milliseconds: 1, reduced: true, depth: 2, frontier: limit === undefined ? 0 : 1 };
+  const exploration = { ...extent, ...(limit === undefined ? {} : { limit }) };
   const calls = [{ results: [{ result: { kind: "errno", errno: "EBADF" } as const, schedule: [] }] }];
-  return { scenario, kernel: "v8", verdict, calls, violations: [], remarks: [], witnesses: [], exploration, refinement: { cuts: [], extraFrames: 0 } };
+  return {
+    scenario,
+    kernel: "v8",
+    verdict,
+    calls,
+    violations: [],
+    remarks: [],
+    witnesses: [],
+    notJudged: [],
+    exploration,
+    refinement: { cuts: [], extraFrames: 0 },
+  };
 }
 
 /** Every request it got; `answer` replies to one of them as its worker would. */
 export class FakeWorkers implements WorkerFactory {
   readonly shared: boolean;
+  readonly parallel: number;
   readonly requests: { readonly request: ModelRequest; readonly worker: number }[] = [];
   readonly ended: number[] = [];
-  readonly #listeners: ((answer: ModelAnswer | undefined, reason?: string) => void)[] = [];
+  readonly #listeners: ((message: ModelMessage | undefined, end?: WorkerEnd) => void)[] = [];
 
-  constructor(shared = true) {
+  constructor(shared = true, parallel = 1) {
     this.shared = shared;
+    this.parallel = parallel;
   }
 
   start(): ModelPort {
@@ -72,19 +87,34 @@ export class FakeWorkers implements WorkerFactory {
 
   /** The scenario names in the order in which they were started. */
   get names(): readonly string[] {
-    return this.requests.map(({ request }) => request.task.program.name);
+    return this.requests.map(({ request: { task } }) => (task.kind === "kernels" ? task.scenario : task.program.name));
   }
 
-  answer(at: number, answer: Report | "failed"): void {
+  /** Workers started. */
+  get started(): number {
+    return this.#listeners.length;
+  }
+
+  /** `bytes`: what the worker says of the answer's size. */
+  answer(at: number, answer: Report | "failed", bytes?: number): void {
     const { request, worker } = this.requests.at(at) ?? this.requests[0];
     const { id } = request;
     this.#listeners[worker](
-      answer === "failed" ? { kind: "failed", id, message: "broken" } : { kind: "report", id, report: answer, stopped: answer.exploration.limit === "stopped" },
+      answer === "failed"
+        ? { kind: "failed", id, message: "broken" }
+        : { kind: "report", id, report: answer, bytes, stopped: answer.exploration.limit === "stopped" },
     );
   }
 
-  crash(worker: number, reason: string): void {
-    this.#listeners[worker](undefined, reason);
+  /** The run of request `at` says how far it is. */
+  tell(at: number, states: number, milliseconds: number, forecast?: Forecast): void {
+    const { request, worker } = this.requests.at(at) ?? this.requests[0];
+    const progress = { states, transitions: states * 2, frontier: 10, depth: 5, milliseconds };
+    this.#listeners[worker]({ kind: "progress", id: request.id, live: { progress, rate: 1000, ...(forecast === undefined ? {} : { forecast }) } });
+  }
+
+  crash(worker: number, reason: string, memory = false): void {
+    this.#listeners[worker](undefined, { reason, memory });
   }
 }
 

@@ -12,7 +12,7 @@ const job = (name: string, size = 4096n, shift = 0) => wanted(program(name, size
 function setUp(shared = true) {
   const workers = new FakeWorkers(shared);
   const changed: string[] = [];
-  const runner = new Runner(workers, (key) => void changed.push(key));
+  const runner = new Runner(workers, { changed: (key) => void changed.push(key) });
   return { workers, changed, runner };
 }
 
@@ -159,6 +159,27 @@ test("retry keeps a complete answer and forgets an incomplete one", async () => 
   assert.equal(runner.outcome(cut.key)?.kind, "report");
   runner.retry([full.key, cut.key]);
   assert.deepEqual(workers.names, ["full", "cut", "cut"]);
+  runner.dispose();
+});
+
+test("a worker that runs out of memory: incomplete, with how far it came, and a new worker for the next", async () => {
+  const { workers, runner } = setUp();
+  const [one, two] = [job("one"), job("two")];
+  runner.want("a", [one, two]);
+  workers.tell(0, 123_456, 400);
+  workers.crash(0, "Worker terminated due to reaching memory limit", true);
+  await turn();
+  const outcome = runner.outcome(one.key);
+  assert.ok(outcome?.kind === "report");
+  assert.equal(outcome.report.verdict, "incomplete");
+  assert.equal(outcome.report.exploration.cut, "memory");
+  assert.equal(outcome.report.exploration.limit, "the memory limit after 123,456 states, 10 to go at depth 5");
+  assert.deepEqual(
+    outcome.report.remarks.map(({ code }) => code),
+    ["MEMFD6001"],
+  );
+  assert.deepEqual(workers.names, ["one", "two"]);
+  assert.equal(workers.requests[1].worker, 1);
   runner.dispose();
 });
 

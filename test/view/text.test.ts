@@ -1,4 +1,4 @@
-// The story of a race as text: who does which step, where a rule breaks, the page tables at that moment; never wider than 80 columns.
+// The long form of a story as text: who does which step, where a rule breaks, the page tables at that moment; never wider than 80 columns.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -177,7 +177,7 @@ test("a rule that breaks outside a parallel block shows the steps of that call o
 test("a variant says what it changes, and four actors are listed below each other", () => {
   const actors = ["vmm", "a", "b", "c"].map((name) => ({ name, kind: "host" as const }));
   const steps = actors.map((_, actor) => step({ actor, call: "close(ram)", callId: actor, step: "drop_fd", effect: "x", parallel: true }));
-  const text = traceText(view(steps, { actors, kernel: "v8-bracketed" }), { variant: ["v8-bracketed is v8 with", "  notifier_units = pages"] });
+  const text = traceText(view(steps, { actors, kernel: "v8-bracketed", variant: { base: "v8", changes: ["notifier_units = pages"] } }));
   assert.match(text, /^Kernel v8-bracketed\n {4}v8-bracketed is v8 with\n {6}notifier_units = pages\n/m);
   assert.match(text, /Then vmm, a, b and c run at the same time:/);
   assert.match(text, /\n {5}c {4}close\(ram\)\n {3}4 {8}drop_fd: x/);

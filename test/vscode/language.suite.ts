@@ -54,6 +54,22 @@ describe("language service", () => {
     assert.match(await hoverAt(document, "ftruncate"), /ftruncate\(/);
   });
 
+  it("copies the story of the scenario at the cursor", async () => {
+    const document = await openText("copy-story.memfd", scenario(`${CREATE}  ftruncate(ram, 16K) = -1 EPERM`));
+    await diagnostics(document, (each) => codeOf(each) === "MEMFD3001");
+    await vscode.env.clipboard.writeText("");
+    const editor = vscode.window.activeTextEditor;
+    assert.ok(editor);
+    const line = lineOf(document, "ftruncate");
+    editor.selection = new vscode.Selection(line, 2, line, 2);
+    const answered = await vscode.commands.executeCommand<string>("memfd.copyStory");
+    const copied = await vscode.env.clipboard.readText();
+    assert.equal(copied, answered);
+    assert.match(copied, /^"one"\nKernel v8: /);
+    assert.match(copied, /ftruncate\(ram, 16K\) \(line \d+\) answers 0, which its line does not expect/);
+    assert.ok(copied.split("\n").every((each) => each.length <= 80));
+  });
+
   it("puts Run and Show page tables over each scenario", async () => {
     const document = await openText("lenses.memfd", `${scenario(CREATE)}${scenario(CREATE).replace("kernel v8", "").replace('"one"', '"two"')}`);
     const wanted = [lineOf(document, 'scenario "one"'), lineOf(document, 'scenario "two"')];

@@ -28,6 +28,7 @@ export async function run(): Promise<void> {
   mocha.suite.emit("pre-require", globalThis as unknown as Mocha.MochaGlobals, "suite", mocha);
   await import("./extension.suite.ts");
   await import("./language.suite.ts");
+  await import("./reproducer.suite.ts");
   const counts = { passed: 0, failed: 0, skipped: 0, failures: [] as string[] };
   await new Promise<void>((resolve) => {
     mocha

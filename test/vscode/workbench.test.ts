@@ -51,7 +51,8 @@ describe("workbench", () => {
   it("offers the commands in the palette", async () => {
     await workbench.focusEditor();
     const titles = await workbench.paletteTitles("Memfd:");
-    for (const wanted of ["Memfd: Run Scenario", "Memfd: Run All Scenarios in File", PANEL]) assert.ok(titles.includes(wanted), titles.join(", "));
+    for (const wanted of ["Memfd: Run Scenario", "Memfd: Run All Scenarios in File", "Memfd: Compare Kernels", PANEL])
+      assert.ok(titles.includes(wanted), titles.join(", "));
   });
 
   it("opens the page tables from the palette, with a row for the guest's page", async () => {
@@ -75,6 +76,20 @@ describe("workbench", () => {
     await workbench.webview().getByText("no-stale-mapping").first().waitFor();
   });
 
+  it("compares the kernels beside the text, and opens one kernel's page tables from a cell", async () => {
+    await workbench.page.keyboard.press("Control+1");
+    await workbench.runCommand("Memfd: Compare Kernels");
+    const grid = workbench.webview().getByRole("grid", { name: "Kernels side by side" });
+    await grid.waitFor({ timeout: 30_000 });
+    assert.match(await grid.getByRole("columnheader", { name: /^v4/ }).innerText(), /(pass|fail)\s+\d+ states/);
+    await grid.getByRole("columnheader", { name: /^v4/ }).focus();
+    await workbench.page.keyboard.press("Enter");
+    await workbench.webview().getByText("kernel v4", { exact: true }).waitFor();
+    await cells(workbench).waitFor();
+    await workbench.webview().getByRole("tab", { name: "Kernels" }).click();
+    await grid.waitFor();
+  });
+
   it("hides the commands where no scenario is open", async () => {
     await workbench.runCommand("View: Close All Editors");
     await workbench.page.waitForTimeout(500);
@@ -94,6 +109,13 @@ describe("panel in every theme", () => {
         const { violations } = await new AxeBuilder({ page: workbench.page }).include(VIEWS).analyze();
         assert.deepEqual(
           violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`),
+          [],
+        );
+        await workbench.webview().getByRole("tab", { name: "Kernels" }).click();
+        await workbench.webview().getByRole("grid", { name: "Kernels side by side" }).waitFor({ timeout: 30_000 });
+        const kernels = await new AxeBuilder({ page: workbench.page }).include(VIEWS).analyze();
+        assert.deepEqual(
+          kernels.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`),
           [],
         );
       } finally {

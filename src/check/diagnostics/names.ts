@@ -273,6 +273,15 @@ export const nameRows: readonly DiagnosticRow[] = [
     example: "kernel v8\nclose(dup(1))",
   },
   {
+    code: "MEMFD2037",
+    severity: "error",
+    title: "No such setting of the machine",
+    explanation:
+      "A `machine` block sets what the scenario's machine has: `memfd_noexec`, `frames`, `uid` and so on, each once and within its bounds. What is not set is as " +
+      "on the machine that the model is compared with.",
+    example: "kernel v8\nmachine { memfd_noexec = 3 }\nclose(-1)",
+  },
+  {
     code: "MEMFD2090",
     severity: "error",
     title: "Variant does not fit its kernel",

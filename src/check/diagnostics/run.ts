@@ -189,6 +189,16 @@ export const runRows: readonly DiagnosticRow[] = [
     example: 'kernel a extends v8 { ftruncate.plain without unlock_inode }\nkernel a\nmem = memfd_create("mem", 0)\nftruncate(mem, 4K)\nftruncate(mem, 8K)',
   },
   {
+    code: "MEMFD4018",
+    severity: "error",
+    title: "no-livelock",
+    explanation:
+      "A state is reachable in which somebody can always step and no call that is under way can come to an end any more: a fault retries, for what it " +
+      "waits for no longer happens. No lock is held, so it is no deadlock, and on a real machine it looks like a vCPU at 100 %. The story ends with one " +
+      "round of the circle. An invalidation that is begun and never ended does it to every later fault of its range; begin and end must pair on every path.",
+    example: `kernel a extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate }\nkernel a\ncheck no-livelock\n${FILE}${PUNCH}\nvcpu0: load(0x1000)`,
+  },
+  {
     code: "MEMFD5001",
     severity: "warning",
     title: "Call unknown to this kernel",
@@ -220,9 +230,9 @@ export const runRows: readonly DiagnosticRow[] = [
     severity: "warning",
     title: "Statement not modelled yet",
     explanation:
-      "`machine`, `process`, signals and several processes are read and not run yet. A scenario that uses them is not run either, for leaving them " +
+      "`process`, several processes and some settings of a `machine` are read and not run yet. A scenario that uses them is not run either, for leaving them " +
       "out would change the question.",
-    example: "kernel v8\nmachine { uid=0 }",
+    example: "kernel v8\nmachine { packages = 2 }\nclose(-1)",
   },
   {
     code: "MEMFD5005",
@@ -265,8 +275,8 @@ export const runRows: readonly DiagnosticRow[] = [
     severity: "warning",
     title: "Not all interleavings explored",
     explanation:
-      "The run hit a limit on states, time, memory or the fineness of its cells, or was stopped. What was found holds; what was not found is not " +
-      "ruled out, so the verdict is incomplete. Make the scenario smaller, add `order`, or raise the limit.",
+      "The run hit a limit on states, time, memory or the fineness of its cells, or was stopped; the message says how far it " +
+      "came. What was found holds; what was not found is not ruled out, so the verdict is incomplete. Make the scenario smaller, add `order`, or raise the limit.",
     example:
       'kernel v8\nmem = memfd_create("mem", 0)\nparallel {\n  t0 { pwrite(mem, "a", 0); pread(mem, 1, 0) }\n  t1 { pwrite(mem, "b", 0); pread(mem, 1, 0) }\n  t2 { pwrite(mem, "c", 0); pread(mem, 1, 0) }\n  t3 { pwrite(mem, "d", 0); pread(mem, 1, 0) }\n}',
   },
@@ -307,6 +317,16 @@ export const runRows: readonly DiagnosticRow[] = [
     severity: "error",
     title: "File too large",
     explanation: "At most a million characters are read; the file is not parsed. The smallest text that triggers it is larger than a page.",
+    example: "",
+  },
+  {
+    code: "MEMFD6007",
+    severity: "warning",
+    title: "Will not finish",
+    explanation:
+      "The run goes on, and from how many states it has found, how fast, and how long a full run is, it is plain that it will hit one of its limits " +
+      "first; the message names that limit. It may still find violations until then, and it can be stopped. Take threads or calls out, bind them by " +
+      "`order`, or make several scenarios of it; raising the limit seldom helps. No small text triggers it: a run that is short is over before.",
     example: "",
   },
   {

@@ -8,63 +8,81 @@ import type { Machine } from "../machine.ts";
 import { addPage, makeUptodate, sizeOf } from "../memory/file.ts";
 import { readRange, release, writeRange } from "../memory/frames.ts";
 import { byteResult, getUserPage, isWritable } from "../memory/mapping.ts";
+import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, type SlotConfig } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BOUND } from "../runner.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { mismatchExit, mmioExit } from "./exits.ts";
+import { folioOf, narrowAccess, narrowCheckKind, narrowFindSlot, narrowGetPage, narrowGup, narrowMap, narrowPut, narrowUnlockPut } from "./narrow.ts";
 import type { GuestAccess } from "./notifier.ts";
-import { PRIVATE, SHARED, type VmState } from "./state.ts";
-
-const MEMORY_EXIT_FLAG_PRIVATE = 1n;
+import { guestScope } from "./scopes.ts";
+import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
 
 export function planGuestAccess(machine: Machine, id: CallId, call: Call): Plan {
   const handle = machine.program.actors[call.actor].handle;
   const vcpu = machine.objects.vcpus.find((candidate) => candidate.handle === handle);
   if (!vcpu || handle === undefined) throw new NotModelled(id, "a guest access needs a vCPU that KVM_CREATE_VCPU on a known VM makes");
   const gpa = asU64(intOf(call, id, 0));
+  const gfn = Number((gpa & ~SHARED_BIT) >> 12n);
+  const byte = Number(gpa & 4095n);
+  const kind = gpa & SHARED_BIT ? SHARED : PRIVATE;
+  const value = call.spec === "guest.store" ? Number(intOf(call, id, 1) & 0xffn) : undefined;
   const data: GuestAccess = {
     vm: vcpu.vm,
     vcpu: vcpu.index,
-    gfn: Number((gpa & ~SHARED_BIT) >> 12n),
-    byte: Number(gpa & 4095n),
-    kind: gpa & SHARED_BIT ? SHARED : PRIVATE,
-    value: call.spec === "guest.store" ? Number(intOf(call, id, 1) & 0xffn) : undefined,
+    gfn,
+    cell: machine.vms[vcpu.vm].cells.at(gfn),
+    byte,
+    range: machine.bytes.one(byte),
+    kind,
+    value,
+    mmio: mmioExit(gfn, byte, value),
+    mismatch: mismatchExit(machine, gfn, kind),
   };
   return plan(id, call, {
     operations: ["fault"],
     success: ZERO,
     data,
     reads: ["handle"],
+    scope: () => guestScope(machine, data, handle),
     decode: (context) => (machine.handles[handle].get(context.state) === BOUND ? undefined : "EBADF"),
   });
 }
 
 export const accessOf = (context: Context): GuestAccess => context.plan.data as GuestAccess;
-const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
-const cellOf = (context: Context): number => vmOf(context).cells.at(accessOf(context).gfn);
+export const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
+export const cellOf = (context: Context): number => accessOf(context).cell;
 const gfnText = (context: Context): string => `gfn ${formatAddress(BigInt(accessOf(context).gfn))}`;
 
 /** The slot that faults see at a gfn. */
 export function slotAt(machine: Machine, state: Int32Array, vm: VmState, gfn: number): { config: SlotConfig; invalid: boolean } | undefined {
   for (const slot of vm.slots) {
-    const config = machine.objects.slots[slot.config.get(state) - 1];
-    if (config && gfn >= config.gfn && gfn < config.gfn + config.pages) return { config, invalid: slot.invalid.get(state) === 1 };
+    if (gfn < slot.first || gfn >= slot.end) continue;
+    const number = slot.config.get(state);
+    if (number === 0) continue;
+    const config = machine.objects.slots[number - 1];
+    if (gfn >= config.gfn && gfn < config.gfn + config.pages) return { config, invalid: slot.invalid.get(state) === 1 };
   }
   return undefined;
 }
 
 export const isPrivateSlot = (config: SlotConfig): boolean => (config.flags & KVM_MEM_PRIVATE) !== 0;
 
-/** The kind of the mapping that an access uses: in a slot without private backing every access is ordinary (model.md, rule 2). */
-function effectiveKind(context: Context): number {
+/** Whether the access is an ordinary one: shared, or in a slot whose memory is not private where the kernel does not ask further (model.md, rule 2). */
+export const isOrdinary = (machine: Machine, config: SlotConfig, kind: number): boolean =>
+  kind === SHARED || (!isPrivateSlot(config) && machine.features.ordinary_slot === "ordinary");
+
+/** The kind of the mapping that an access uses. */
+export function effectiveKind(context: Context): number {
   const { machine, state } = context;
   const { gfn, kind } = accessOf(context);
   const slot = slotAt(machine, state, vmOf(context), gfn);
-  return slot && !isPrivateSlot(slot.config) ? SHARED : kind;
+  return slot && isOrdinary(machine, slot.config, kind) ? SHARED : kind;
 }
 
 /** A leaf that a load put there lets a store pass only where the slot and the host's PTE do. */
-function letsPass(context: Context, kind: number): boolean {
+export function letsPass(context: Context, kind: number): boolean {
   const { machine, state } = context;
   const { gfn, value } = accessOf(context);
   const config = value === undefined || kind === PRIVATE ? undefined : slotAt(machine, state, vmOf(context), gfn)?.config;
@@ -77,10 +95,12 @@ function letsPass(context: Context, kind: number): boolean {
 const access: StepCode = {
   reads: ["tlb", "ept", "slot", "content", "pte", "page"],
   writes: ["tlb", "content"],
+  jumps: [],
+  narrow: narrowAccess,
   events: true,
   run(context) {
     const { machine, state } = context;
-    const { vcpu, byte, value } = accessOf(context);
+    const { vcpu, range, value } = accessOf(context);
     const kind = effectiveKind(context);
     const cell = cellOf(context);
     const entry = machine.vcpus[vcpu].tlb[kind][cell];
@@ -95,10 +115,10 @@ const access: StepCode = {
       context.say(`${gfnText(context)} is mapped read-only: EPT violation`);
       return NEXT;
     }
-    entry?.set(state, frame);
+    if (!cached) entry?.set(state, frame);
     const where = cached ? "TLB hit" : "the EPT has it, the TLB is filled";
-    const range = machine.bytes.range(byte, byte + 1)[0];
-    if (value === undefined) return context.done(byteResult(readRange(context, frame, range), context, `${where}: loads from frame ${frame}`));
+    if (value === undefined)
+      return context.done(byteResult(readRange(context, frame, range), context, context.telling ? `${where}: loads from frame ${frame}` : ""));
     writeRange(context, frame, range, value);
     if (machine.options.taint) machine.frames[frame].tainted.set(state, kind === PRIVATE ? 1 : 0);
     if (context.telling) context.say(`${where}: stores 0x${value.toString(16)} into frame ${frame}`);
@@ -110,6 +130,8 @@ const access: StepCode = {
 const snapshot: StepCode = {
   reads: [],
   writes: ["fault"],
+  jumps: [],
+  returns: false,
   run(context) {
     const { state, thread } = context;
     thread.inFault.set(state, 1);
@@ -123,12 +145,14 @@ const snapshot: StepCode = {
 
 const findSlot: StepCode = {
   reads: ["slot"],
-  writes: ["fault", "srcu"],
+  writes: ["fault", "srcu", "reference", "free"],
+  jumps: ["access"],
+  narrow: narrowFindSlot,
   run(context) {
     const { machine, state, thread } = context;
     const { gfn } = accessOf(context);
     const slot = slotAt(machine, state, vmOf(context), gfn);
-    if (!slot) return mmioExit(context, `no slot has ${gfnText(context)}`);
+    if (!slot) return leaveWithMmio(context, context.telling ? `no slot has ${gfnText(context)}` : "");
     if (slot.invalid) {
       endFault(context);
       if (context.telling) context.say("the slot is being deleted: try again");
@@ -141,28 +165,21 @@ const findSlot: StepCode = {
 };
 
 /** The access is emulated, finds no memory it may touch, and leaves the guest for user space to answer. */
-function mmioExit(context: Context, why: string): number {
-  const { gfn, byte, value } = accessOf(context);
+function leaveWithMmio(context: Context, why: string): number {
   endFault(context);
   context.say(why);
-  const fields = [
-    { name: "phys_addr", value: (BigInt(gfn) << 12n) + BigInt(byte) },
-    { name: "len", value: 1n },
-    { name: "is_write", value: value === undefined ? 0n : 1n },
-    ...(value === undefined ? [] : [{ name: "data", value: BigInt(value) }]),
-  ];
-  return context.done({ kind: "exit", exit: "KVM_EXIT_MMIO", fields });
+  return context.always(accessOf(context).mmio);
 }
 
 /** The slot that find_slot left for the steps behind it; a variant may have taken find_slot away. */
-function configOf(context: Context): SlotConfig {
+export function configOf(context: Context): SlotConfig {
   const config = context.machine.objects.slots[context.thread.slot.get(context.state) - 1];
   if (!config) throw new NotModelled(context.plan.id, `what ${context.step?.name ?? "a fault"} does without find_slot before it is not modelled`);
   return config;
 }
 
 /** The file page of the faulting gfn in the slot that find_slot saw. */
-function filePlace(context: Context): { file: number; cell: number; page: number } {
+export function filePlace(context: Context): { file: number; cell: number; page: number } {
   const config = configOf(context);
   const page = config.filePage + accessOf(context).gfn - config.gfn;
   const file = config.file as number;
@@ -174,36 +191,37 @@ function decide(context: Context): void {
 }
 
 function memoryExit(context: Context): number {
-  const { gfn, kind } = accessOf(context);
+  const { kind } = accessOf(context);
+  return leaveWithExit(context, `a ${KINDS[kind]} access to a ${KINDS[1 - kind]} gfn: leaves KVM_RUN`);
+}
+
+function leaveWithExit(context: Context, why: string): number {
   endFault(context);
-  if (context.telling) context.say(`a ${kind === PRIVATE ? "private" : "shared"} access to a ${kind === PRIVATE ? "shared" : "private"} gfn: leaves KVM_RUN`);
-  const fields = [
-    { name: "flags", value: kind === PRIVATE ? MEMORY_EXIT_FLAG_PRIVATE : 0n },
-    { name: "gpa", value: BigInt(gfn) << 12n },
-    { name: "size", value: 4096n },
-  ];
-  return context.done({ kind: "exit", exit: context.machine.features.exit, fields } satisfies Result);
+  context.say(why);
+  return context.always(accessOf(context).mismatch);
 }
 
 /** The kind of a gfn where an ioctl decides it; undefined where pages in the file do. */
 export function convertedKind(machine: Machine, state: Int32Array, vm: VmState, cell: number): number | undefined {
-  if (machine.features.private_kind !== "xarray") return undefined;
+  if (machine.features.private_kind === "page_in_file") return undefined;
   const standard = machine.features.default_kind === "private" ? PRIVATE : SHARED;
-  return vm.converted[cell].get(state) === 1 ? 1 - standard : standard;
+  return vm.converted[cell].get(state) !== 0 ? 1 - standard : standard;
 }
 
-/** v8 7/8: only slots that can be private are asked; the access must be of the kind that the xarray says. */
+/** The access must be of the kind that the xarray says. v8 7/8 and v9 7/8 ask only slots that can be private, v10 every slot. */
 const checkKind: StepCode = {
-  reads: ["kind", "thread"],
-  writes: ["fault", "srcu"],
+  reads: ["kind"],
+  writes: ["fault", "srcu", "reference", "free"],
+  jumps: ["gup"],
+  narrow: narrowCheckKind,
   run(context) {
     const { machine, state } = context;
-    if (!isPrivateSlot(configOf(context))) {
+    const { kind } = accessOf(context);
+    if (!isPrivateSlot(configOf(context)) && machine.features.ordinary_slot !== "exits") {
       if (context.telling) context.say("an ordinary slot");
-      return context.jump("gup");
+      return isOrdinary(machine, configOf(context), kind) ? context.jump("gup") : NEXT;
     }
     decide(context);
-    const { kind } = accessOf(context);
     if (convertedKind(machine, state, vmOf(context), cellOf(context)) !== kind) return memoryExit(context);
     if (context.telling) context.say(`${gfnText(context)} is ${kind === PRIVATE ? "private" : "shared"}, as the access`);
     return kind === PRIVATE ? NEXT : context.jump("gup");
@@ -212,11 +230,16 @@ const checkKind: StepCode = {
 
 /** v8 1/8 inaccessible_get_pfn: the page of the file with a reference, unlocked; allocated when it is not there, and not cleared (SGP_WRITE). */
 const getPage: StepCode = {
-  reads: ["page", "file", "content", "ept", "tlb", "pte", "driver", "thread"],
-  writes: ["page", "content", "thread", "fault"],
+  reads: ["page", "lock", "uptodate"],
+  writes: ["page", "uptodate", "content", "free", "reference", "fault", "srcu"],
+  jumps: ["gup", "map"],
+  acquires: folioOf,
+  narrow: narrowGetPage,
   run(context) {
     const { machine, state, thread } = context;
-    if (!isPrivateSlot(configOf(context)) || accessOf(context).kind === SHARED) return context.jump("gup");
+    const config = configOf(context);
+    if (isOrdinary(machine, config, accessOf(context).kind)) return context.jump("gup");
+    if (!isPrivateSlot(config)) return withoutFile(context);
     const { file: index, cell } = filePlace(context);
     const file = machine.files[index];
     if (file.folios[cell].get(state) !== 0) return BLOCKED;
@@ -229,10 +252,21 @@ const getPage: StepCode = {
   },
 };
 
+/** A private fault in a slot without a private file: v9 7/8 asks the file all the same, v10 9/9 leaves with an exit. */
+function withoutFile(context: Context): number {
+  if (context.machine.features.ordinary_slot === "exits") return leaveWithExit(context, "the slot has no private file: leaves KVM_RUN");
+  throw new NotModelled(
+    context.plan.id,
+    "a private fault in a slot without a private file dereferences NULL (20221116205025.1510291-1-ackerleytng@google.com): what the host does after that is not modelled",
+  );
+}
+
 /** v4 09/12: a look-up that allocates nothing tells private from shared, and leaves the folio locked for the private path. */
 const lookupPage: StepCode = {
-  reads: ["page", "file", "thread"],
-  writes: ["page", "content", "thread", "fault", "srcu"],
+  reads: ["page", "lock", "size", "uptodate"],
+  writes: ["lock", "uptodate", "content", "reference", "fault", "srcu", "free"],
+  jumps: ["gup", "map"],
+  acquires: folioOf,
   run(context) {
     const { machine, state, thread } = context;
     if (!isPrivateSlot(configOf(context))) return context.jump("gup");
@@ -257,15 +291,18 @@ const lookupPage: StepCode = {
 
 /** hva_to_pfn: the frame behind the slot's host address. */
 const gup: StepCode = {
-  reads: ["pte", "file", "page", "content", "ept", "tlb", "driver", "thread"],
-  writes: ["pte", "page", "content", "thread", "fault", "faults", "srcu"],
+  reads: ["pte", "size", "page", "lock", "hole", "control", "uptodate"],
+  writes: ["pte", "page", "uptodate", "content", "free", "reference", "fault", "srcu"],
+  copying: COPY_ON_WRITE,
+  jumps: ["map"],
+  narrow: narrowGup,
   events: true,
   run(context) {
     const { machine, state, thread } = context;
     const config = configOf(context);
     const write = accessOf(context).value !== undefined;
     // KVM_PFN_ERR_RO_FAULT: the store is emulated, and the emulator may not write there either.
-    if (write && config.flags & KVM_MEM_READONLY) return mmioExit(context, "the slot is KVM_MEM_READONLY");
+    if (write && config.flags & KVM_MEM_READONLY) return leaveWithMmio(context, "the slot is KVM_MEM_READONLY");
     const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
     const frame = mapping && getUserPage(context, mapping, config.mappingPage + accessOf(context).gfn - config.gfn, write);
     if (frame === "blocked") return BLOCKED;
@@ -284,8 +321,11 @@ const gup: StepCode = {
 
 /** Under mmu_lock: a fault that an invalidation overtook tries again, else the EPT leaf is installed. */
 const map: StepCode = {
-  reads: ["fault", "notifier", "thread"],
-  writes: ["ept"],
+  reads: ["fault", "notifier"],
+  writes: ["ept", "free"],
+  jumps: ["put_page", "unlock_folio_put"],
+  returns: false,
+  narrow: narrowMap,
   events: true,
   run(context) {
     const { machine, state, thread } = context;
@@ -313,8 +353,11 @@ const map: StepCode = {
 const lastStep = (context: Context): string => (context.operation.labels.has("unlock_folio_put") ? "unlock_folio_put" : "put_page");
 
 const putPage: StepCode = {
-  reads: ["thread", "page", "pte", "driver", "ept", "tlb"],
-  writes: ["thread", "content", "fault", "srcu", "page"],
+  reads: ["reference", "page"],
+  writes: ["reference", "fault", "srcu", "free", "content"],
+  jumps: ["access"],
+  returns: false,
+  narrow: narrowPut,
   run(context) {
     const { state, thread } = context;
     const frame = thread.frame.get(state);
@@ -326,8 +369,11 @@ const putPage: StepCode = {
 };
 
 const unlockFolioPut: StepCode = {
-  reads: putPage.reads,
-  writes: putPage.writes,
+  reads: ["reference", "page", "lock"],
+  writes: ["reference", "fault", "srcu", "free", "content", "lock"],
+  jumps: ["access"],
+  returns: false,
+  narrow: narrowUnlockPut,
   run(context) {
     const { machine, state, thread } = context;
     if (configOf(context).file !== undefined) {
@@ -341,12 +387,10 @@ const unlockFolioPut: StepCode = {
 };
 
 /** The SRCU read side ends; whoever waits for it may go on. */
-function endFault(context: Context): void {
+export function endFault(context: Context): void {
   const { state, thread } = context;
-  const { vcpu } = accessOf(context);
-  const vm = vmOf(context);
-  for (const local of [thread.inFault, thread.stale, thread.decided, thread.hit, thread.frame, thread.slot]) local.set(state, 0);
-  vm.readers.set(state, vm.readers.get(state) & ~(1 << vcpu));
+  for (const local of [thread.inFault, thread.kind, thread.stale, thread.decided, thread.hit, thread.frame, thread.slot]) local.set(state, 0);
+  context.machine.vcpus[accessOf(context).vcpu].reader.set(state, 0);
 }
 
 export const faultSteps = {

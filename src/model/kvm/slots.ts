@@ -4,13 +4,16 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
+import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
-import { dropPage, isReferenced } from "../memory/file.ts";
+import { dropPage, isMadeInaccessible, isReferenced } from "../memory/file.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
+import { type FileState, MARK } from "../memory/state.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { isPrivateSlot } from "./fault.ts";
 import { moveSequence, zap } from "./notifier.ts";
+import { slotScope } from "./scopes.ts";
 import { KINDS, type SlotState, type VmState } from "./state.ts";
 
 const KVM_MEM_LOG_DIRTY_PAGES = 1;
@@ -18,16 +21,20 @@ const KVM_MEM_LOG_DIRTY_PAGES = 1;
 const KVM_USER_MEM_SLOTS = 32764n;
 const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
 const NAME = "KVM_SET_USER_MEMORY_REGION";
+const OPERATIONS = { create: `${NAME}.create`, delete: `${NAME}.delete`, move: `${NAME}.move`, flags: `${NAME}.flags` } as const;
 const MAX_GFN = 2 ** 40 - 1;
 const USER_ADDRESS_MAX = 1n << 47n;
 
-interface SlotCall {
+export interface SlotCall {
   readonly vm: number;
   readonly id: number;
   /** Undefined for a delete. */
   readonly config: SlotConfig | undefined;
   readonly fileHandle: number | undefined;
 }
+
+/** slots_lock of the VM that a call is about. */
+const slotsLockOf = (machine: Machine, plan: Plan): readonly Field[] => [machine.vms[(plan.data as SlotCall).vm].slotsLock];
 
 const data = (context: Context): SlotCall => context.plan.data as SlotCall;
 const vmOf = (context: Context): VmState => context.machine.vms[data(context).vm];
@@ -41,9 +48,10 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
   const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call);
   const fileHandle = config && isPrivateSlot(config) ? machine.handleOf(call.operands[7]) : undefined;
   return plan(id, call, {
-    operations: ["create", "delete", "move", "flags"].map((kind) => `${NAME}.${kind}`),
+    operations: Object.values(OPERATIONS),
     success: ZERO,
     reads: ["handle", "slot"],
+    scope: () => slotScope(machine, call, vm, slotId),
     data: { vm: vm ?? 0, id: slotId, config, fileHandle } satisfies SlotCall,
     decode(context) {
       if (vm === undefined || !bound(machine, context.state, target)) return "EBADF";
@@ -54,7 +62,7 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
     },
     select: (context) => {
       const due = classify(context);
-      return `${NAME}.${due.kind === "refused" || due.kind === "nothing" ? "flags" : due.kind}`;
+      return due.kind === "refused" || due.kind === "nothing" ? OPERATIONS.flags : OPERATIONS[due.kind];
     },
   });
 }
@@ -62,9 +70,9 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
 /** Bindings that no source settles. */
 function checkFile(machine: Machine, id: CallId, config: SlotConfig): void {
   const file = machine.objects.files[config.file as number];
-  const inaccessible = (file.flags & 8n) !== 0n;
-  if (machine.features.marker === "shim" && !inaccessible)
+  if (machine.features.bind_kind === "confused" && !isMadeInaccessible(machine, file))
     throw new NotModelled(id, "v8 reinterprets the private data of an ordinary file (type confusion, kernel.md B.5): not modelled");
+  if (machine.features.bind_kind === "any" && file.huge !== undefined) throw new NotModelled(id, "a slot over a hugetlbfs file is not modelled");
   if (machine.features.double_binding !== "EEXIST") return;
   const other = machine.objects.slots.find(
     (slot) =>
@@ -83,6 +91,7 @@ function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | und
   const [slot, flags, gpa, size, address, offset] = [int(1), int(2), int(3), int(4), int(5), int(6)];
   const known = BigInt(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY | KVM_MEM_PRIVATE);
   const isPrivate = (flags & BigInt(KVM_MEM_PRIVATE)) !== 0n;
+  const unsized = isPrivate && machine.features.slot_offset === "unchecked";
   if (flags & ~known) return "EINVAL";
   if (isPrivate && flags & ~BigInt(KVM_MEM_PRIVATE)) throw new NotModelled(id, "KVM_MEM_PRIVATE together with another flag is not modelled");
   if (!isPageAligned(size) || !isPageAligned(gpa)) return "EINVAL";
@@ -91,10 +100,10 @@ function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | und
   const unchecked = isPrivate && machine.features.marker === "seal";
   if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || (address + size > USER_ADDRESS_MAX && !unchecked)) return "EINVAL";
   if (isPrivate && !isPageAligned(offset)) {
-    if (machine.features.marker === "seal") throw new NotModelled(id, "what v4 does with an unaligned private_offset is not modelled");
+    if (unsized) throw new NotModelled(id, "what a kernel that does not check private_offset makes of an unaligned one is not modelled");
     return "EINVAL";
   }
-  if (isPrivate && asU64(offset + size) < offset) return "EINVAL";
+  if (isPrivate && !unsized && asU64(offset + size) < offset) return "EINVAL";
   // x86 has two address spaces, the second one for SMM.
   if (slot >> 16n > 1n) return "EINVAL";
   if (slot >> 16n) throw new NotModelled(id, "a second address space (SMM) is not modelled");
@@ -123,15 +132,20 @@ function slotOf(context: Context): SlotState | undefined {
   return vmOf(context).slots.find((slot) => slot.id === data(context).id);
 }
 
-/** Every slot call has its own slot id among the configs; a delete of an id that nobody creates is refused before this. */
+/** The slot that is there or is made; lock_slots refuses the delete of an id that nobody creates, unless a variant has put it elsewhere. */
 function slot(context: Context): SlotState {
-  return slotOf(context) as SlotState;
+  const found = slotOf(context);
+  if (!found) throw new NotModelled(context.plan.id, `what ${context.step?.name ?? "a slot call"} does to a slot that is not there is not modelled`);
+  return found;
 }
 
 /** slots_lock; what the call comes down to is looked at again, for another thread may have changed the slots. */
 const lockSlots: StepCode = {
-  reads: ["slot"],
-  writes: ["slot"],
+  reads: ["lock", "slot"],
+  writes: ["lock"],
+  jumps: [],
+  switches: true,
+  acquires: slotsLockOf,
   run(context) {
     const { machine, state, thread } = context;
     const { slotsLock } = vmOf(context);
@@ -139,7 +153,7 @@ const lockSlots: StepCode = {
     const due = classify(context);
     if (due.kind === "refused") return context.fail(due.errno);
     if (due.kind === "nothing") return context.done(ZERO);
-    context.operation = machine.operation(`${NAME}.${due.kind}`);
+    context.operation = machine.operation(OPERATIONS[due.kind]);
     slotsLock.set(state, thread.index + 1);
     context.say("slots_lock taken");
     return NEXT;
@@ -147,8 +161,10 @@ const lockSlots: StepCode = {
 };
 
 const unlockSlots: StepCode = {
-  reads: ["slot"],
-  writes: ["slot"],
+  reads: [],
+  writes: ["lock"],
+  jumps: [],
+  returns: false,
   run(context) {
     vmOf(context).slotsLock.set(context.state, 0);
     context.say("slots_lock released");
@@ -163,7 +179,8 @@ function failUnlocked(context: Context, errno: Errno): number {
 
 const checkOverlap: StepCode = {
   reads: ["slot"],
-  writes: ["slot"],
+  writes: ["lock"],
+  jumps: [],
   run(context) {
     const { machine, state } = context;
     const { config, id } = data(context);
@@ -179,10 +196,22 @@ const checkOverlap: StepCode = {
   },
 };
 
+/** Whether a slot takes the file for its private memory. In v6 and v7 the first registration sets the flags of the node, whatever they were (v6 1/8). */
+function notTaken(context: Context, file: FileState): Errno | undefined {
+  const { machine, state } = context;
+  if (machine.features.bind_kind === "EINVAL") return isMadeInaccessible(machine, file.object) ? undefined : "EINVAL";
+  if (machine.features.bind_kind !== "marks" || file.marked.get(state) & MARK.PINNED) return undefined;
+  if (file.object.huge !== undefined) return "EOPNOTSUPP";
+  if (context.telling && file.marked.get(state) === 0) context.say("the ordinary memfd is inaccessible from here on: the registration sets the flags of its node");
+  file.marked.set(state, MARK.INACCESSIBLE | MARK.PINNED);
+  return undefined;
+}
+
 /** Takes the private file into the slot and puts the slot on the file's notifier list. */
 const bind: StepCode = {
-  reads: ["handle", "slot"],
-  writes: ["slot"],
+  reads: ["handle", "file"],
+  writes: ["slot", "lock", "file"],
+  jumps: [],
   run(context) {
     const { machine, state } = context;
     const { config, fileHandle } = data(context);
@@ -191,7 +220,8 @@ const bind: StepCode = {
       return NEXT;
     }
     const open = fileHandle !== undefined && config.file !== undefined && bound(machine, state, { kind: "handle", handle: fileHandle, offset: 0n });
-    if (!open) return failUnlocked(context, "EINVAL");
+    const refused = open ? notTaken(context, machine.files[config.file as number]) : "EINVAL";
+    if (refused) return failUnlocked(context, refused);
     slot(context).bound.set(state, config.index + 1);
     context.say("the slot holds the private file and is on its notifier list");
     return NEXT;
@@ -199,8 +229,10 @@ const bind: StepCode = {
 };
 
 const commitSlot: StepCode = {
-  reads: ["slot"],
+  reads: [],
   writes: ["slot"],
+  jumps: [],
+  returns: false,
   run(context) {
     const { state } = context;
     const { config, id } = data(context);
@@ -212,8 +244,10 @@ const commitSlot: StepCode = {
 };
 
 const markInvalid: StepCode = {
-  reads: ["slot"],
+  reads: [],
   writes: ["slot"],
+  jumps: [],
+  returns: false,
   run(context) {
     slot(context).invalid.set(context.state, 1);
     context.say("the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
@@ -223,28 +257,31 @@ const markInvalid: StepCode = {
 
 /** Notes which faults are under way, then is enabled when each of them has ended once. */
 const synchronizeSrcu: StepCode = {
-  reads: ["faults", "srcu", "thread"],
-  writes: ["srcu", "thread"],
+  reads: ["faults", "srcu"],
+  writes: ["srcu"],
+  jumps: [],
+  returns: false,
   run(context) {
     const { machine, state } = context;
     const vm = vmOf(context);
     if (context.cursor === 1) {
-      if (vm.readers.get(state) !== 0) return BLOCKED;
+      if (machine.vcpus.some((vcpu) => vcpu.object.vm === vm.object.index && vcpu.reader.get(state) === 1)) return BLOCKED;
       context.thread.cursor.set(state, 0);
       context.say("every fault that may have seen the old slots has ended");
       return NEXT;
     }
-    let readers = 0;
+    let waits = false;
     for (const thread of machine.threads) {
       const handle = machine.program.actors[thread.index].handle;
       const vcpu = machine.objects.vcpus.find((candidate) => candidate.handle === handle);
-      if (vcpu?.vm === vm.object.index && thread.inFault.get(state) === 1) readers |= 1 << vcpu.index;
+      if (vcpu?.vm !== vm.object.index || thread.inFault.get(state) === 0) continue;
+      machine.vcpus[vcpu.index].reader.set(state, 1);
+      waits = true;
     }
-    if (readers === 0) {
+    if (!waits) {
       context.say("no fault is under way");
       return NEXT;
     }
-    vm.readers.set(state, readers);
     context.thread.cursor.set(state, 1);
     context.say("waits for the faults under way");
     return AGAIN;
@@ -253,8 +290,10 @@ const synchronizeSrcu: StepCode = {
 
 /** kvm_arch_flush_shadow_memslot: every root of the VM becomes obsolete, so every mapping of it goes and faults in flight start over. */
 const zapSlot: StepCode = {
-  reads: ["ept", "faults", "thread"],
-  writes: ["ept", "tlb", "faults"],
+  reads: ["ept", "faults"],
+  writes: ["ept", "tlb", "faults", "free"],
+  jumps: [],
+  returns: false,
   run(context) {
     const vm = vmOf(context);
     zap(
@@ -269,8 +308,10 @@ const zapSlot: StepCode = {
 };
 
 const unbind: StepCode = {
-  reads: ["slot", "handle", "pte", "page", "content", "ept", "tlb"],
-  writes: ["slot", "page", "content"],
+  reads: ["slot", "handle", "pte", "control", "reference", "page"],
+  writes: ["slot", "page", "uptodate", "free", "content"],
+  jumps: [],
+  returns: false,
   run(context) {
     const { machine, state } = context;
     const old = machine.objects.slots[slot(context).bound.get(state) - 1];
@@ -289,6 +330,8 @@ const unbind: StepCode = {
 const freeSlot: StepCode = {
   reads: [],
   writes: [],
+  jumps: [],
+  returns: false,
   run(context) {
     context.say("the slot is freed");
     return NEXT;

@@ -3,6 +3,7 @@
 import type { Cells } from "../cells.ts";
 import type { Field, Layout } from "../layout.ts";
 import type { SlotConfig, VcpuObject, VmObject } from "../objects.ts";
+import { type GmemSlot, gmemSlot } from "./gmem-state.ts";
 
 /** Kinds of a second-level mapping and of an access. Slots without private backing have ordinary accesses, which are kept as shared. */
 export const SHARED = 0;
@@ -15,17 +16,19 @@ export interface VmState {
   readonly cells: Cells;
   /** kvm->slots_lock: 0 or 1 + actor. */
   readonly slotsLock: Field;
+  /** kvm->lock: 0 or 1 + actor. */
+  readonly kvmLock: Field;
   /** By slot id in the order of `slotIds`. */
   readonly slots: readonly SlotState[];
   readonly slotIds: readonly number[];
-  /** vCPUs that synchronize_srcu still waits for, a bit each. */
-  readonly readers: Field;
+  /** kvm->mn_active_invalidate_count: host mappings being taken away, for which a swap of the slots waits. */
+  readonly activeNotifiers: Field;
   /** kvm->mmu_invalidate_in_progress. */
   readonly inProgress: Field;
   /** kvm->mmu_invalidate_range_start and _end, as indexes into `cells.bounds`. */
   readonly rangeStart: Field;
   readonly rangeEnd: Field;
-  /** By cell: 1 where the gfn was converted away from the default kind (mem_attr_array). */
+  /** By cell: not 0 where the gfn was converted away from the default kind (mem_attr_array); where ranges are entries, which entry it is in. */
   readonly converted: readonly Field[];
   /** EPT leaves, `[kind][cell]`; only cells of one page have them. */
   readonly ept: readonly (readonly (Field | undefined)[])[];
@@ -39,57 +42,71 @@ export interface SlotState {
   readonly invalid: Field;
   /** Whose file holds the notifier: 0 or 1 + number of the SlotConfig. */
   readonly bound: Field;
+  /** Of a slot that some call gives a guest_memfd. */
+  readonly gmem: GmemSlot | undefined;
+  /** The gfns [first, end) outside of which no call of the scenario puts it, the files that it may be bound to and the mappings that may stand behind it. */
+  readonly first: number;
+  readonly end: number;
+  readonly files: ReadonlySet<number | undefined>;
+  readonly mappings: ReadonlySet<number | undefined>;
 }
 
 export interface VcpuState {
   readonly object: VcpuObject;
+  /** synchronize_srcu still waits for this vCPU's fault. */
+  readonly reader: Field;
   /** TLB, `[kind][cell]` of the VM's cells. */
   readonly tlb: readonly (readonly (Field | undefined)[])[];
 }
 
-export function vmState(
-  layout: Layout,
-  object: VmObject,
-  cells: Cells,
-  configs: readonly SlotConfig[],
-  frames: number,
-  actors: number,
-  vcpus: number,
-): VmState {
+export function vmState(layout: Layout, object: VmObject, cells: Cells, configs: readonly SlotConfig[], frames: number, actors: number, entries = 1): VmState {
+  const name = `vm ${object.index}`;
   const slotIds = [...new Set(configs.filter((config) => config.vm === object.index).map((config) => config.id))];
-  const slotsLock = layout.field("slot", actors);
-  const readers = layout.field("srcu", 2 ** Math.max(1, vcpus) - 1);
+  const slotsLock = layout.actorField("lock", actors, `slots ${name}`);
   const slots = slotIds.map((id) => ({
     id,
-    config: layout.field("slot", configs.length),
-    invalid: layout.field("slot", 1),
-    bound: layout.field("slot", configs.length),
+    ...reachOf(configs.filter((config) => config.vm === object.index && config.id === id)),
+    config: layout.field("slot", configs.length, `${name} id ${id}`),
+    invalid: layout.field("slot", 1, `${name} id ${id}`),
+    bound: layout.field("slot", configs.length, `${name} bound ${id}`),
+    gmem: gmemSlot(layout, name, id, configs.filter((config) => config.vm === object.index && config.id === id)),
   }));
-  const inProgress = layout.field("notifier", Math.max(1, configs.length * actors));
+  const inProgress = layout.field("notifier", (configs.length + 1) * actors, name);
   const bounds = Math.max(1, cells.bounds.length);
   return {
     object,
     cells,
     slotsLock,
+    kvmLock: layout.actorField("lock", actors, `kvm ${name}`),
     slots,
     slotIds,
-    readers,
+    activeNotifiers: layout.field("notifier", Math.max(1, actors), `${name} active`),
     inProgress,
-    rangeStart: layout.field("notifier", bounds),
-    rangeEnd: layout.field("notifier", bounds),
-    converted: Array.from({ length: cells.count }, () => layout.field("kind", 1)),
-    ept: leaves(layout, "ept", cells, frames),
+    rangeStart: layout.field("notifier", bounds, name),
+    rangeEnd: layout.field("notifier", bounds, name),
+    converted: Array.from({ length: cells.count }, (_, cell) => layout.field("kind", entries, `${name} cell ${cell}`)),
+    ept: leaves(layout, "ept", name, cells, frames),
+  };
+}
+
+function reachOf(configs: readonly SlotConfig[]): Pick<SlotState, "first" | "end" | "files" | "mappings"> {
+  return {
+    first: Math.min(...configs.map((config) => config.gfn)),
+    end: Math.max(...configs.map((config) => config.gfn + config.pages)),
+    files: new Set(configs.map((config) => config.file)),
+    mappings: new Set(configs.map((config) => config.mapping)),
   };
 }
 
 export function vcpuState(layout: Layout, object: VcpuObject, cells: Cells, touched: ReadonlySet<number>, frames: number): VcpuState {
-  return { object, tlb: leaves(layout, "tlb", cells, frames, touched) };
+  const name = `vcpu ${object.index}`;
+  return { object, reader: layout.field("srcu", 1, name), tlb: leaves(layout, "tlb", name, cells, frames, touched) };
 }
 
-function leaves(layout: Layout, region: "ept" | "tlb", cells: Cells, frames: number, touched?: ReadonlySet<number>): (Field | undefined)[][] {
-  return KINDS.map(() =>
+function leaves(layout: Layout, region: "ept" | "tlb", name: string, cells: Cells, frames: number, touched?: ReadonlySet<number>): (Field | undefined)[][] {
+  return KINDS.map((kind) =>
     Array.from({ length: cells.count }, (_, cell) =>
-      cells.single(cell) && (!touched || touched.has(cells.start(cell))) ? layout.field(region, frames) : undefined,
+      cells.single(cell) && (!touched || touched.has(cells.start(cell))) ? layout.field(region, frames, `${name} ${kind} cell ${cell}`) : undefined,
     ),
   );
 }

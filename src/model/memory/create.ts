@@ -1,5 +1,6 @@
 // memfd_create, dup, close, readlink_fd: files and descriptors (mm/memfd.c, fs/file.c; v4 02/12; v8 1/8).
 
+import { flagNames } from "../../scenario/catalogue/index.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
@@ -7,16 +8,19 @@ import { descriptor, plan, ZERO } from "../plan.ts";
 import { CLOSED } from "../runner.ts";
 import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage, isReferenced } from "./file.ts";
-import { SEAL } from "./state.ts";
+import { firstSeals, hasHugeSize, MFD_ALLOW_SEALING, MFD_EXEC, MFD_NOEXEC_SEAL, withSysctl } from "./noexec.ts";
+import { fileScope } from "./scopes.ts";
+import { MARK, SEAL } from "./state.ts";
 
-const MFD_ALLOW_SEALING = 2n;
 const MFD_HUGETLB = 4n;
 export const MFD_INACCESSIBLE = 8n;
-const MFD_ALL_FLAGS = 1n | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_INACCESSIBLE;
+const MFD_BASE_FLAGS = 1n | MFD_ALLOW_SEALING | MFD_HUGETLB;
 /** MFD_HUGE_MASK << MFD_HUGE_SHIFT */
 const MFD_HUGE_SIZES = 0x3fn << 26n;
 /** NAME_MAX - strlen("memfd:") */
 const MFD_NAME_MAX_LEN = 249n;
+
+const OTHER_FLAGS = { plain: 0n, inaccessible: MFD_INACCESSIBLE, exec: MFD_EXEC | MFD_NOEXEC_SEAL } as const;
 
 interface Creation {
   readonly flags: bigint;
@@ -26,14 +30,29 @@ interface Creation {
 export function planCreate(machine: Machine, id: CallId, call: Call): Plan {
   const flags = BigInt.asUintN(32, intOf(call, id, 1));
   const name = call.operands[0];
-  if (flags & MFD_HUGETLB && flagsFit(machine, flags)) throw new NotModelled(id, "memfd_create with MFD_HUGETLB is not modelled");
+  const inaccessible = (flags & MFD_INACCESSIBLE) !== 0n && machine.features.memfd_flags === "inaccessible";
+  if (flags & MFD_HUGETLB && inaccessible && flagsFit(machine, flags) && machine.features.marker === "seal")
+    throw new NotModelled(id, "an inaccessible file on hugetlbfs is not modelled");
   const data: Creation = { flags, nameLength: name?.kind === "data" ? name.length : -1n };
   return plan(id, call, {
     operations: ["memfd_create", "memfd_create.plain"],
     success: { kind: "handle", handle: "fd" },
     data,
     file: machine.objects.fileOf.get(id) ?? -1,
-    select: () => (flags & MFD_INACCESSIBLE ? "memfd_create" : "memfd_create.plain"),
+    scope: () => fileScope(machine, call, machine.objects.fileOf.get(id)),
+    select: () => (inaccessible ? "memfd_create" : "memfd_create.plain"),
+  });
+}
+
+/** memfd_restricted(flags): no flag is known (v9 1/8, v10 1/9). */
+export function planRestricted(machine: Machine, id: CallId, call: Call): Plan {
+  const flags = BigInt.asUintN(32, intOf(call, id, 0));
+  return plan(id, call, {
+    operations: ["memfd_restricted"],
+    success: { kind: "handle", handle: "fd" },
+    data: { flags, nameLength: 0n } satisfies Creation,
+    file: machine.objects.fileOf.get(id) ?? -1,
+    scope: () => fileScope(machine, call, machine.objects.fileOf.get(id)),
   });
 }
 
@@ -42,7 +61,9 @@ const fileOf = (context: Context) => context.machine.files[context.plan.file];
 
 /** v4 02/12 and v8 1/8: MFD_INACCESSIBLE goes with no sealing, and in v8 with no huge pages. */
 function flagsFit(machine: Machine, flags: bigint): boolean {
-  if (flags & ~(flags & MFD_HUGETLB ? MFD_ALL_FLAGS | MFD_HUGE_SIZES : MFD_ALL_FLAGS)) return false;
+  const known = MFD_BASE_FLAGS | OTHER_FLAGS[machine.features.memfd_flags];
+  if (flags & ~(flags & MFD_HUGETLB ? known | MFD_HUGE_SIZES : known)) return false;
+  if (machine.features.memfd_flags === "exec") return (flags & (MFD_EXEC | MFD_NOEXEC_SEAL)) !== (MFD_EXEC | MFD_NOEXEC_SEAL);
   if (!(flags & MFD_INACCESSIBLE)) return true;
   return !(flags & MFD_ALLOW_SEALING) && !(flags & MFD_HUGETLB && machine.features.inaccessible_hugetlb === "EINVAL");
 }
@@ -50,8 +71,11 @@ function flagsFit(machine: Machine, flags: bigint): boolean {
 const checkFlags: StepCode = {
   reads: [],
   writes: [],
+  jumps: [],
   run(context) {
-    if (!flagsFit(context.machine, creation(context).flags)) return context.fail("EINVAL");
+    const { flags } = creation(context);
+    const fit = context.plan.call.spec === "memfd_restricted" ? flags === 0n : flagsFit(context.machine, flags);
+    if (!fit) return context.fail("EINVAL");
     context.say("the flags are known and go together");
     return NEXT;
   },
@@ -60,6 +84,7 @@ const checkFlags: StepCode = {
 const checkName: StepCode = {
   reads: [],
   writes: [],
+  jumps: [],
   run(context) {
     const { nameLength } = creation(context);
     if (nameLength < 0n) return context.fail("EFAULT");
@@ -73,11 +98,33 @@ const checkName: StepCode = {
 const newFile: StepCode = {
   reads: [],
   writes: ["file"],
+  jumps: [],
   run(context) {
-    const { state } = context;
-    const sealable = (creation(context).flags & MFD_ALLOW_SEALING) !== 0n;
-    fileOf(context).seals.set(state, sealable ? 0 : SEAL.SEAL);
-    context.say(`a shmem file of size 0 with seals ${sealable ? "0" : "F_SEAL_SEAL"}`);
+    const { machine, state } = context;
+    const file = fileOf(context);
+    if (!hasHugeSize(file.object)) return context.fail("ENODEV");
+    const flags = withSysctl(machine, creation(context).flags);
+    const { seals, mode } = firstSeals(machine, typeof flags === "bigint" ? flags : creation(context).flags);
+    file.seals.set(state, seals);
+    file.mode.set(state, mode);
+    const kind = file.object.huge === undefined ? "shmem" : "hugetlbfs";
+    const modes = machine.features.memfd_flags === "exec" ? ` and mode 0${mode.toString(8)}` : "";
+    if (context.telling) context.say(`a ${kind} file of size 0 with seals ${flagNames("F_SEAL_", BigInt(seals), machine.profile.base)}${modes}`);
+    return NEXT;
+  },
+};
+
+/** check_sysctl_memfd_noexec: a pure function of the flags and the machine, so nothing is kept of it. */
+const applySysctl: StepCode = {
+  reads: [],
+  writes: [],
+  jumps: [],
+  run(context) {
+    const { machine } = context;
+    const { flags } = creation(context);
+    const result = withSysctl(machine, flags);
+    if (typeof result !== "bigint") return context.fail(result);
+    if (context.telling) context.say(result === flags ? "vm.memfd_noexec changes nothing" : `vm.memfd_noexec adds ${flagNames("MFD_", result & ~flags, machine.profile.base)}`);
     return NEXT;
   },
 };
@@ -86,9 +133,11 @@ const newFile: StepCode = {
 const setMarker: StepCode = {
   reads: ["file"],
   writes: ["file"],
+  jumps: [],
   run(context) {
     const { state, machine } = context;
     const { seals } = fileOf(context);
+    if (machine.features.marker !== "seal") return mark(context);
     const before = seals.get(state);
     const mask = SEAL.SEAL | SEAL.INACCESSIBLE;
     const after = machine.features.set_marker === "and" ? before & mask : before | mask;
@@ -100,10 +149,27 @@ const setMarker: StepCode = {
   },
 };
 
+/** v5 01/13 puts it among the flags of the shmem inode, v6 3/8 in the node of a backing store, which hugetlbfs is none of. */
+function mark(context: Context): number {
+  const { machine, state } = context;
+  const file = fileOf(context);
+  const xflag = machine.features.marker === "xflag";
+  if (file.object.huge !== undefined) {
+    if (!xflag) return context.fail("EOPNOTSUPP");
+    context.say("hugetlbfs knows no such flag: the content stays open to user space");
+    return NEXT;
+  }
+  file.marked.set(state, MARK.INACCESSIBLE);
+  context.say(xflag ? "SHM_F_INACCESSIBLE is set in the shmem inode" : "USER_INACCESSIBLE is set in the memfile_node of the inode");
+  return NEXT;
+}
+
 /** v8 1/8: an inode of a pseudo file system over the tmpfs file, with release and fallocate only. */
 const wrap: StepCode = {
   reads: [],
   writes: ["file"],
+  jumps: [],
+  returns: false,
   run(context) {
     fileOf(context).shim.set(context.state, 1);
     context.say("an inaccessible inode wraps the tmpfs file: no read, write or mmap method");
@@ -114,7 +180,9 @@ const wrap: StepCode = {
 /** memfd_create, KVM_CREATE_VM and KVM_CREATE_VCPU: from here on user space can name the object. */
 const installFd: StepCode = {
   reads: [],
-  writes: ["file", "handle"],
+  writes: ["file"],
+  jumps: [],
+  returns: false,
   run(context) {
     if (context.plan.file >= 0) fileOf(context).installed.set(context.state, 1);
     context.say("the descriptor is installed");
@@ -128,12 +196,15 @@ export function planDup(machine: Machine, id: CallId, call: Call): Plan {
     success: { kind: "handle", handle: "fd" },
     decode: (context) => descriptor(machine, context, call.operands[0]),
     reads: ["handle"],
+    scope: () => fileScope(machine, call, machine.objects.fileOf.get(id)),
   });
 }
 
 const dupFd: StepCode = {
-  reads: ["handle"],
-  writes: ["handle"],
+  reads: [],
+  writes: [],
+  jumps: [],
+  returns: false,
   run(context) {
     context.say("a second descriptor of the same open file");
     return NEXT;
@@ -151,6 +222,7 @@ export function planClose(machine: Machine, id: CallId, call: Call): Plan {
     success: ZERO,
     decode: (context) => descriptor(machine, context, call.operands[0]),
     reads: ["handle"],
+    scope: () => fileScope(machine, call, file),
     file: file ?? -1,
     cells,
     data: handle,
@@ -158,8 +230,10 @@ export function planClose(machine: Machine, id: CallId, call: Call): Plan {
 }
 
 const dropFd: StepCode = {
-  reads: ["handle"],
+  reads: [],
   writes: ["handle"],
+  jumps: [],
+  returns: false,
   run(context) {
     context.machine.handles[context.plan.data as number].set(context.state, CLOSED);
     context.say("the descriptor is given back");
@@ -169,8 +243,10 @@ const dropFd: StepCode = {
 
 /** The last reference is gone: the pages are freed by the thread that dropped it. */
 const freePages: StepCode = {
-  reads: ["handle", "pte", "slot", "page", "content", "ept", "tlb"],
-  writes: ["page", "content"],
+  reads: ["handle", "pte", "slot", "control", "reference", "page"],
+  writes: ["page", "uptodate", "free", "content"],
+  jumps: [],
+  returns: false,
   run(context) {
     const {
       machine,
@@ -189,12 +265,14 @@ const freePages: StepCode = {
 export function planReadlink(machine: Machine, id: CallId, call: Call): Plan {
   const handle = machine.handleOf(call.operands[0]);
   const file = handle === undefined ? undefined : machine.objects.fileOf.get(machine.program.handles[handle].call);
+  if (file !== undefined && machine.objects.files[file].restricted) throw new NotModelled(id, "the name of a memfd_restricted file is not modelled");
   if (handle !== undefined && file === undefined && !neverOpens(machine, handle)) throw new NotModelled(id, "the link text of this descriptor is not modelled");
   return plan(id, call, {
     operations: ["readlink_fd"],
     success: ZERO,
     decode: (context) => descriptor(machine, context, call.operands[0]) ?? undefined,
     reads: ["handle"],
+    scope: () => fileScope(machine, call, file),
     file: file ?? -1,
     data: linkText(machine, file),
   });
@@ -204,7 +282,7 @@ export function planReadlink(machine: Machine, id: CallId, call: Call): Plan {
 function neverOpens(machine: Machine, handle: number): boolean {
   const maker = machine.program.calls[machine.program.handles[handle].call];
   const source = machine.handleOf(maker.operands[0]);
-  return maker.spec === "dup" && (source === undefined || neverOpens(machine, source));
+  return (maker.spec === "dup" || maker.spec === "open_fd") && (source === undefined || neverOpens(machine, source));
 }
 
 function linkText(machine: Machine, file: number | undefined): string {
@@ -219,6 +297,7 @@ function linkText(machine: Machine, file: number | undefined): string {
 const readLink: StepCode = {
   reads: ["file"],
   writes: [],
+  jumps: [],
   run(context) {
     const shim = fileOf(context).shim.get(context.state) === 1;
     const text = shim ? "/[memfd:inaccessible] (deleted)" : (context.plan.data as string);
@@ -230,6 +309,7 @@ const readLink: StepCode = {
 export const createSteps = {
   check_flags: checkFlags,
   check_name: checkName,
+  apply_sysctl: applySysctl,
   new_file: newFile,
   set_marker: setMarker,
   wrap,

@@ -3,10 +3,12 @@
 import { formatAddress } from "../../base/units.ts";
 import type { HandleId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
+import type { FileObject } from "../objects.ts";
+import type { SlotConfig } from "../objects.ts";
 import { BOUND } from "../runner.ts";
 import type { Context } from "../step.ts";
 import { allocateFrame, allocateWide, clear, frameName, release } from "./frames.ts";
-import { type FileState, SEAL } from "./state.ts";
+import type { FileState } from "./state.ts";
 
 export const sizeOf = (machine: Machine, state: Int32Array, file: FileState): bigint => machine.values.value(file.size.get(state));
 
@@ -14,12 +16,30 @@ export function setSize(machine: Machine, state: Int32Array, file: FileState, si
   file.size.set(state, machine.values.number(size));
 }
 
-/** User space is refused: v4 by the seal, when it is set; v8 because the shim inode has no such operation. */
-export const isInaccessible = (state: Int32Array, file: FileState): boolean => file.shim.get(state) === 1 || (file.seals.get(state) & SEAL.INACCESSIBLE) !== 0;
+/** User space is refused: v4 by the seal, when it is set; v5 to v7 by a flag of the inode; from v8 on because the shim inode has no such operation. */
+export const isInaccessible = (state: Int32Array, file: FileState): boolean =>
+  file.shim.get(state) === 1 || file.marked.get(state) !== 0 || (file.seals.get(state) & file.inaccessibleSeal) !== 0;
+
+const MFD_INACCESSIBLE = 8n;
+
+/** Made by memfd_restricted, or with MFD_INACCESSIBLE in a kernel that has the flag. */
+export const isMadeInaccessible = (machine: Machine, { kind, flags, restricted }: FileObject): boolean =>
+  restricted === true || (kind === "memfd" && machine.features.memfd_flags === "inaccessible" && (flags & MFD_INACCESSIBLE) !== 0n);
+
+const descriptors = new WeakMap<Machine, readonly HandleId[][]>();
 
 /** Descriptors of a file, by handle. */
-export function descriptorsOf(machine: Machine, file: number): HandleId[] {
-  return machine.program.handles.flatMap((handle, index) => (handle.kind === "fd" && machine.objects.fileOf.get(handle.call) === file ? [index] : []));
+export function descriptorsOf(machine: Machine, file: number): readonly HandleId[] {
+  let all = descriptors.get(machine);
+  if (!all) {
+    const byFile: HandleId[][] = machine.objects.files.map(() => []);
+    machine.program.handles.forEach((handle, index) => {
+      const of = handle.kind === "fd" ? machine.objects.fileOf.get(handle.call) : undefined;
+      if (of !== undefined) byFile[of].push(index);
+    });
+    descriptors.set(machine, (all = byFile));
+  }
+  return all[file];
 }
 
 /** fdget: a call under way holds the file that it was given, though another thread closes the descriptor meanwhile. */
@@ -27,7 +47,8 @@ function isInUse(machine: Machine, state: Int32Array, index: number): boolean {
   if (!machine.closed.has(index)) return false;
   return machine.threads.some((thread) => {
     const plan = thread.operation.get(state) > 0 ? machine.plans[machine.instruction(state, thread.index)?.call ?? -1] : undefined;
-    return plan?.file === index && plan.call.spec !== "close";
+    // Who runs the release of a guest_memfd has dropped its reference.
+    return plan?.file === index && plan.call.spec !== "close" && machine.operations[thread.operation.get(state) - 1].name !== "release";
   });
 }
 
@@ -38,13 +59,18 @@ export function releaseFile(context: Context, index: number): void {
   if (!isReferenced(machine, state, file)) file.frames.forEach((field, cell) => void (field.get(state) > 0 && dropPage(context, file, cell)));
 }
 
+/** A slot holds a reference on its private file, but none on its guest_memfd. */
+const holds = (config: SlotConfig, file: number): boolean => config.file === file && !config.guestMemfd;
+
 /** Descriptors, mappings, memory slots and calls under way keep a file alive. */
 export function isReferenced(machine: Machine, state: Int32Array, file: FileState): boolean {
   const index = file.object.index;
   if (isInUse(machine, state, index)) return true;
   if (descriptorsOf(machine, index).some((handle) => machine.handles[handle].get(state) === BOUND)) return true;
   if (machine.mappings.some((mapping) => mapping.object.file === index && mapping.mapped.some((field) => field.get(state) === 1))) return true;
-  return machine.vms.some((vm) => vm.slots.some((slot) => slot.bound.get(state) > 0 && machine.objects.slots[slot.bound.get(state) - 1].file === index));
+  return machine.vms.some((vm) =>
+    vm.slots.some((slot) => slot.files.has(index) && slot.bound.get(state) > 0 && holds(machine.objects.slots[slot.bound.get(state) - 1], index)),
+  );
 }
 
 export const offsetOf = (file: FileState, cell: number): string => formatAddress(BigInt(file.cells.start(cell)) << 12n);
@@ -96,8 +122,8 @@ export function makeUptodate(context: Context, file: FileState, cell: number): v
 export function zeroPart(context: Context, file: FileState, cell: number, from: number, to: number): void {
   const { machine, state } = context;
   const frame = file.cells.single(cell) ? file.frames[cell].get(state) : 0;
-  if (frame === 0) return;
-  makeUptodate(context, file, cell);
+  // A page that nobody has used yet is cleared at its first use.
+  if (frame === 0 || file.uptodate[cell].get(state) === 0) return;
   for (const range of machine.bytes.range(from, to)) machine.frames[frame].content[range].set(state, 0);
   if (context.telling) context.say(`bytes ${from} to ${to - 1} of ${pagesOf(file, cell)} are zeroed`);
 }

@@ -1,6 +1,7 @@
 // Page frames: who holds each, which are free, allocation and what a new owner finds in them. Ownership and reference counts are derived from the
 // holders (model.md 4); a frame is freed by the step that drops its last holder.
 
+import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { MoreFramesNeeded } from "../refine.ts";
 import type { Context } from "../step.ts";
@@ -13,75 +14,95 @@ export type Holder =
   | { readonly kind: "driver"; readonly driver: number }
   | { readonly kind: "fault"; readonly thread: number };
 
+/** Where the numbers of frames stand, and room to mark frames in; made once per machine. */
+export interface FrameFields {
+  /** All who hold a frame; the first `owners` of them own it, the rest are references of faults in flight. */
+  readonly holders: readonly Field[];
+  readonly owners: number;
+  readonly kinds: readonly Holder[];
+  /** Page tables and TLBs. */
+  readonly mapped: readonly Field[];
+  /** By frame; all 0 between two uses. */
+  readonly marks: Uint8Array;
+  /** Free frames that an allocation may take. */
+  readonly free: Int32Array;
+}
+
+const HELD = 1;
+const MAPPED = 2;
+
+export function frameFields(machine: Machine): FrameFields {
+  const holders: Field[] = [];
+  const kinds: Holder[] = [];
+  const add = (field: Field | undefined, holder: Holder): void => {
+    if (!field) return;
+    holders.push(field);
+    kinds.push(holder);
+  };
+  for (const file of machine.files) {
+    file.frames.forEach((field, cell) => void (file.cells.single(cell) && add(field, { kind: "page", file: file.object.index, cell })));
+  }
+  for (const mapping of machine.mappings) mapping.copies.forEach((copy, cell) => void add(copy, { kind: "copy", mapping: mapping.object.index, cell }));
+  machine.drivers.forEach((field, driver) => void add(field, { kind: "driver", driver }));
+  const owners = holders.length;
+  for (const thread of machine.threads) add(thread.frame, { kind: "fault", thread: thread.index });
+  const tables = [...machine.vms.flatMap((vm) => vm.ept.flat()), ...machine.vcpus.flatMap((vcpu) => vcpu.tlb.flat())];
+  const mapped = [...tables, ...machine.mappings.flatMap((mapping) => mapping.ptes)].filter((field) => field !== undefined);
+  const count = machine.frames.length;
+  return { holders, owners, kinds, mapped, marks: new Uint8Array(count), free: new Int32Array(count) };
+}
+
 /** Calls `visit` for every holder of a frame; in-flight references are no owners. */
 export function eachHolder(machine: Machine, state: Int32Array, visit: (frame: number, holder: Holder) => void): void {
-  for (const file of machine.files) {
-    for (let cell = 0; cell < file.frames.length; cell++) {
-      const frame = file.cells.single(cell) ? file.frames[cell].get(state) : 0;
-      if (frame > 0) visit(frame, { kind: "page", file: file.object.index, cell });
-    }
-  }
-  for (const mapping of machine.mappings) {
-    mapping.copies.forEach((copy, cell) => {
-      const frame = copy?.get(state) ?? 0;
-      if (frame > 0) visit(frame, { kind: "copy", mapping: mapping.object.index, cell });
-    });
-  }
-  machine.drivers.forEach((driver, index) => {
-    const frame = driver.get(state);
-    if (frame > 0) visit(frame, { kind: "driver", driver: index });
-  });
-  for (const thread of machine.threads) {
-    const frame = thread.frame.get(state);
-    if (frame > 0) visit(frame, { kind: "fault", thread: thread.index });
+  const { holders, kinds } = machine.frameFields;
+  for (let index = 0; index < holders.length; index++) {
+    const frame = holders[index].get(state);
+    if (frame > 0) visit(frame, kinds[index]);
   }
 }
 
 export function referencesOf(machine: Machine, state: Int32Array, frame: number): number {
+  if (frame === 0) return 0;
   let count = 0;
-  eachHolder(machine, state, (held) => {
-    if (held === frame) count += 1;
-  });
+  for (const holder of machine.frameFields.holders) if (holder.get(state) === frame) count += 1;
   return count;
 }
 
-/** Marks every frame that a page table or TLB still names. */
-function markMapped(machine: Machine, state: Int32Array, marks: Uint8Array): void {
-  for (const vm of machine.vms) for (const kind of vm.ept) for (const leaf of kind) if (leaf) marks[leaf.get(state)] = 1;
-  for (const vcpu of machine.vcpus) for (const kind of vcpu.tlb) for (const leaf of kind) if (leaf) marks[leaf.get(state)] = 1;
-  for (const mapping of machine.mappings) for (const pte of mapping.ptes) if (pte) marks[pte.get(state)] = 1;
+/** A page table or TLB still names the frame. */
+function isMapped(machine: Machine, state: Int32Array, frame: number): boolean {
+  for (const field of machine.frameFields.mapped) if (field.get(state) === frame) return true;
+  return false;
 }
 
-/** Frames that can be told apart from a clean free one come first, then one clean one for all of them (model.md, rule 6). */
-function candidates(machine: Machine, state: Int32Array): number[] {
-  const count = machine.frames.length;
-  const held = new Uint8Array(count);
-  const mapped = new Uint8Array(count);
-  eachHolder(machine, state, (frame) => {
-    held[frame] = 1;
-  });
-  markMapped(machine, state, mapped);
+/** Fills `free` and answers how many: one clean frame for all of them, then the frames that can be told apart from it (model.md, rule 6). */
+function candidates(machine: Machine, state: Int32Array): number {
+  const { holders, mapped, marks, free } = machine.frameFields;
+  for (const holder of holders) marks[holder.get(state)] |= HELD;
+  for (const field of mapped) marks[field.get(state)] |= MAPPED;
   let clean = 0;
-  const special: number[] = [];
-  for (let frame = 1; frame < count; frame++) {
-    if (held[frame]) continue;
-    if (mapped[frame] || !isClean(machine, state, frame)) special.push(frame);
+  let count = 1;
+  for (let frame = 1; frame < marks.length; frame++) {
+    if (marks[frame] & HELD) continue;
+    if (marks[frame] & MAPPED || !isClean(machine, state, frame)) free[count++] = frame;
     else if (clean === 0) clean = frame;
   }
+  marks.fill(0);
   if (clean === 0) throw new MoreFramesNeeded();
-  return [clean, ...special];
+  free[0] = clean;
+  return count;
 }
 
 function isClean(machine: Machine, state: Int32Array, frame: number): boolean {
   const { content, tainted } = machine.frames[frame];
-  return tainted.get(state) === 0 && content.every((field) => field.get(state) === FOUND);
+  if (tainted.get(state) !== 0) return false;
+  for (const field of content) if (field.get(state) !== FOUND) return false;
+  return true;
 }
 
 /** Takes any free frame: a free choice of the step. Its bytes are as found until `clear`. */
 export function allocateFrame(context: Context): number {
   const { machine, state } = context;
-  const free = candidates(machine, state);
-  const frame = free[context.pick(free.length)];
+  const frame = machine.frameFields.free[context.pick(candidates(machine, state))];
   const { content, tainted } = machine.frames[frame];
   for (const field of content) {
     const value = field.get(state);
@@ -95,7 +116,7 @@ export function allocateFrame(context: Context): number {
 export function allocateWide(context: Context, file: number, cell: number): void {
   const { machine, state } = context;
   const cells = machine.files[file].cells;
-  if (candidates(machine, state).length > 1) {
+  if (candidates(machine, state) > 1) {
     machine.limit ??= `a range of ${cells.end(cell) - cells.start(cell)} pages could take a frame that is told apart from the others; name its pages one by one`;
   }
   machine.files[file].frames[cell].set(state, 1);
@@ -114,9 +135,7 @@ export function release(context: Context, frame: number): void {
   const { machine, state } = context;
   if (frame === 0 || referencesOf(machine, state, frame) > 0) return;
   if (context.telling) context.say(`frame ${frame} has no holder left and is free`);
-  const mapped = new Uint8Array(machine.frames.length);
-  markMapped(machine, state, mapped);
-  if (showsLeftovers(machine) || mapped[frame]) return;
+  if (showsLeftovers(machine) || isMapped(machine, state, frame)) return;
   for (const field of machine.frames[frame].content) field.set(state, FOUND);
   machine.frames[frame].tainted.set(state, 0);
 }

@@ -5,13 +5,15 @@ import type { Call, CallId, Operand } from "../../scenario/program.ts";
 import { BYTES, type Cells } from "../cells.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
-import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
+import { canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { CutNeeded } from "../refine.ts";
 import { AGAIN, BLOCKED, type Context, DONE, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, isInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
 import { readRange, writeRange } from "./frames.ts";
+import { READ_AT } from "./narrow.ts";
 import { failUnlocked, unlock } from "./resize.ts";
-import { type FileState, SEAL } from "./state.ts";
+import { transferScope } from "./scopes.ts";
+import { type FileState, type OpenState, SEAL } from "./state.ts";
 
 /** A transfer may cover this many pages; of data, this many bytes are kept in a result. */
 const MAX_PAGES = 64n;
@@ -22,6 +24,8 @@ interface Transfer {
   /** Undefined: at the file offset, which moves. */
   readonly offset: bigint | undefined;
   readonly data: (Operand & { kind: "data" }) | undefined;
+  /** struct file; undefined for a descriptor that never opens. */
+  readonly open: OpenState | undefined;
 }
 
 const transfer = (context: Context): Transfer => context.plan.data as Transfer;
@@ -35,28 +39,47 @@ export function planTransfer(machine: Machine, id: CallId, call: Call): Plan {
   const length = data ? data.length : intOf(call, id, 1);
   const offset = positioned ? intOf(call, id, 2) : undefined;
   const file = fileOperand(machine, id, call.operands[0]);
+  const open = openOperand(machine, call.operands[0]);
+  const allowed = source?.kind === "data" || call.spec.endsWith("write") ? canWrite(open) : canRead(open);
+  if (open && !positioned) checkPositions(machine, id, open);
+  if (machine.objects.files[file ?? -1]?.huge !== undefined && call.spec.endsWith("read")) throw new NotModelled(id, "reading a hugetlbfs file is not modelled");
   if (length > MAX_PAGES << 12n) throw new NotModelled(id, `${call.spec} of more than ${MAX_PAGES} pages is not modelled`);
   return plan(id, call, {
     operations: [call.spec],
     success: ZERO,
     file: file ?? -1,
-    reads: ["handle", "file"],
-    data: { length, offset, data } satisfies Transfer,
+    reads: ["handle", "file", "position"],
+    scope: () => transferScope(machine, call, file, offset, length),
+    data: { length, offset, data, open } satisfies Transfer,
     cells: Array.from({ length: Number((length + 4095n) >> 12n) + 1 }, (_, index) => index),
     decode(context) {
       if (offset !== undefined && offset < 0n) return "EINVAL";
-      const closed = descriptor(machine, context, call.operands[0]);
+      const closed = openDescriptor(machine, context, call.operands[0]);
       if (closed) return closed;
-      const state = machine.files[file as number];
-      if (state.shim.get(context.state) === 1) return positioned ? "ESPIPE" : "EINVAL";
+      const shim = machine.files[file as number].shim.get(context.state) === 1;
+      if (shim && positioned) return "ESPIPE";
+      if (!allowed) return "EBADF";
+      // The shim has neither method, hugetlbfs has no write.
+      if (shim || machine.objects.files[file as number].huge !== undefined) return "EINVAL";
       // rw_verify_area: the end of the range is a loff_t too, which is why EFBIG is out of reach.
-      if (length < 0n || (offset ?? machine.values.value(state.position.get(context.state))) + length > S64_MAX) return "EINVAL";
+      if (length < 0n || (offset ?? positionOf(machine, context.state, open)) + length > S64_MAX) return "EINVAL";
       return length === 0n ? ZERO : undefined;
     },
     begin({ state, thread }) {
-      if (!positioned) thread.offset.set(state, machine.files[file as number].position.get(state) + 1);
+      if (open && !positioned) thread.offset.set(state, open.position.get(state) + 1);
     },
   });
+}
+
+const positionOf = (machine: Machine, state: Int32Array, open: OpenState | undefined): bigint => machine.values.value(open?.position.get(state) ?? 0);
+
+/** A file that a path leads to has FMODE_ATOMIC_POS: f_pos_lock keeps its readers and writers apart, and no step stands for it. */
+export function checkPositions(machine: Machine, id: CallId, open: OpenState): void {
+  if (machine.program.calls[open.object.call].spec !== "open_fd") return;
+  const actors = new Set(
+    machine.program.calls.filter((call) => ["read", "write", "lseek"].includes(call.spec) && openOperand(machine, call.operands[0]) === open).map((call) => call.actor),
+  );
+  if (actors.size > 1) throw new NotModelled(id, "f_pos_lock of a reopened file, which keeps several users of its offset apart, is not modelled");
 }
 
 /** ksys_read and ksys_write copy f_pos first and write it back last; a memfd has no FMODE_ATOMIC_POS, so nothing keeps two of them apart. */
@@ -87,14 +110,16 @@ const checkedAnswer = (context: Context): { value: bigint; data: number[] } => {
 
 function finish(context: Context, answer: { value: bigint; data: number[] }): number {
   const { machine, state } = context;
-  if (transfer(context).offset === undefined) fileOf(context).position.set(state, machine.values.number(start(context) + answer.value));
+  if (transfer(context).offset === undefined) transfer(context).open?.position.set(state, machine.values.number(start(context) + answer.value));
   return context.done({ kind: "value", value: answer.value, ...(answer.data.length > 0 ? { data: answer.data } : {}) });
 }
 
 /** One page of a read, up to i_size; a hole gives zeroes and allocates nothing. */
 const readPage: StepCode = {
-  reads: ["file", "page", "content"],
-  writes: ["file", "page", "content"],
+  reads: ["file", "size", "page", "content", "uptodate"],
+  writes: ["position"],
+  jumps: [],
+  narrow: (context) => (transfer(context).offset === undefined ? undefined : READ_AT),
   events: true,
   run(context) {
     const { machine, state } = context;
@@ -106,11 +131,9 @@ const readPage: StepCode = {
     if (from >= end) return finish(context, answer);
     if (isInaccessible(state, file)) return answer.value > 0n ? finish(context, answer) : context.fail("EPERM");
     const cell = singleCell(file.cells, Number(from >> 12n));
-    const frame = file.frames[cell].get(state);
-    if (frame !== 0) {
-      makeUptodate(context, file, cell);
-      machine.emit("host-access", frame);
-    }
+    // A page that was allocated and never used since reads as a hole, and stays as it is (SGP_READ).
+    const frame = file.uptodate[cell].get(state) === 1 ? file.frames[cell].get(state) : 0;
+    if (frame !== 0) machine.emit("host-access", frame);
     const bytes = pageBytes(context, frame, from, end);
     context.say(frame === 0 ? "a hole: zeroes, and no page is allocated" : `reads ${end - from} bytes of frame ${frame}`);
     const next = { value: answer.value + (end - from), data: transfer(context).length <= MAX_DATA ? [...answer.data, ...bytes] : [] };
@@ -136,8 +159,9 @@ function pageBytes(context: Context, frame: number, from: bigint, to: bigint): n
 
 /** shmem_write_begin: the seals are looked at chunk by chunk, so a write can be cut short. */
 const checkSealChunk: StepCode = {
-  reads: ["file"],
-  writes: ["file"],
+  reads: ["file", "size"],
+  writes: ["lock", "position"],
+  jumps: [],
   run(context) {
     const { machine, state } = context;
     const file = fileOf(context);
@@ -156,8 +180,9 @@ const checkSealChunk: StepCode = {
 };
 
 const writeChunk: StepCode = {
-  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"],
-  writes: ["file", "page", "content"],
+  reads: ["file", "lock", "page", "size", "uptodate"],
+  writes: ["page", "uptodate", "content", "free", "size", "position"],
+  jumps: ["unlock_inode"],
   events: true,
   run(context) {
     const { machine, state } = context;
@@ -168,13 +193,14 @@ const writeChunk: StepCode = {
     const frame = file.frames[cell].get(state) || addPage(context, file, cell);
     makeUptodate(context, file, cell);
     machine.emit("host-access", frame);
+    if (file.seals.get(state) & (SEAL.WRITE | SEAL.FUTURE_WRITE)) machine.emit("sealed-write", file.object.index);
     storeBytes(context, frame, from, to);
     if (to > sizeOf(machine, state, file)) setSize(machine, state, file, to);
     context.say(`writes ${to - from} bytes into frame ${frame}`);
     const answer = { value: checkedAnswer(context).value + (to - from), data: [] };
     if (answer.value < transfer(context).length) return context.remember({ kind: "value", ...answer });
     context.remember({ kind: "value", value: answer.value });
-    if (transfer(context).offset === undefined) file.position.set(state, machine.values.number(start(context) + answer.value));
+    if (transfer(context).offset === undefined) transfer(context).open?.position.set(state, machine.values.number(start(context) + answer.value));
     return context.operation.labels.has("unlock_inode") ? context.jump("unlock_inode") : finishAs(context, answer);
   },
 };

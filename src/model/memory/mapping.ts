@@ -2,24 +2,28 @@
 
 import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned, pageUp, S64_MAX } from "../../base/units.ts";
-import type { Call, CallId, Result } from "../../scenario/program.ts";
+import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
+import { userFaultRefused } from "../kvm/gmem-file.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, MAP_ANONYMOUS, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
-import { bound, descriptor, fileOperand, plan, ZERO } from "../plan.ts";
+import { bound, canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, dropPage, isInaccessible, isReferenced, makeUptodate, offsetOf, sizeOf } from "./file.ts";
 import { allocateFrame, readRange, release, writeRange } from "./frames.ts";
 import { singleCell } from "./io.ts";
-import { type FileState, fileCellOf, type MappingState, SEAL } from "./state.ts";
+import { FAILED } from "../runner.ts";
+import { COPY_ON_WRITE, narrowHostAccess } from "./narrow.ts";
+import { hostScope, mappingScope } from "./scopes.ts";
+import { type FileState, fileCellOf, type MappingState, type OpenState, protOf, SEAL } from "./state.ts";
 
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 /** MAP_FIXED, MAP_POPULATE, MAP_HUGETLB and the like change what mmap does; MAP_NORESERVE and MAP_STACK do not. */
 const MAP_PLAIN = MAP_TYPE | MAP_ANONYMOUS | 0x4000n | 0x20000n;
-const TASK_SIZE = 1n << 47n;
+export const TASK_SIZE = 1n << 47n;
 /** The default of vm.mmap_min_addr. */
-const MMAP_MIN_ADDR = 0x10000n;
+export const MMAP_MIN_ADDR = 0x10000n;
 
 export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
   const [length, prot, flags, offset] = [asU64(intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3), asU64(intOf(call, id, 5))];
@@ -27,6 +31,7 @@ export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
   if (flags & ~MAP_PLAIN) throw new NotModelled(id, "of the flags of mmap only MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS and MAP_NORESERVE are modelled");
   const file = anonymous ? undefined : fileOperand(machine, id, call.operands[4]);
   const index = machine.objects.mappingOf.get(id);
+  const open = anonymous ? undefined : openOperand(machine, call.operands[4]);
   if (index === undefined && (anonymous || file !== undefined) && length > 0n && pageUp(length) <= TASK_SIZE) {
     throw new NotModelled(id, "a mapping of more than 64 TiB is not modelled");
   }
@@ -36,32 +41,59 @@ export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
     file: file ?? -1,
     data: index,
     reads: ["handle", "file"],
+    scope: () => mappingScope(machine, call, file, index),
     decode(context) {
       if (!isPageAligned(offset)) return "EINVAL";
       if (!anonymous) {
-        const closed = descriptor(machine, context, call.operands[4]);
+        const closed = openDescriptor(machine, context, call.operands[4]);
         if (closed) return closed;
       }
-      return mmapRefuses(context, file === undefined ? undefined : machine.files[file], length, prot, flags, offset);
+      return mmapRefuses(context, file === undefined ? undefined : machine.files[file], { length, prot, flags, offset, open });
     },
   });
 }
 
-/** do_mmap and mmap_region before 6.7, in their order. */
-function mmapRefuses(context: Context, file: FileState | undefined, length: bigint, prot: bigint, flags: bigint, offset: bigint): Errno | undefined {
+interface MmapArguments {
+  readonly length: bigint;
+  readonly prot: bigint;
+  readonly flags: bigint;
+  readonly offset: bigint;
+  readonly open: OpenState | undefined;
+}
+
+/** do_mmap, in its order; the seals are looked at with the mapping itself (map_vma). */
+function mmapRefuses(context: Context, file: FileState | undefined, { length, prot, flags, offset, open }: MmapArguments): Errno | undefined {
   if (length === 0n) return "EINVAL";
   if (pageUp(length) > TASK_SIZE) return "ENOMEM";
   // file_mmap_ok: the range ends at or below s_maxbytes.
+  const huge = file?.object.huge;
+  if (huge !== undefined && length & ((1n << BigInt(huge)) - 1n)) return "EINVAL";
   if (file && offset >> 12n > (S64_MAX - pageUp(length)) >> 12n) return "EOVERFLOW";
   const type = flags & MAP_TYPE;
   if (type !== 1n && type !== 2n && !(type === 3n && file)) return "EINVAL";
   if (!file) return undefined;
   const { state } = context;
+  if (!canRead(open) || (type !== 2n && prot & BigInt(PROT_WRITE) && !canWrite(open))) return "EACCES";
   if (file.shim.get(state) === 1) return "ENODEV";
-  const seals = file.seals.get(state);
-  if (type === 2n) return isInaccessible(state, file) ? "EPERM" : undefined;
-  if (file.denied.get(state) === 1 || isInaccessible(state, file)) return "EPERM";
-  return prot & BigInt(PROT_WRITE) && seals & (SEAL.WRITE | SEAL.FUTURE_WRITE) ? "EPERM" : undefined;
+  return isInaccessible(state, file) ? "EPERM" : undefined;
+}
+
+const WRITE_SEALS = SEAL.WRITE | SEAL.FUTURE_WRITE;
+
+/** seal_check_write and mapping_map_writable: EPERM, or what VM_MAYWRITE of the mapping becomes. */
+function mayWriteUnder(machine: Machine, state: Int32Array, mapping: MappingState): "EPERM" | 0 | 1 {
+  const { shared, readOnly, prot } = mapping.object;
+  if (!shared) return 1;
+  if (readOnly) return 0;
+  const { seals, denied } = machine.files[mapping.object.file];
+  const sealed = seals.get(state) & WRITE_SEALS;
+  if (sealed && prot & PROT_WRITE) return "EPERM";
+  if (machine.features.shared_readonly === "counts") {
+    if (denied.get(state) === 1) return "EPERM";
+    return sealed & SEAL.FUTURE_WRITE ? 0 : 1;
+  }
+  if (sealed) return 0;
+  return denied.get(state) === 1 ? "EPERM" : 1;
 }
 
 const mappingOf = (context: Context): MappingState => context.machine.mappings[context.plan.data as number];
@@ -69,16 +101,32 @@ const mappingOf = (context: Context): MappingState => context.machine.mappings[c
 const mapVma: StepCode = {
   reads: ["file"],
   writes: ["pte"],
+  jumps: [],
   run(context) {
     const { machine, state } = context;
     const mapping = mappingOf(context);
-    for (const field of mapping.mapped) field.set(state, 1);
-    const seals = machine.files[mapping.object.file].seals.get(state);
-    mapping.mayWrite.set(state, mapping.object.shared && seals & SEAL.FUTURE_WRITE && !(mapping.object.prot & PROT_WRITE) ? 0 : 1);
+    const mayWrite = mayWriteUnder(machine, state, mapping);
+    if (mayWrite === "EPERM") return context.fail("EPERM");
+    if (machine.files[mapping.object.file].object.huge !== undefined) return reserveHuge(context);
+    // A range that some call names may have cut cells behind the end.
+    for (let cell = 0; cell < mapping.cells.count && mapping.cells.start(cell) < mapping.object.pages; cell++) {
+      mapping.mapped[cell].set(state, 1);
+      mapping.prots?.[cell].set(state, mapping.object.prot);
+    }
+    mapping.mayWrite.set(state, mayWrite);
     if (context.telling) context.say("a VMA; pages come at the first access");
     return NEXT;
   },
 };
+
+/** hugetlb_reserve_pages: the pool of the machine is empty (real-kernel.md 2.5). */
+function reserveHuge(context: Context): number {
+  const { shared, filePage } = mappingOf(context).object;
+  const huge = context.machine.files[context.plan.file].object.huge ?? 12;
+  if (filePage % 2 ** (huge - 12) !== 0) return context.fail("EINVAL");
+  if (!shared) throw new NotModelled(context.plan.id, "a private mapping of a hugetlbfs file is not modelled");
+  return context.fail("ENOMEM");
+}
 
 export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
@@ -96,16 +144,25 @@ export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
     cells,
     data: index,
     reads: ["handle"],
+    scope: () => mappingScope(machine, call, undefined, index),
     decode(context) {
-      if (!isPageAligned(from) || length === 0n || length > TASK_SIZE || from > TASK_SIZE) return "EINVAL";
-      if (target?.kind === "handle" && !bound(machine, context.state, target)) return "EINVAL";
+      const address = failedAddress(machine, context.state, target) ?? from;
+      if (!isPageAligned(address) || length === 0n || length > TASK_SIZE || address > TASK_SIZE) return "EINVAL";
+      if (address !== from) return ZERO;
       // Nothing is mapped below vm.mmap_min_addr, and unmapping nothing succeeds.
       return index === undefined ? ZERO : undefined;
     },
   });
 }
 
-function mappedCells(mapping: MappingState, from: bigint, length: bigint): number[] {
+/** The address that the name of a failed mmap holds, its negative errno, with the offset of the operand; undefined for any other operand. */
+export function failedAddress(machine: Machine, state: Int32Array, operand: Operand | undefined): bigint | undefined {
+  if (operand?.kind !== "handle") return undefined;
+  const value = machine.handles[operand.handle].get(state);
+  return value >= FAILED ? asU64(operand.offset - BigInt(value - FAILED)) : undefined;
+}
+
+export function mappedCells(mapping: MappingState, from: bigint, length: bigint): number[] {
   const first = Number(from >> 12n);
   const last = Math.min(Number(pageUp(from + length) >> 12n), mapping.object.pages);
   return first < last ? mapping.cells.range(first, last) : [];
@@ -113,8 +170,10 @@ function mappedCells(mapping: MappingState, from: bigint, length: bigint): numbe
 
 /** mmap_lock keeps faults and GUP out while the notifier, the PTEs and the VMA go, so that nobody sees a state between. */
 const unmapVma: StepCode = {
-  reads: ["pte", "slot", "ept", "tlb", "page", "content", "handle"],
-  writes: ["pte", "ept", "tlb", "faults", "page", "content"],
+  reads: ["pte", "slot", "ept", "handle", "page", "control", "reference", "faults"],
+  writes: ["pte", "ept", "tlb", "faults", "page", "uptodate", "content", "free"],
+  jumps: [],
+  returns: false,
   run(context) {
     const { machine, state } = context;
     const mapping = mappingOf(context);
@@ -134,10 +193,14 @@ const unmapVma: StepCode = {
   },
 };
 
+const SEGFAULT: Result = { kind: "signal", signal: "SIGSEGV" };
+const BUS_ERROR: Result = { kind: "signal", signal: "SIGBUS" };
+
 interface HostAccess {
   readonly mapping: number;
   readonly page: number;
-  readonly byte: number;
+  /** The byte's range in `machine.bytes`. */
+  readonly range: number;
   /** Undefined for a load. */
   readonly value: number | undefined;
 }
@@ -145,13 +208,13 @@ interface HostAccess {
 const access = (context: Context): HostAccess => context.plan.data as HostAccess;
 
 /** An mmap that no object stands for cannot succeed (planMmap), so its name holds a negative errno: an address that nothing is mapped at. */
-const isMapping = (machine: Machine, handle: number): boolean => machine.program.handles[handle].kind === "mapping";
+export const isMapping = (machine: Machine, handle: number): boolean => machine.program.handles[handle].kind === "mapping";
 
 function planNoMapping(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   if (target?.kind !== "handle" || !isMapping(machine, target.handle))
     throw new NotModelled(id, "a host access through anything but a mapping of this scenario is not modelled");
-  return plan(id, call, { operations: [call.spec], success: ZERO, decode: () => ({ kind: "signal", signal: "SIGSEGV" }) });
+  return plan(id, call, { operations: [call.spec], success: ZERO, decode: () => SEGFAULT });
 }
 
 /** load(map, off), store(map, off, value). */
@@ -163,33 +226,42 @@ export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
   const store = call.spec === "host.store";
   const mapping = machine.mappings[index];
   const page = Number(at >> 12n);
-  const data: HostAccess = { mapping: index, page, byte: Number(at & 4095n), value: store ? Number(intOf(call, id, 2) & 0xffn) : undefined };
-  const fault: Result = { kind: "signal", signal: "SIGSEGV" };
+  const data: HostAccess = {
+    mapping: index,
+    page,
+    range: at >= 0n && page < mapping.object.pages ? machine.bytes.one(Number(at & 4095n)) : 0,
+    value: store ? Number(intOf(call, id, 2) & 0xffn) : undefined,
+  };
   return plan(id, call, {
     operations: [call.spec],
     success: ZERO,
     data,
     file: mapping.object.file,
     reads: ["handle", "pte"],
+    scope: () => hostScope(machine, call, index, page),
     decode(context) {
-      if (!bound(machine, context.state, target) || at < 0n || page >= mapping.object.pages) return fault;
-      if (mapping.mapped[singleCell(mapping.cells, page)].get(context.state) === 0) return fault;
-      return mapping.object.prot & (store ? PROT_WRITE : PROT_READ) || (!store && mapping.object.prot & PROT_WRITE) ? undefined : fault;
+      if (!bound(machine, context.state, target) || at < 0n || page >= mapping.object.pages) return SEGFAULT;
+      return mapping.mapped[singleCell(mapping.cells, page)].get(context.state) === 0 ? SEGFAULT : undefined;
     },
   });
 }
+
+/** PROT_WRITE without PROT_READ can be read all the same. */
+const permits = (prot: number, store: boolean): boolean => (prot & (store ? PROT_WRITE : PROT_READ | PROT_WRITE)) !== 0;
 
 /** Translate and touch are one step. */
 const accessHost: StepCode = {
   reads: ["pte", "page", "content"],
   writes: ["content"],
+  jumps: [],
+  narrow: narrowHostAccess,
   events: true,
   run(context) {
     const { machine, state } = context;
-    const { mapping: index, page, byte, value } = access(context);
+    const { mapping: index, page, range, value } = access(context);
     const mapping = machine.mappings[index];
     const cell = singleCell(mapping.cells, page);
-    if (mapping.mapped[cell].get(state) === 0) return context.done({ kind: "signal", signal: "SIGSEGV" });
+    if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), value !== undefined)) return context.always(SEGFAULT);
     const frame = mapping.ptes[cell]?.get(state) ?? 0;
     const copied = frame !== 0 && mapping.copies[cell]?.get(state) === frame;
     if (frame === 0 || (value !== undefined && !mapping.object.shared && !copied)) {
@@ -197,8 +269,7 @@ const accessHost: StepCode = {
       return NEXT;
     }
     machine.emit("host-access", frame);
-    const range = machine.bytes.range(byte, byte + 1)[0];
-    if (value === undefined) return context.done(byteResult(readRange(context, frame, range), context, `loads from frame ${frame}`));
+    if (value === undefined) return context.done(byteResult(readRange(context, frame, range), context, context.telling ? `loads from frame ${frame}` : ""));
     writeRange(context, frame, range, value);
     if (context.telling) context.say(`stores 0x${value.toString(16)} into frame ${frame}`);
     return context.done(ZERO);
@@ -207,13 +278,18 @@ const accessHost: StepCode = {
 
 export function byteResult(byte: number, context: Context, text: string): Result {
   if (context.telling) context.say(byte < 0 ? `${text} what lay there before` : `${text}: 0x${byte.toString(16)}`);
-  return byte < 0 ? { kind: "found" } : { kind: "value", value: BigInt(byte) };
+  return byte < 0 ? FOUND_BYTE : BYTES[byte];
 }
+
+const FOUND_BYTE: Result = { kind: "found" };
+const BYTES: readonly Result[] = Array.from({ length: 256 }, (_, byte) => ({ kind: "value", value: BigInt(byte) }));
 
 /** shmem_fault: a fault into a range that is being punched waits. */
 const waitHole: StepCode = {
-  reads: ["file", "thread"],
+  reads: ["hole", "control"],
   writes: [],
+  jumps: [],
+  returns: false,
   run(context) {
     const { machine } = context;
     const { mapping: index, page } = access(context);
@@ -225,8 +301,10 @@ const waitHole: StepCode = {
 
 /** The page fault, under the folio lock: page of the file (allocated and cleared when it is not there), then the PTE. */
 const lookupHost: StepCode = {
-  reads: ["file", "page", "content", "pte", "ept", "tlb", "driver", "thread"],
-  writes: ["page", "content", "pte"],
+  reads: ["size", "lock", "page", "pte", "uptodate"],
+  writes: ["page", "uptodate", "content", "free", "pte"],
+  copying: COPY_ON_WRITE,
+  jumps: [],
   events: true,
   run(context) {
     const { machine, state } = context;
@@ -235,9 +313,12 @@ const lookupHost: StepCode = {
     const file = machine.files[mapping.object.file];
     const cell = singleCell(mapping.cells, page);
     const fileCell = fileCellOf(file, mapping, cell);
-    if (mapping.mapped[cell].get(state) === 0) return NEXT;
-    const beyond = file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file);
-    if (beyond) return context.done({ kind: "signal", signal: "SIGBUS" });
+    // The access that comes next finds out why it may not.
+    if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), value !== undefined)) return NEXT;
+    const refused = file.gmem && userFaultRefused(file, BigInt(page + mapping.object.filePage));
+    if (refused && context.telling) context.say(refused);
+    const beyond = refused !== undefined || file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file);
+    if (beyond) return context.always(BUS_ERROR);
     if (file.folios[fileCell].get(state) !== 0) return BLOCKED;
     if (file.frames[fileCell].get(state) === 0) {
       addPage(context, file, fileCell);
@@ -271,20 +352,21 @@ function copyOf(context: Context, mapping: MappingState, cell: number, frame: nu
 /** A store reaches the frame that the PTE of this page names, without a copy. */
 export function isWritable(state: Int32Array, mapping: MappingState, page: number): boolean {
   const cell = mapping.cells.at(page);
-  if (!(mapping.object.prot & PROT_WRITE)) return false;
+  if (!(protOf(state, mapping, cell) & PROT_WRITE)) return false;
   return mapping.object.shared || mapping.copies[cell]?.get(state) === mapping.ptes[cell]?.get(state);
 }
 
 /** What GUP finds at a host address: the frame of the PTE, faulting it in when needed; undefined where nothing is mapped or its protection forbids it. */
 export function getUserPage(context: Context, mapping: MappingState, page: number, write: boolean): number | "blocked" | "again" | undefined {
   const { machine, state } = context;
-  if (page < 0 || page >= mapping.object.pages || !(mapping.object.prot & (write ? PROT_WRITE : PROT_READ | PROT_WRITE))) return undefined;
+  if (page < 0 || page >= mapping.object.pages) return undefined;
   const cell = singleCell(mapping.cells, page);
-  if (mapping.mapped[cell].get(state) === 0) return undefined;
+  if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), write)) return undefined;
   const present = mapping.ptes[cell]?.get(state) ?? 0;
   if (present !== 0 && (!write || isWritable(state, mapping, page))) return present;
   const file = machine.files[mapping.object.file];
   const fileCell = fileCellOf(file, mapping, cell);
+  if (file.gmem && userFaultRefused(file, BigInt(page + mapping.object.filePage)) !== undefined) return undefined;
   if (file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file)) return undefined;
   if (file.folios[fileCell].get(state) !== 0 || holeCovers(context, file, fileCell)) return "blocked";
   if (file.frames[fileCell].get(state) === 0) {

@@ -1,5 +1,6 @@
 // migrate and reclaim: the kernel tries to move a page to another frame, or to swap it out (mm/migrate.c, mm/vmscan.c). The series only takes __GFP_MOVABLE
-// out of the mapping's mask and marks it unevictable, so a page that is there still migrates (kernel.md I-14), and KVM's private mappings are not told.
+// out of the mapping's mask and marks it unevictable, so a page that is there still migrates (kernel.md I-14), and KVM's private mappings are not told; v6 and
+// v7 refuse it from the first binding on.
 
 import type { Call, CallId } from "../../scenario/program.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
@@ -7,11 +8,11 @@ import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { isMadeInaccessible } from "./file.ts";
 import { allocateFrame, referencesOf, release } from "./frames.ts";
 import { singleCell } from "./io.ts";
-import type { FileState } from "./state.ts";
-
-const MFD_INACCESSIBLE = 8n;
+import { fileScope } from "./scopes.ts";
+import { type FileState, MARK } from "./state.ts";
 
 interface Move {
   readonly page: number;
@@ -23,9 +24,15 @@ export function planMove(machine: Machine, id: CallId, call: Call): Plan {
   const file = target?.kind === "frame" ? machine.objects.fileOf.get(machine.program.handles[target.handle].call) : undefined;
   if (target?.kind !== "frame" || file === undefined)
     throw new NotModelled(id, `${call.spec} takes the frame of a file page, as in ${call.spec}(frame(fd, 0x1000))`);
-  const inaccessible = (machine.objects.files[file].flags & MFD_INACCESSIBLE) !== 0n;
+  const inaccessible = isMadeInaccessible(machine, machine.objects.files[file]);
   if (call.spec === "reclaim" && !inaccessible) throw new NotModelled(id, "swapping out a page of an ordinary memfd is not modelled");
-  return plan(id, call, { operations: [call.spec], success: ZERO, file, data: { page: Number(target.offset >> 12n) } satisfies Move });
+  return plan(id, call, {
+    operations: [call.spec],
+    success: ZERO,
+    file,
+    scope: () => fileScope(machine, call, file),
+    data: { page: Number(target.offset >> 12n) } satisfies Move,
+  });
 }
 
 function pageOf(context: Context): { file: FileState; cell: number; frame: number } {
@@ -35,14 +42,17 @@ function pageOf(context: Context): { file: FileState; cell: number; frame: numbe
 }
 
 const migrate: StepCode = {
-  reads: ["page", "content", "pte", "slot", "ept", "tlb", "driver", "thread", "file"],
-  writes: ["page", "content", "pte", "ept", "tlb", "faults"],
+  reads: ["page", "lock", "reference", "pte", "slot", "ept", "faults", "file"],
+  writes: ["page", "content", "pte", "ept", "tlb", "faults", "free"],
+  jumps: [],
   events: true,
   run(context) {
     const { machine, state } = context;
     const { file, cell, frame } = pageOf(context);
     if (frame === 0) return context.fail("ENOENT");
     if (file.folios[cell].get(state) !== 0) return BLOCKED;
+    // shmem_migrate_page of v6 2/8 and v7 asks for UNMOVABLE before anything else.
+    if (file.marked.get(state) & MARK.PINNED) return context.fail("EOPNOTSUPP");
     if (referencesOf(machine, state, frame) > 1) return context.fail("EBUSY");
     const moved = allocateFrame(context);
     const tainted = machine.frames[frame].tainted.get(state);
@@ -50,7 +60,7 @@ const migrate: StepCode = {
     machine.frames[moved].tainted.set(state, tainted);
     unmapHost(context, file, cell);
     file.frames[cell].set(state, moved);
-    const isPrivate = tainted === 1 || (file.object.flags & MFD_INACCESSIBLE) !== 0n;
+    const isPrivate = tainted === 1 || isMadeInaccessible(machine, file.object);
     machine.emit("migrated", frame, isPrivate ? 1 : 0);
     context.say(`the page moves from frame ${frame} to frame ${moved}`);
     release(context, frame);
@@ -69,12 +79,16 @@ function unmapHost(context: Context, file: FileState, fileCell: number): void {
   }
 }
 
-/** mapping_set_unevictable: reclaim leaves these pages alone. */
+/** mapping_set_unevictable: reclaim leaves these pages alone. v6 2/8 redirties them only once a binding has set UNRECLAIMABLE. */
 const reclaim: StepCode = {
-  reads: ["page"],
+  reads: ["page", "file"],
   writes: [],
+  jumps: [],
   run(context) {
-    if (pageOf(context).frame === 0) return context.fail("ENOENT");
+    const { file, frame } = pageOf(context);
+    if (frame === 0) return context.fail("ENOENT");
+    if (context.machine.features.marker === "node_flag" && !(file.marked.get(context.state) & MARK.PINNED))
+      throw new NotModelled(context.plan.id, "swapping out a page before a binding has made it UNRECLAIMABLE is not modelled");
     context.say("the mapping is unevictable: the page stays");
     return context.fail("EBUSY");
   },

@@ -2,25 +2,21 @@
 // v8 1/8). What KVM is told on the way stands in kvm/notifier.ts.
 
 import type { Errno } from "../../base/errno.ts";
-import { isPageAligned, pageDown, pageUp, S64_MAX } from "../../base/units.ts";
+import { isPageAligned, pageDown, pageUp } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
+import { type FileRange, rangeOfBytes, type Told } from "../kvm/ranges.ts";
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { intOf } from "../objects.ts";
-import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
+import { canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { addPage, dropPage, isInaccessible, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
+import { addPage, dropPage, isInaccessible, isMadeInaccessible, makeUptodate, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
 import { release } from "./frames.ts";
+import { KEEP_SIZE, PUNCH_HOLE, vfsRefuses } from "./modes.ts";
+import { innerLockOf, inodeLockOf, truncateLocksOf } from "./narrow.ts";
+import { fileScope } from "./scopes.ts";
 import { type FileState, type MappingState, SEAL } from "./state.ts";
-
-const KEEP_SIZE = 1n;
-export const PUNCH_HOLE = 2n;
-const COLLAPSE_RANGE = 8n;
-const ZERO_RANGE = 0x10n;
-const INSERT_RANGE = 0x20n;
-const UNSHARE_RANGE = 0x40n;
-const SUPPORTED = KEEP_SIZE | PUNCH_HOLE | COLLAPSE_RANGE | ZERO_RANGE | INSERT_RANGE | UNSHARE_RANGE;
 
 /** What ftruncate and fallocate work on; `parts` are pages of which only some bytes go. */
 export interface Resize {
@@ -29,6 +25,10 @@ export interface Resize {
   readonly offset: bigint;
   readonly length: bigint;
   readonly end: bigint;
+  /** What a handler of the whole call is told of. */
+  readonly range: FileRange;
+  /** What the handlers of slots make of it, by slot and folio; filled by those who tell them (kvm/notifier.ts). */
+  readonly told: Told[];
   readonly parts: ReadonlyMap<number, { readonly from: number; readonly to: number }>;
 }
 
@@ -38,6 +38,7 @@ const me = (context: Context): number => context.thread.index + 1;
 
 export function planTruncate(machine: Machine, id: CallId, call: Call): Plan {
   const length = intOf(call, id, 1);
+  const writable = canWrite(openOperand(machine, call.operands[0]));
   const file = fileOperand(machine, id, call.operands[0]);
   const state = file === undefined ? undefined : machine.files[file];
   const cells = state && length >= 0n ? cellsFrom(state, length) : [];
@@ -49,8 +50,9 @@ export function planTruncate(machine: Machine, id: CallId, call: Call): Plan {
     file: file ?? -1,
     cells,
     reads: ["handle", "file"],
-    data: { call: "ftruncate", mode: 0n, offset: length, length: 0n, end: length, parts } satisfies Resize,
-    decode: (context) => (length < 0n ? "EINVAL" : descriptor(machine, context, call.operands[0])),
+    scope: () => fileScope(machine, call, file, cells),
+    data: { call: "ftruncate", mode: 0n, offset: length, length: 0n, end: length, range: rangeOfBytes(length, 1n << 63n), told: [], parts } satisfies Resize,
+    decode: (context) => (length < 0n ? "EINVAL" : (openDescriptor(machine, context, call.operands[0]) ?? (writable ? undefined : "EINVAL"))),
     select: (context) => (isInaccessible(context.state, machine.files[file as number]) ? "ftruncate" : "ftruncate.plain"),
   });
 }
@@ -61,50 +63,53 @@ function cellsFrom(file: FileState, length: bigint): number[] {
   return file.frames.map((_, cell) => cell).filter((cell) => file.cells.end(cell) > page);
 }
 
+/** Names of the operations, for a private file and for an ordinary one. */
+const PUNCH = ["fallocate.punch_hole", "fallocate.punch_hole.plain"] as const;
+const ALLOCATE = ["fallocate.allocate", "fallocate.allocate.plain"] as const;
+
 export function planFallocate(machine: Machine, id: CallId, call: Call): Plan {
   const [mode, offset, length] = [BigInt.asUintN(32, intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3)];
   const file = fileOperand(machine, id, call.operands[0]);
   const punch = (mode & PUNCH_HOLE) !== 0n;
-  const refused = vfsRefuses(mode, offset, length);
-  const data: Resize = { call: "fallocate", mode, offset, length, end: offset + length, parts: new Map() };
+  const writable = canWrite(openOperand(machine, call.operands[0]));
+  const refused = vfsRefuses(mode, offset, length, writable, machine.features.fallocate_modes === "exclusive");
+  const data: Resize = {
+    call: "fallocate",
+    mode,
+    offset,
+    length,
+    end: offset + length,
+    range: rangeOfBytes(offset, offset + length),
+    told: [],
+    parts: new Map(),
+  };
   const cells = refused || file === undefined ? [] : rangeCells(machine.files[file], data, punch);
-  const name = punch ? "fallocate.punch_hole" : "fallocate.allocate";
+  const [name, plain] = punch ? PUNCH : ALLOCATE;
   return plan(id, call, {
-    operations: [name, `${name}.plain`],
+    operations: [name, plain],
     success: ZERO,
     file: file ?? -1,
     cells,
     data,
     reads: ["handle", "file"],
+    scope: () => fileScope(machine, call, file, cells),
     decode(context) {
-      const closed = descriptor(machine, context, call.operands[0]);
+      const closed = openDescriptor(machine, context, call.operands[0]);
       if (closed || refused) return closed ?? refused;
       const inner = mode & ~(KEEP_SIZE | PUNCH_HOLE);
       return inner && machine.files[file as number].shim.get(context.state) === 0 ? "EOPNOTSUPP" : undefined;
     },
-    select: (context) => (isPrivateFile(context, machine.files[file as number]) ? name : `${name}.plain`),
+    select: (context) => (isPrivateFile(context, machine.files[file as number]) ? name : plain),
   });
 }
 
 /** The private file of this kernel: marked, or (v4, whose seal is never set) made with MFD_INACCESSIBLE. */
 function isPrivateFile(context: Context, file: FileState): boolean {
-  return isInaccessible(context.state, file) || (file.object.flags & 8n) !== 0n;
-}
-
-/** The checks of vfs_fallocate, in its order (fs/open.c, 5.16 to 6.0). */
-function vfsRefuses(mode: bigint, offset: bigint, length: bigint): Errno | undefined {
-  if (offset < 0n || length <= 0n) return "EINVAL";
-  if (mode & ~SUPPORTED) return "EOPNOTSUPP";
-  if ((mode & (PUNCH_HOLE | ZERO_RANGE)) === (PUNCH_HOLE | ZERO_RANGE)) return "EOPNOTSUPP";
-  if (mode & PUNCH_HOLE && !(mode & KEEP_SIZE)) return "EOPNOTSUPP";
-  if (mode & COLLAPSE_RANGE && mode & ~COLLAPSE_RANGE) return "EINVAL";
-  if (mode & INSERT_RANGE && mode & ~INSERT_RANGE) return "EINVAL";
-  if (mode & UNSHARE_RANGE && mode & ~(UNSHARE_RANGE | KEEP_SIZE)) return "EINVAL";
-  return offset + length > S64_MAX ? "EFBIG" : undefined;
+  return isInaccessible(context.state, file) || isMadeInaccessible(context.machine, file.object);
 }
 
 /** Pages of the range; a hole only zeroes the pages that it covers in part. */
-function rangeCells(file: FileState, data: Resize, punch: boolean): number[] {
+export function rangeCells(file: FileState, data: Resize, punch: boolean): number[] {
   const cells = file.cells.range(Number(pageDown(data.offset) >> 12n), Number(pageUp(data.end) >> 12n));
   if (!punch) return cells;
   for (const cell of cells) {
@@ -124,8 +129,11 @@ function inodeLock(context: Context): Field {
 }
 
 const lockInode: StepCode = {
-  reads: ["file"],
-  writes: ["file"],
+  reads: ["file", "lock"],
+  writes: ["lock"],
+  jumps: [],
+  returns: false,
+  acquires: inodeLockOf,
   run(context) {
     const lock = inodeLock(context);
     if (lock.get(context.state) !== 0) return BLOCKED;
@@ -137,7 +145,9 @@ const lockInode: StepCode = {
 
 const unlockInode: StepCode = {
   reads: ["file"],
-  writes: ["file"],
+  writes: ["lock"],
+  jumps: [],
+  returns: false,
   run(context) {
     unlock(context);
     if (context.telling) context.say("inode_lock released");
@@ -158,7 +168,8 @@ export function failUnlocked(context: Context, errno: Errno): number {
 
 const checkAlignment: StepCode = {
   reads: ["file"],
-  writes: ["file"],
+  writes: ["lock"],
+  jumps: [],
   run(context) {
     const { offset, length } = resize(context);
     if (isInaccessible(context.state, fileOf(context)) && !(isPageAligned(offset) && isPageAligned(length))) return failUnlocked(context, "EINVAL");
@@ -170,8 +181,9 @@ const checkAlignment: StepCode = {
 
 /** A private file gets its size once (v4 01/12 shmem_setattr, v8 1/8 inaccessible_setattr). */
 const checkSizeOnce: StepCode = {
-  reads: ["file"],
-  writes: ["file"],
+  reads: ["file", "size"],
+  writes: ["lock"],
+  jumps: [],
   run(context) {
     const { machine, state } = context;
     if (sizeOf(machine, state, fileOf(context)) !== 0n) return failUnlocked(context, "EPERM");
@@ -182,14 +194,16 @@ const checkSizeOnce: StepCode = {
 };
 
 const checkSeals: StepCode = {
-  reads: ["file"],
-  writes: ["file"],
+  reads: ["file", "size"],
+  writes: ["lock"],
+  jumps: [],
   run(context) {
     const { machine, state } = context;
     const { call, mode, end } = resize(context);
     const file = fileOf(context);
     const seals = file.seals.get(state);
     const size = sizeOf(machine, state, file);
+    if (file.object.huge !== undefined && call === "ftruncate" && end & ((1n << BigInt(file.object.huge)) - 1n)) return failUnlocked(context, "EINVAL");
     const refused =
       call === "ftruncate"
         ? (end < size && seals & SEAL.SHRINK) || (end > size && seals & SEAL.GROW)
@@ -203,8 +217,10 @@ const checkSeals: StepCode = {
 };
 
 const setSizeStep: StepCode = {
-  reads: ["file"],
-  writes: ["file"],
+  reads: ["size"],
+  writes: ["size"],
+  jumps: ["unlock_inode"],
+  returns: false,
   run(context) {
     const { machine, state } = context;
     const { call, mode, end } = resize(context);
@@ -224,8 +240,10 @@ const setSizeStep: StepCode = {
 
 /** unmap_mapping_range: host PTEs of the range go, and secondary MMUs that reach it through a host address are told first (mmu notifier). */
 const unmapUser: StepCode = {
-  reads: ["pte", "slot", "ept", "page"],
-  writes: ["pte", "ept", "tlb", "faults", "page", "content"],
+  reads: ["pte", "slot", "ept", "page", "faults", "reference"],
+  writes: ["pte", "ept", "tlb", "faults", "page", "free", "content"],
+  jumps: [],
+  returns: false,
   run(context) {
     const { machine } = context;
     if (context.plan.cells.length === 0) return NEXT;
@@ -256,8 +274,11 @@ function unmapCell(context: Context, file: FileState, mapping: MappingState, fil
 
 /** Drops the pages one after the other. Where the operation holds no inode lock itself (v8), the tmpfs below takes its own for the whole loop. */
 const truncate: StepCode = {
-  reads: ["file", "page", "content", "slot", "ept", "tlb", "pte", "driver", "thread"],
-  writes: ["file", "page", "content", "pte", "ept", "tlb", "faults"],
+  reads: ["file", "lock", "page", "slot", "ept", "pte", "faults", "reference", "uptodate"],
+  writes: ["lock", "page", "uptodate", "content", "pte", "ept", "tlb", "faults", "free"],
+  jumps: [],
+  returns: false,
+  acquires: truncateLocksOf,
   run(context) {
     const {
       state,
@@ -307,8 +328,10 @@ function leaveInnerLock(context: Context, code: number): number {
 
 /** Allocates what is missing. v8 hands every mode to the tmpfs, which may still refuse it; KVM is told all the same. */
 const allocate: StepCode = {
-  reads: ["file", "page", "content", "ept", "tlb", "pte", "driver", "thread"],
-  writes: ["file", "page", "content"],
+  reads: ["file", "lock", "page", "size", "uptodate"],
+  writes: ["lock", "page", "uptodate", "content", "free", "size"],
+  jumps: [],
+  acquires: innerLockOf,
   run(context) {
     const { machine, state } = context;
     const { mode, end } = resize(context);
@@ -318,8 +341,13 @@ const allocate: StepCode = {
       return context.remember({ kind: "errno", errno: "EOPNOTSUPP" });
     }
     if (!enterInnerLock(context)) return BLOCKED;
+    if (file.object.huge !== undefined) return failUnlocked(context, "ENOSPC");
+    // SGP_FALLOC on a page that was allocated before and not used since clears it, so that an undo leaves it alone.
     if (file.frames[context.cell].get(state) === 0) addPage(context, file, context.cell);
-    else context.say(`${pagesOf(file, context.cell)} is there already`);
+    else {
+      if (file.shim.get(state) === 0) makeUptodate(context, file, context.cell);
+      if (context.telling) context.say(`${pagesOf(file, context.cell)} is there already`);
+    }
     const code = context.each();
     if (code !== AGAIN && !context.operation.labels.has("set_size") && !(mode & KEEP_SIZE) && end > sizeOf(machine, state, file))
       setSize(machine, state, file, end);
@@ -330,7 +358,9 @@ const allocate: StepCode = {
 /** shmem keeps faults out of the range while the hole is made (shmem_falloc, the fix for CVE-2014-4171). */
 const announceHole: StepCode = {
   reads: [],
-  writes: ["file"],
+  writes: ["hole"],
+  jumps: [],
+  returns: false,
   run(context) {
     fileOf(context).hole.set(context.state, me(context));
     if (context.telling) context.say("faults into the range wait from here on");
@@ -340,33 +370,12 @@ const announceHole: StepCode = {
 
 const retractHole: StepCode = {
   reads: [],
-  writes: ["file"],
+  writes: ["hole"],
+  jumps: [],
+  returns: false,
   run(context) {
     fileOf(context).hole.set(context.state, 0);
     if (context.telling) context.say("faults into the range go on");
-    return NEXT;
-  },
-};
-
-const lockFolio: StepCode = {
-  reads: ["page"],
-  writes: ["page"],
-  run(context) {
-    const folio = fileOf(context).folios[context.cell];
-    if (folio.get(context.state) !== 0) return BLOCKED;
-    folio.set(context.state, me(context));
-    if (context.telling) context.say(`the folio at ${pagesOf(fileOf(context), context.cell)} is locked`);
-    return NEXT;
-  },
-};
-
-const unlockFolio: StepCode = {
-  reads: ["page"],
-  writes: ["page"],
-  run(context) {
-    const folio = fileOf(context).folios[context.cell];
-    if (folio.get(context.state) === me(context)) folio.set(context.state, 0);
-    if (context.telling) context.say("the folio is unlocked");
     return NEXT;
   },
 };
@@ -383,6 +392,4 @@ export const resizeSteps = {
   allocate,
   announce_hole: announceHole,
   retract_hole: retractHole,
-  lock_folio: lockFolio,
-  unlock_folio: unlockFolio,
 };

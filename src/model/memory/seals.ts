@@ -1,40 +1,55 @@
-// fcntl F_ADD_SEALS and F_GET_SEALS (mm/memfd.c memfd_add_seals, memfd_get_seals, 5.16 to 6.0; v4 01/12 keeps F_SEAL_INACCESSIBLE out of F_ALL_SEALS).
+// fcntl F_ADD_SEALS and F_GET_SEALS (mm/memfd.c memfd_add_seals, memfd_get_seals; kernel.md A.2, real-kernel.md 2; v4 01/12 keeps F_SEAL_INACCESSIBLE out
+// of F_ALL_SEALS).
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
-import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
+import { canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { referencesOf } from "./frames.ts";
 import { failUnlocked } from "./resize.ts";
-import { type FileState, SEAL } from "./state.ts";
+import { fileScope } from "./scopes.ts";
+import { type FileState, type MappingState, SEAL } from "./state.ts";
 
 const F_ADD_SEALS = 1033n;
 const F_GET_SEALS = 1034n;
-const F_ALL_SEALS = BigInt(SEAL.SEAL | SEAL.SHRINK | SEAL.GROW | SEAL.WRITE | SEAL.FUTURE_WRITE);
+const BASE_SEALS = BigInt(SEAL.SEAL | SEAL.SHRINK | SEAL.GROW | SEAL.WRITE | SEAL.FUTURE_WRITE);
+/** What F_SEAL_EXEC implies on a file with an x bit. */
+const IMPLIED = SEAL.SHRINK | SEAL.GROW | SEAL.WRITE | SEAL.FUTURE_WRITE;
+export const X_BITS = 0o111;
 
 const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];
-const requested = (context: Context): number => context.plan.data as number;
+/** What the call sets: with what expand_exec has added, once it has. */
+const requested = (context: Context): number => context.thread.seals.get(context.state) || (context.plan.data as number);
 
 export function planFcntl(machine: Machine, id: CallId, call: Call): Plan {
   const command = intOf(call, id, 1);
   const argument = asU64(intOf(call, id, 2));
   const file = fileOperand(machine, id, call.operands[0]);
-  const opened = (context: Context) => descriptor(machine, context, call.operands[0]);
-  if (command === F_GET_SEALS) return plan(id, call, { operations: ["fcntl.get_seals"], success: ZERO, file: file ?? -1, reads: ["handle"], decode: opened });
+  const opened = (context: Context) => openDescriptor(machine, context, call.operands[0]);
+  const scope = () => fileScope(machine, call, file);
+  if (command === F_GET_SEALS)
+    return plan(id, call, { operations: ["fcntl.get_seals"], success: ZERO, file: file ?? -1, reads: ["handle"], scope, decode: opened });
+  const open = openOperand(machine, call.operands[0]);
+  const { memfd_flags: flags, seal_argument: width } = machine.features;
+  const known = flags === "exec" ? BASE_SEALS | BigInt(SEAL.EXEC) : BASE_SEALS;
+  const seals = BigInt.asUintN(32, argument);
   if (command !== F_ADD_SEALS) throw new NotModelled(id, "of fcntl only F_ADD_SEALS and F_GET_SEALS are modelled");
   return plan(id, call, {
     operations: ["fcntl.add_seals"],
     success: ZERO,
     file: file ?? -1,
     reads: ["handle", "file"],
-    data: Number(argument & F_ALL_SEALS),
+    scope,
+    data: Number(seals & known),
     decode(context) {
       const closed = opened(context);
       if (closed) return closed;
       // memfd_fcntl refuses the upper half before it looks at the file.
-      if (argument > 0xffffffffn || argument & ~F_ALL_SEALS) return "EINVAL";
+      if (width === "64_bits" && argument > 0xffffffffn) return "EINVAL";
+      if (!canWrite(open)) return "EPERM";
+      if (seals & ~known) return "EINVAL";
       return machine.files[file as number].shim.get(context.state) === 1 ? "EINVAL" : undefined;
     },
   });
@@ -42,7 +57,8 @@ export function planFcntl(machine: Machine, id: CallId, call: Call): Plan {
 
 const checkSealSeal: StepCode = {
   reads: ["file"],
-  writes: ["file"],
+  writes: ["lock"],
+  jumps: [],
   run(context) {
     if (fileOf(context).seals.get(context.state) & SEAL.SEAL) return failUnlocked(context, "EPERM");
     context.say("F_SEAL_SEAL is not set");
@@ -50,21 +66,35 @@ const checkSealSeal: StepCode = {
   },
 };
 
+/** Under the inode lock, so that the mode stays as it is until the seals are set. */
+const expandExec: StepCode = {
+  reads: ["file"],
+  writes: [],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { state, thread } = context;
+    const expands = (requested(context) & SEAL.EXEC) !== 0 && (fileOf(context).mode.get(state) & X_BITS) !== 0;
+    if (expands) thread.seals.set(state, requested(context) | IMPLIED);
+    if (context.telling) context.say(expands ? "the file has an x bit, so F_SEAL_EXEC brings the four seals of size and content along" : "no further seal is implied");
+    return NEXT;
+  },
+};
+
 const addsWrite = (context: Context): boolean => (requested(context) & SEAL.WRITE) !== 0 && (fileOf(context).seals.get(context.state) & SEAL.WRITE) === 0;
 
-/** mapping_deny_writable: fails while any shared mapping exists, for each of them counts as one that may become writable (real-kernel.md 2.4). */
+/** mapping_deny_writable: fails while a shared mapping counts as one that is or may become writable (real-kernel.md 2.4). */
 const denyWritable: StepCode = {
   reads: ["file", "pte"],
-  writes: ["file"],
+  writes: ["file", "lock"],
+  jumps: [],
   run(context) {
     const { machine, state } = context;
     if (!addsWrite(context)) {
       context.say("F_SEAL_WRITE is not added");
       return NEXT;
     }
-    const mapped = machine.mappings.some(
-      (mapping) => mapping.object.file === context.plan.file && mapping.object.shared && mapping.mapped.some((field) => field.get(state) === 1),
-    );
+    const mapped = machine.mappings.some((mapping) => mapping.object.file === context.plan.file && countsAsWritable(machine, state, mapping));
     if (mapped) return failUnlocked(context, "EBUSY");
     fileOf(context).denied.set(state, 1);
     context.say("new shared mappings are refused");
@@ -74,8 +104,9 @@ const denyWritable: StepCode = {
 
 /** memfd_wait_for_pins: this step may come later, when the pins are gone, or now, and then it gives up. */
 const waitPins: StepCode = {
-  reads: ["file", "page", "thread"],
-  writes: ["file"],
+  reads: ["file", "page", "reference"],
+  writes: ["file", "lock"],
+  jumps: [],
   run(context) {
     const { machine, state } = context;
     const file = fileOf(context);
@@ -91,8 +122,10 @@ const waitPins: StepCode = {
 };
 
 const setSeals: StepCode = {
-  reads: ["file"],
+  reads: [],
   writes: ["file"],
+  jumps: [],
+  returns: false,
   run(context) {
     const { seals } = fileOf(context);
     seals.set(context.state, seals.get(context.state) | requested(context));
@@ -104,6 +137,7 @@ const setSeals: StepCode = {
 const getSeals: StepCode = {
   reads: ["file"],
   writes: [],
+  jumps: [],
   run(context) {
     const file = fileOf(context);
     if (file.shim.get(context.state) === 1) return context.fail("EINVAL");
@@ -112,4 +146,10 @@ const getSeals: StepCode = {
   },
 };
 
-export const sealSteps = { check_seal_seal: checkSealSeal, deny_writable: denyWritable, wait_pins: waitPins, set_seals: setSeals, get_seals: getSeals };
+/** i_mmap_writable counts it: VM_SHARED, since 6.7 together with VM_MAYWRITE. Neither is set where the descriptor could not be written. */
+export function countsAsWritable(machine: Machine, state: Int32Array, mapping: MappingState): boolean {
+  if (!mapping.object.shared || mapping.object.readOnly || !mapping.mapped.some((field) => field.get(state) === 1)) return false;
+  return machine.features.shared_readonly === "counts" || mapping.mayWrite.get(state) === 1;
+}
+
+export const sealSteps = { expand_exec: expandExec, check_seal_seal: checkSealSeal, deny_writable: denyWritable, wait_pins: waitPins, set_seals: setSeals, get_seals: getSeals };

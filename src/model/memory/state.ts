@@ -2,10 +2,14 @@
 
 import type { Cells } from "../cells.ts";
 import { VALUES_MAX } from "../intern.ts";
+import { type GmemState, gmemState } from "../kvm/gmem-state.ts";
 import type { Field, Layout } from "../layout.ts";
-import type { FileObject, MappingObject } from "../objects.ts";
+import type { FileObject, MappingObject, OpenObject } from "../objects.ts";
 
-export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, INACCESSIBLE: 32 } as const;
+export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, INACCESSIBLE: 32, EXEC: 32 } as const;
+
+/** SHM_F_INACCESSIBLE (v5), USER_INACCESSIBLE (v6, v7); UNMOVABLE and UNRECLAIMABLE come together, with the first binding (v6 1/8). */
+export const MARK = { INACCESSIBLE: 1, PINNED: 2 } as const;
 
 /** struct inode and its address_space. */
 export interface FileState {
@@ -15,12 +19,16 @@ export interface FileState {
   readonly installed: Field;
   /** i_size, interned. */
   readonly size: Field;
-  /** Offset of the open file description, interned. */
-  readonly position: Field;
   /** shmem_inode_info->seals. */
   readonly seals: Field;
+  /** Bits of the seal word that make the file inaccessible; 0 in a kernel that has no such seal. */
+  readonly inaccessibleSeal: number;
+  /** Permission bits of i_mode. */
+  readonly mode: Field;
   /** 1 where the inode is a shim that has no read, write or mmap (v8). */
   readonly shim: Field;
+  /** Flags outside the seal word that mark the file: `MARK` (v5 to v7). */
+  readonly marked: Field;
   /** inode rwsem: 0 or 1 + actor. */
   readonly lock: Field;
   /** The rwsem of v8's shim inode. */
@@ -34,6 +42,15 @@ export interface FileState {
   readonly uptodate: readonly Field[];
   /** Folio lock: 0 or 1 + actor. */
   readonly folios: readonly Field[];
+  /** Of a guest_memfd. */
+  readonly gmem: GmemState | undefined;
+}
+
+/** struct file. */
+export interface OpenState {
+  readonly object: OpenObject;
+  /** f_pos, interned. */
+  readonly position: Field;
 }
 
 /** A VMA and its page-table entries. */
@@ -42,8 +59,10 @@ export interface MappingState {
   readonly cells: Cells;
   /** By cell: 1 while the VMA covers it. */
   readonly mapped: readonly Field[];
-  /** VM_MAYWRITE of a shared mapping. */
+  /** VM_MAYWRITE. */
   readonly mayWrite: Field;
+  /** By cell: PROT_ bits, where some mprotect changes them. */
+  readonly prots: readonly Field[] | undefined;
   /** By cell of one page: the frame in the PTE, 0 for none. */
   readonly ptes: readonly (Field | undefined)[];
   /** By cell of one page of a private mapping: the copy made on write. */
@@ -62,39 +81,48 @@ export const FOUND = 256;
 export const LEFT = 512;
 const CONTENT_MAX = LEFT | 255;
 
-export function fileState(layout: Layout, object: FileObject, cells: Cells, frames: number, actors: number): FileState {
-  const file = (max: number): Field => layout.field("file", max);
-  const page = (max: number): Field => layout.field("page", max);
+export function fileState(layout: Layout, object: FileObject, cells: Cells, frames: number, actors: number, inaccessibleSeal: number): FileState {
+  const name = `file ${object.index}`;
+  const at = (cell: number): string => `${name} cell ${cell}`;
   const each = Array.from({ length: cells.count }, (_, cell) => cell);
   return {
     object,
     cells,
-    installed: file(1),
-    size: file(VALUES_MAX),
-    position: file(VALUES_MAX),
-    seals: file(63),
-    shim: file(1),
-    lock: file(actors),
-    shimLock: file(actors),
-    hole: file(actors),
-    denied: file(1),
-    frames: each.map((cell) => page(cells.single(cell) ? frames : 1)),
-    uptodate: each.map(() => page(1)),
-    folios: each.map(() => page(actors)),
+    installed: layout.field("file", 1, `installed ${name}`),
+    size: layout.field("size", VALUES_MAX, name),
+    seals: layout.field("file", 63, `seals ${name}`),
+    inaccessibleSeal,
+    mode: layout.field("file", 0o7777, `mode ${name}`),
+    shim: layout.field("file", 1, `shim ${name}`),
+    marked: layout.field("file", 3, `marked ${name}`),
+    lock: layout.actorField("lock", actors, `inode ${name}`),
+    shimLock: layout.actorField("lock", actors, `shim ${name}`),
+    hole: layout.actorField("hole", actors, name),
+    denied: layout.field("file", 1, `denied ${name}`),
+    frames: each.map((cell) => layout.field("page", cells.single(cell) ? frames : 1, at(cell))),
+    uptodate: each.map((cell) => layout.field("uptodate", 1, at(cell))),
+    folios: each.map((cell) => layout.actorField("lock", actors, `folio ${at(cell)}`)),
+    gmem: gmemState(layout, object, actors),
   };
+}
+
+export function openState(layout: Layout, object: OpenObject): OpenState {
+  return { object, position: layout.field("position", VALUES_MAX, `open ${object.index}`) };
 }
 
 export function mappingState(layout: Layout, object: MappingObject, cells: Cells, frames: number): MappingState {
   const each = Array.from({ length: cells.count }, (_, cell) => cell);
+  const at = (cell: number): string => `map ${object.index} cell ${cell}`;
   const single =
     (region: "pte" | "page") =>
     (cell: number): Field | undefined =>
-      cells.single(cell) ? layout.field(region, frames) : undefined;
+      cells.single(cell) ? layout.field(region, frames, at(cell)) : undefined;
   return {
     object,
     cells,
-    mayWrite: layout.field("pte", 1),
-    mapped: each.map(() => layout.field("pte", 1)),
+    mayWrite: layout.field("pte", 1, `map ${object.index}`),
+    prots: object.reprotected ? each.map((cell) => layout.field("pte", 7, at(cell))) : undefined,
+    mapped: each.map((cell) => layout.field("pte", 1, at(cell))),
     ptes: each.map(single("pte")),
     copies: object.shared ? each.map(() => undefined) : each.map(single("page")),
   };
@@ -102,6 +130,11 @@ export function mappingState(layout: Layout, object: MappingObject, cells: Cells
 
 export function frameState(layout: Layout, ranges: number): FrameState {
   return { content: Array.from({ length: ranges }, () => layout.field("content", CONTENT_MAX)), tainted: layout.field("content", 1) };
+}
+
+/** PROT_ bits of a mapping's cell. */
+export function protOf(state: Int32Array, mapping: MappingState, cell: number): number {
+  return mapping.prots?.[cell]?.get(state) ?? mapping.object.prot;
 }
 
 /** The file cell behind a mapping's cell. */

@@ -3,10 +3,21 @@
 import { feature, features, isLaterStep, isStepName, type StepName, steps } from "../../scenario/catalogue/index.ts";
 import type { ProfileChoice, ProfileEdit, Site } from "../../scenario/program.ts";
 import type { Profile, StepList } from "./types.ts";
+import { V6_8 } from "./6.8.ts";
+import { V6_8_0 } from "./6.8.0.ts";
+import { V6_16 } from "./6.16.ts";
+import { V6_18 } from "./6.18.ts";
+import { V6_18_0 } from "./6.18.0.ts";
+import { V7_2 } from "./7.2.ts";
 import { V4 } from "./v4.ts";
+import { V5 } from "./v5.ts";
+import { V6 } from "./v6.ts";
+import { V7 } from "./v7.ts";
 import { V8 } from "./v8.ts";
+import { V9 } from "./v9.ts";
+import { V10 } from "./v10.ts";
 
-export const PROFILES: readonly Profile[] = [V4, V8];
+export const PROFILES: readonly Profile[] = [V4, V5, V6, V7, V8, V9, V10, V6_8_0, V6_8, V6_16, V6_18_0, V6_18, V7_2];
 
 /** The step number of a thread is a packed field. */
 const MAX_STEPS = 30;

@@ -1,7 +1,32 @@
 // Operations that every modelled kernel shares: memfd without MFD_INACCESSIBLE, mappings, seals, descriptors, VMs, memory slots, frames
 // (mm/shmem.c, mm/memfd.c, mm/mmap.c, virt/kvm/kvm_main.c between 5.16 and 6.0; kernel.md A and C.3).
 
-import type { StepList } from "./types.ts";
+import type { PlainFeatures, StepList } from "./types.ts";
+
+/** Features of the ordinary memfd in the series' kernels (5.16 to 6.1). */
+export const PLAIN_FEATURES: PlainFeatures = {
+  memfd_flags: "inaccessible",
+  memfd_noexec_2: "noexec_seal",
+  seal_argument: "64_bits",
+  shared_readonly: "counts",
+  fallocate_modes: "combined",
+  slot_offset: "checked",
+  bind_kind: "EINVAL",
+  ordinary_slot: "ordinary",
+  conversion_store: "per_gfn",
+  entry_memory: "enough",
+  notifier_start: "clamped",
+  guest_memfd: "absent",
+  gmem_inode: "anonymous",
+  vm_types: "default",
+  access_kind: "asked",
+  exit_private_flag: "bit_0",
+  zap_filter: "none",
+  bind_offset: "signed",
+  clear_guest_memfd: "EINVAL",
+  dying_unbind: "done",
+  prefault_invalid: "retries",
+};
 
 const READ: StepList = ["check_args", "read_page"];
 const WRITE: StepList = ["check_args", "lock_inode", ["check_seal_chunk", "write_chunk"], "unlock_inode"];
@@ -25,6 +50,14 @@ export const PLAIN = {
   dup: ["check_args", "dup_fd"],
   close: ["drop_fd", "free_pages"],
   readlink_fd: ["read_link"],
+  lseek: ["check_args", "seek"],
+  fchmod: ["check_args", "lock_inode", "change_mode", "unlock_inode"],
+  open_fd: ["check_args", "open_file", "install_fd"],
+  "open_fd.truncate": ["check_args", "open_file", "lock_inode", "check_seals", "set_size", "unmap_user", "truncate", "unlock_inode", "install_fd"],
+  mprotect: ["check_args", "change_vma"],
+  madvise: ["check_args"],
+  "madvise.dontneed": ["check_args", "zap_range"],
+  "madvise.remove": ["check_args", "lock_inode", "check_seals", "announce_hole", "unmap_user", "truncate", "retract_hole", "unlock_inode"],
   KVM_CREATE_VM: ["check_args", "create", "install_fd"],
   KVM_CREATE_VCPU: ["check_args", "create", "install_fd"],
   "KVM_SET_USER_MEMORY_REGION.create": ["check_args", "lock_slots", "check_overlap", "bind", "commit_slot", "synchronize_srcu", "unlock_slots"],

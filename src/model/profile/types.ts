@@ -8,6 +8,27 @@ export type StepList = readonly (StepName | readonly StepName[])[];
 /** What each feature means, and its values: `catalogue/features.ts`. */
 export type Features = { readonly [Name in FeatureName]: FeatureValue<Name> };
 
+/** Those of the ordinary memfd, which a kernel of the same age shares with others. */
+export type PlainFeatures = Pick<Features, "memfd_flags" | "memfd_noexec_2" | "seal_argument" | "shared_readonly" | "fallocate_modes"> & GuestMemfdFeatures & SeriesFeatures;
+
+/** Those in which only some versions of the series differ. */
+export type SeriesFeatures = Pick<Features, "slot_offset" | "bind_kind" | "ordinary_slot" | "conversion_store" | "entry_memory" | "notifier_start">;
+
+/** Those of guest_memfd and of the VMs that use it. */
+export type GuestMemfdFeatures = Pick<
+  Features,
+  | "guest_memfd"
+  | "gmem_inode"
+  | "vm_types"
+  | "access_kind"
+  | "exit_private_flag"
+  | "zap_filter"
+  | "bind_offset"
+  | "clear_guest_memfd"
+  | "dying_unbind"
+  | "prefault_invalid"
+>;
+
 export interface Profile {
   /** The name that a report shows: `v8`, or that of a variant. */
   readonly name: string;

@@ -1,7 +1,7 @@
 // Series v4, 18 Jan 2022 (20220118132121.31388-N), on a 5.16-era kernel. Orders from kernel.md B.1: the private file is a shmem file with a seal, so every
 // shmem operation is the ordinary one plus the notifier calls, folio by folio with the folio locked.
 
-import { PLAIN } from "./plain.ts";
+import { PLAIN, PLAIN_FEATURES } from "./plain.ts";
 import type { Profile, StepList } from "./types.ts";
 
 const UNDO_RANGE = ["lock_folio", "invalidate", "truncate", "unlock_folio"] as const;
@@ -23,6 +23,7 @@ export const V4: Profile = {
   base: "v4",
   source: "[PATCH v4 00/12] KVM: mm: fd-based approach for supporting KVM guest private memory, 18 Jan 2022",
   features: {
+    ...PLAIN_FEATURES,
     fresh_page: "zeroed",
     private_kind: "page_in_file",
     default_kind: "shared",
@@ -36,6 +37,8 @@ export const V4: Profile = {
     inaccessible_hugetlb: "accepted",
     double_binding: "EEXIST",
     slot_gfn_limit: "none",
+    slot_offset: "unchecked",
+    bind_kind: "any",
   },
   operations: {
     ...PLAIN,

@@ -1,7 +1,7 @@
 // Series v8, 15 Sep 2022 (20220915142913.2213336-N), on a 6.0-era kernel. Orders from kernel.md B.5: the private file is a shim inode over a tmpfs file,
 // fallocate calls the tmpfs first and the notifier afterwards, in bytes where KVM counts pages.
 
-import { PLAIN } from "./plain.ts";
+import { PLAIN, PLAIN_FEATURES } from "./plain.ts";
 import type { Profile } from "./types.ts";
 
 export const V8: Profile = {
@@ -9,6 +9,7 @@ export const V8: Profile = {
   base: "v8",
   source: "[PATCH v8 0/8] KVM: mm: fd-based approach for supporting KVM, 15 Sep 2022",
   features: {
+    ...PLAIN_FEATURES,
     fresh_page: "as_found",
     private_kind: "xarray",
     default_kind: "private",
@@ -22,6 +23,7 @@ export const V8: Profile = {
     inaccessible_hugetlb: "EINVAL",
     double_binding: "undefined",
     slot_gfn_limit: "checked",
+    bind_kind: "confused",
   },
   operations: {
     ...PLAIN,

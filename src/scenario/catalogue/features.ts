@@ -18,18 +18,19 @@ export const features = [
     help: "What tells a private gfn from a shared one.",
     values: [
       { name: "page_in_file", help: "private is what has a page in the private file" },
-      { name: "xarray", help: "private is what KVM_MEMORY_ENCRYPT_REG_REGION entered into an xarray of the VM" },
+      { name: "xarray", help: "KVM_MEMORY_ENCRYPT_REG_REGION and UNREG_REGION say so, in an xarray of the VM" },
+      { name: "attribute", help: "private is what KVM_SET_MEMORY_ATTRIBUTES gave the attribute KVM_MEMORY_ATTRIBUTE_PRIVATE" },
     ],
-    source: "v4 09/12; v7 11/14; v8 5/8",
+    source: "v4 09/12; v7 11/14; v8 5/8; v10 6/9",
   },
   {
     name: "default_kind",
     help: "The kind of a gfn in a private slot that nobody has converted.",
     values: [
-      { name: "shared", help: "shared until a page of the private file is allocated" },
+      { name: "shared", help: "shared until a page of the private file is allocated, or until a call converts it" },
       { name: "private", help: "private until it is unregistered" },
     ],
-    source: "v4 09/12; v8 5/8",
+    source: "v4 09/12; v7 11/14; v8 5/8; v10 6/9",
   },
   {
     name: "notifier_units",
@@ -69,12 +70,16 @@ export const features = [
   },
   {
     name: "marker",
-    help: "Where MFD_INACCESSIBLE is kept.",
+    help: "Where it is kept that a file is inaccessible.",
     values: [
       { name: "seal", help: "F_SEAL_INACCESSIBLE in the seal word of the shmem inode" },
+      { name: "xflag", help: "SHM_F_INACCESSIBLE among the flags of the shmem inode" },
+      { name: "node_flag", help: "USER_INACCESSIBLE in the memfile_node of the inode, where the first binding sets it too" },
       { name: "shim", help: "an inode of its own over the tmpfs file, with no read, write or mmap" },
+      { name: "none", help: "there is no such flag: private memory is a guest_memfd" },
+      { name: "none", help: "this kernel has no such flag" },
     ],
-    source: "v4 02/12 memfd_create; v8 1/8 memfd_mkinaccessible",
+    source: "v4 02/12 memfd_create; v5 01/13; v6 1/8 and 3/8; v8 1/8 memfd_mkinaccessible; v9 1/8",
   },
   {
     name: "set_marker",
@@ -99,18 +104,20 @@ export const features = [
     help: "What memfd_create answers to MFD_INACCESSIBLE together with MFD_HUGETLB.",
     values: [
       { name: "accepted", help: "the flags may be combined" },
+      { name: "EOPNOTSUPP", help: "no backing store knows hugetlbfs, which shows when the file is marked" },
       { name: "EINVAL", help: "only tmpfs stands under the shim" },
     ],
-    source: "v4 02/12; v8 1/8",
+    source: "v4 02/12; v6 3/8; v8 1/8",
   },
   {
     name: "double_binding",
     help: "What a second memory slot over one range of a private file does.",
     values: [
-      { name: "EEXIST", help: "it is refused" },
+      { name: "EEXIST", help: "it is refused with EEXIST" },
+      { name: "EINVAL", help: "it is refused with EINVAL" },
       { name: "undefined", help: "nothing tests for it" },
     ],
-    source: "v4 12/12; dropped in v5",
+    source: "v4 12/12; dropped in v5; virt/kvm/guest_memfd.c kvm_gmem_bind, Linux 6.8 and 7.2",
   },
   {
     name: "slot_gfn_limit",
@@ -120,6 +127,202 @@ export const features = [
       { name: "checked", help: "a slot above it is EINVAL" },
     ],
     source: "arch/x86/kvm/mmu.h kvm_mmu_max_gfn, Linux 5.18",
+  },
+  {
+    name: "slot_offset",
+    help: "Whether private_offset of a slot is checked: for alignment, and that private_offset + memory_size does not wrap.",
+    values: [
+      { name: "unchecked", help: "a range that wraps is bound; what an unaligned offset does is not modelled" },
+      { name: "checked", help: "EINVAL" },
+    ],
+    source: "YkNaPLVLk/pO0zjr@google.com on v5 12/13; v6 7/8",
+  },
+  {
+    name: "bind_kind",
+    help: "What a slot does with a private_fd that was not made to be inaccessible.",
+    values: [
+      { name: "any", help: "it takes every shmem file" },
+      { name: "marks", help: "the first registration sets the flags of the node: an ordinary memfd is inaccessible from then on" },
+      { name: "confused", help: "it takes the private data of another kind of file for its own; what follows is not modelled" },
+      { name: "EINVAL", help: "it tests the type of the file" },
+    ],
+    source: "v4 10/12; v6 1/8; v8 8/8 and its review of 30 September 2022; v9 8/8",
+  },
+  {
+    name: "ordinary_slot",
+    help: "What a private access does in a slot that has no private memory.",
+    values: [
+      { name: "ordinary", help: "every access there is ordinary" },
+      { name: "null_file", help: "its kind is not tested, and it asks the file that the slot does not have for a page: NULL dereference" },
+      { name: "exits", help: "kinds are compared in every slot, and a private access to a private gfn leaves with the memory exit" },
+    ],
+    source: "v8 7/8; v9 7/8, 20221116205025.1510291-1-ackerleytng@google.com, Y3Vgc5KrNRA8r6vh@google.com; v10 9/9",
+  },
+  {
+    name: "conversion_store",
+    help: "How a conversion enters its range into the xarray.",
+    values: [
+      { name: "per_gfn", help: "one entry for each gfn" },
+      { name: "multi_index", help: "one entry for the range: to erase a part of it erases the whole entry" },
+    ],
+    source: "v7 11/14; v8 5/8; lib/xarray.c xa_store_range",
+  },
+  {
+    name: "entry_memory",
+    help: "Whether memory for an entry of the attributes may run out in the middle of a range.",
+    values: [
+      { name: "enough", help: "it never does" },
+      { name: "may_run_out", help: "before each store it may: v10 stops there, writes the rest of the range back and returns 0; others are not modelled" },
+    ],
+    source: "v10 6/9 and its review by Isaku Yamahata",
+  },
+  {
+    name: "notifier_start",
+    help: "What the notifier handler makes of a range that begins below the slot's offset in the file.",
+    values: [
+      { name: "clamped", help: "it begins at the slot's first gfn" },
+      { name: "underflows", help: "the difference is unsigned: it begins below the slot, or wraps and the handler returns at once" },
+    ],
+    source: "v6 7/8",
+  },
+  {
+    name: "memfd_flags",
+    help: "Which flags memfd_create knows beside MFD_CLOEXEC, MFD_ALLOW_SEALING and MFD_HUGETLB.",
+    values: [
+      { name: "plain", help: "no other one" },
+      { name: "inaccessible", help: "MFD_INACCESSIBLE, 0x8" },
+      { name: "exec", help: "MFD_NOEXEC_SEAL, 0x8, and MFD_EXEC, 0x10; with them vm.memfd_noexec, F_SEAL_EXEC and a mode that chmod cannot make executable" },
+    ],
+    source: "mm/memfd.c memfd_create; v4 02/12; Linux 6.3 (037dd1308c6d)",
+  },
+  {
+    name: "memfd_noexec_2",
+    help: "What vm.memfd_noexec = 2 makes of memfd_create without MFD_EXEC and MFD_NOEXEC_SEAL.",
+    values: [
+      { name: "noexec_seal", help: "as if MFD_NOEXEC_SEAL were given; MFD_EXEC is EACCES" },
+      { name: "EINVAL", help: "refused, while MFD_EXEC passes" },
+    ],
+    source: "mm/memfd.c check_sysctl_memfd_noexec; Linux 6.3 (037dd1308c6d), changed in 6.6",
+  },
+  {
+    name: "seal_argument",
+    help: "How many bits of the argument of F_ADD_SEALS are looked at.",
+    values: [
+      { name: "64_bits", help: "an argument above 32 bits is EINVAL" },
+      { name: "32_bits", help: "the upper half is dropped" },
+    ],
+    source: "mm/memfd.c memfd_fcntl, Linux 6.6",
+  },
+  {
+    name: "shared_readonly",
+    help: "Whether a shared mapping that cannot be made writable counts as a writable one of its file.",
+    values: [
+      { name: "counts", help: "every shared mapping counts, so a write-sealed file cannot be mapped shared at all" },
+      { name: "free", help: "only one that is or may become writable counts; under a write seal VM_MAYWRITE is taken away first" },
+    ],
+    source: "mm/shmem.c shmem_mmap, mm/mmap.c mmap_region, Linux 6.7",
+  },
+  {
+    name: "fallocate_modes",
+    help: "What fallocate answers to COLLAPSE, INSERT or UNSHARE_RANGE together with another bit.",
+    values: [
+      { name: "combined", help: "EINVAL: the bits are known, the combination is not allowed" },
+      { name: "exclusive", help: "EOPNOTSUPP: modes exclude each other, so the mix is an unknown mode" },
+    ],
+    source: "fs/open.c vfs_fallocate, Linux 6.12",
+  },
+  {
+    name: "guest_memfd",
+    help: "Which guest_memfd files there are.",
+    values: [
+      { name: "absent", help: "none: the kernel has no KVM_CREATE_GUEST_MEMFD" },
+      { name: "private", help: "files that user space cannot map, for the slots of VMs with private memory" },
+      { name: "mmap", help: "also files with GUEST_MEMFD_FLAG_MMAP and GUEST_MEMFD_FLAG_INIT_SHARED, and slots of every VM" },
+    ],
+    source: "virt/kvm/guest_memfd.c kvm_gmem_create (a7800aa80ea4; d2042d8f96dd, fe2bf6234e94)",
+  },
+  {
+    name: "gmem_inode",
+    help: "Where the inode of a guest_memfd lives.",
+    values: [
+      { name: "anonymous", help: "on the pseudo file system of anonymous inodes, as anon_inode:[kvm-gmem]" },
+      { name: "own", help: "on one of its own" },
+    ],
+    source: "virt/kvm/guest_memfd.c, Linux 6.19",
+  },
+  {
+    name: "vm_types",
+    help: "Which types of VM KVM_CREATE_VM knows.",
+    values: [
+      { name: "default", help: "one; in the series it stands for a VM whose architecture opted in to private memory" },
+      { name: "sw_protected", help: "KVM_X86_DEFAULT_VM and KVM_X86_SW_PROTECTED_VM" },
+      { name: "confidential", help: "also those of SEV, SNP and TDX, which are not modelled" },
+    ],
+    source: "arch/x86/kvm/x86.c kvm_is_vm_type_supported, Linux 6.8, 6.10, 6.16",
+  },
+  {
+    name: "access_kind",
+    help: "What makes an access of the guest private or shared.",
+    values: [
+      { name: "asked", help: "the guest chooses: load(gpa) is private, load(SHARED|gpa) shared" },
+      { name: "attribute", help: "the attribute of the gfn when the fault begins; without private memory in the VM every access is shared" },
+    ],
+    source: "arch/x86/kvm/mmu/mmu_internal.h kvm_mmu_do_page_fault, Linux 6.8",
+  },
+  {
+    name: "exit_private_flag",
+    help: "The bit of KVM_MEMORY_EXIT_FLAG_PRIVATE in the flags of the memory exit.",
+    values: [
+      { name: "bit_0", help: "1, in the series" },
+      { name: "bit_3", help: "8, since Linux 6.8" },
+    ],
+    source: "v4 07/12; include/uapi/linux/kvm.h, Linux 6.8",
+  },
+  {
+    name: "zap_filter",
+    help: "Which mappings an invalidation of gfns removes.",
+    values: [
+      { name: "none", help: "every mapping of the gfns" },
+      { name: "kind", help: "a hole private ones, a host mapping that goes shared ones, a conversion those of the old kind" },
+      { name: "sharing", help: "as `kind`, but a hole in a file with GUEST_MEMFD_FLAG_INIT_SHARED removes shared mappings" },
+    ],
+    source: "dca6c8853232 (Linux 6.14); 5d3341d684be (Linux 6.18)",
+  },
+  {
+    name: "bind_offset",
+    help: "How the end of a binding is compared with i_size.",
+    values: [
+      { name: "signed", help: "as loff_t: an offset just below 2^63 plus the size turns negative and is let through" },
+      { name: "unsigned", help: "as an unsigned number: EINVAL" },
+    ],
+    source: "virt/kvm/guest_memfd.c kvm_gmem_bind (a7800aa80ea4), Linux 7.2",
+  },
+  {
+    name: "clear_guest_memfd",
+    help: "What a slot call without KVM_MEM_GUEST_MEMFD does to a slot that has it.",
+    values: [
+      { name: "accepted", help: "a change of flags or a move; the old slot is freed and stays bound" },
+      { name: "EINVAL", help: "refused: such a slot can only be deleted" },
+    ],
+    source: "virt/kvm/kvm_main.c kvm_set_memory_region, 9935df5333aa",
+  },
+  {
+    name: "dying_unbind",
+    help: "What the deletion of a slot does when the last reference on its guest_memfd is gone and the file is not yet released.",
+    values: [
+      { name: "skipped", help: "it leaves the binding behind" },
+      { name: "done", help: "it takes the binding out" },
+    ],
+    source: "virt/kvm/guest_memfd.c kvm_gmem_unbind, ae431059e75d",
+  },
+  {
+    name: "prefault_invalid",
+    help: "What KVM_PRE_FAULT_MEMORY does with a slot that is being deleted.",
+    values: [
+      { name: "retries", help: "it tries again inside the kernel" },
+      { name: "EAGAIN", help: "it answers EAGAIN" },
+    ],
+    source: "arch/x86/kvm/mmu/mmu.c kvm_tdp_map_page, Linux 6.11 and 6.17",
   },
 ] as const satisfies readonly FeatureRow[];
 

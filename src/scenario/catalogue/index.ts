@@ -5,6 +5,7 @@ import { assert } from "../../base/assert.ts";
 import { kvmCalls } from "./kvm.ts";
 import { mappingCalls } from "./mappings.ts";
 import { fileCalls } from "./memory.ts";
+import { operation, operations } from "./operations.ts";
 import { physicalCalls } from "./physical.ts";
 import { tdxCalls } from "./tdx.ts";
 import type { CallSpec } from "./types.ts";
@@ -12,9 +13,10 @@ import type { CallSpec } from "./types.ts";
 export { constant, constants, constantsNamed, flagNames } from "./constants.ts";
 export { type FeatureName, type FeatureValue, feature, features } from "./features.ts";
 export { type InvariantRow, invariants } from "./invariants.ts";
-export { operation, operations } from "./operations.ts";
+export { operation, operations };
 export { profile, profiles } from "./profiles.ts";
 export { queries } from "./queries.ts";
+export { type SettingName, type SettingRow, setting, settingDefault, settings } from "./settings.ts";
 export { isLaterStep, isStepName, type StepName, steps } from "./steps.ts";
 export type * from "./types.ts";
 
@@ -22,7 +24,8 @@ export const calls: readonly CallSpec[] = [...fileCalls, ...mappingCalls, ...kvm
 
 /** Operations that a base profile has: those of the calls that it knows. */
 export function operationsOf(base: string): readonly string[] {
-  return [...new Set(calls.filter((spec) => spec.profiles.includes(base)).flatMap((spec) => spec.operations))];
+  const run = new Set(calls.filter((spec) => spec.profiles.includes(base)).flatMap((spec) => spec.operations));
+  return [...run].filter((name) => operation(name)?.profiles?.includes(base) ?? true);
 }
 
 const BY_NAME = new Map<string, CallSpec[]>();

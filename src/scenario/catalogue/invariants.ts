@@ -155,7 +155,7 @@ export const invariants: readonly InvariantRow[] = [
     name: "no-livelock",
     subsystem: "kvm",
     when: "on the whole graph of states",
-    modelled: false,
+    modelled: true,
     statement: "From every reachable state each unfinished call can come to an end.",
     source: "355323a4dc94",
   },

@@ -10,22 +10,27 @@ const REFERENCE_NO_ACCESS = "v8 1/8: the wrapper inode has release and fallocate
 
 const BAD_FD: ErrorRow = { errno: "EBADF", when: "fd is not open" };
 
+const READ_ONLY: ErrorRow = { errno: "EBADF", when: "the descriptor is not open for this access" };
+
 const READ_ERRORS: readonly ErrorRow[] = [
   BAD_FD,
+  READ_ONLY,
   { errno: "EINVAL", when: "private file: the wrapper inode has no read method", profiles: IN.v8v10, derived: true },
   {
     errno: "EPERM",
     when: "private file with something to read within i_size (v4 only once F_SEAL_INACCESSIBLE is set, which its memfd_create never does)",
-    profiles: IN.v4v6,
+    profiles: IN.v4v7,
   },
 ];
 
 const WRITE_ERRORS: readonly ErrorRow[] = [
   BAD_FD,
+  READ_ONLY,
+  { errno: "EINVAL", when: "hugetlbfs: it has no write method" },
   { errno: "EINVAL", when: "private file: the wrapper inode has no write method", profiles: IN.v8v10, derived: true },
   { errno: "EPERM", when: "F_SEAL_WRITE or F_SEAL_FUTURE_WRITE is set" },
   { errno: "EPERM", when: "F_SEAL_GROW is set and the first chunk ends above i_size" },
-  { errno: "EPERM", when: "private file (v4 only once F_SEAL_INACCESSIBLE is set, which its memfd_create never does)", profiles: IN.v4v6 },
+  { errno: "EPERM", when: "private file (v4 only once F_SEAL_INACCESSIBLE is set, which its memfd_create never does)", profiles: IN.v4v7 },
 ];
 
 const POSITIONED: readonly ErrorRow[] = [
@@ -60,6 +65,7 @@ export const fileCalls: readonly CallSpec[] = [
       { errno: "EFAULT", when: "the name cannot be read" },
       { errno: "EINVAL", when: "the name has more than 249 bytes" },
       { errno: "EMFILE", when: "the descriptor table is full" },
+      { errno: "ENODEV", when: "MFD_HUGETLB with a size that the machine has no huge pages of" },
       { errno: "ENOMEM", when: "no memory for the inode" },
     ],
     operations: ["memfd_create", "memfd_create.plain"],
@@ -76,7 +82,7 @@ export const fileCalls: readonly CallSpec[] = [
     prototype: "int memfd_restricted(unsigned int flags)",
     help: "Creates a file for guest memory that user space cannot read, write or map. It replaces MFD_INACCESSIBLE in v9 and v10.",
     errors: [{ errno: "EINVAL", when: "flags is not 0" }],
-    operations: [],
+    operations: ["memfd_restricted"],
     profiles: IN.v9v10,
     source: "v9 1/8; v10 1/9",
   },
@@ -92,7 +98,9 @@ export const fileCalls: readonly CallSpec[] = [
     errors: [
       { errno: "EINVAL", when: "length is negative" },
       BAD_FD,
+      { errno: "EINVAL", when: "the descriptor is not open for writing" },
       { errno: "EINVAL", when: "guest_memfd: its size is fixed at creation", profiles: IN.upstream },
+      { errno: "EINVAL", when: "hugetlbfs: length is no multiple of the huge page" },
       { errno: "EPERM", when: "private file whose size is not 0 (v4 only once F_SEAL_INACCESSIBLE is set)", profiles: IN.series },
       { errno: "EINVAL", when: "private file and length is not page aligned (v4 only once F_SEAL_INACCESSIBLE is set)", profiles: IN.series },
       { errno: "EPERM", when: "F_SEAL_SHRINK is set and length is below i_size" },
@@ -118,7 +126,9 @@ export const fileCalls: readonly CallSpec[] = [
       BAD_FD,
       { errno: "EINVAL", when: "offset is negative or len is not positive" },
       { errno: "EOPNOTSUPP", when: "an unknown mode bit, PUNCH_HOLE without KEEP_SIZE, or PUNCH_HOLE with ZERO_RANGE" },
-      { errno: "EINVAL", when: "COLLAPSE_RANGE, INSERT_RANGE or UNSHARE_RANGE together with another bit that they exclude" },
+      { errno: "EINVAL", when: "COLLAPSE_RANGE, INSERT_RANGE or UNSHARE_RANGE together with another bit that they exclude (before Linux 6.12)" },
+      { errno: "EOPNOTSUPP", when: "two modes at once, or KEEP_SIZE with COLLAPSE_RANGE or INSERT_RANGE (Linux 6.12)" },
+      { errno: "EBADF", when: "the descriptor is not open for writing" },
       { errno: "EFBIG", when: "offset + len overflows or is above the largest file size" },
       {
         errno: "EINVAL",
@@ -131,7 +141,7 @@ export const fileCalls: readonly CallSpec[] = [
       { errno: "ENOSPC", when: "more pages than the file system may hold" },
       { errno: "EINTR", when: "a fatal signal is pending" },
     ],
-    operations: ["fallocate.allocate", "fallocate.punch_hole", "fallocate.allocate.plain", "fallocate.punch_hole.plain"],
+    operations: ["fallocate.allocate", "fallocate.punch_hole", "fallocate.allocate.plain", "fallocate.punch_hole.plain", "release"],
     profiles: IN.all,
     source: "fs/open.c vfs_fallocate; mm/shmem.c shmem_fallocate; v8 1/8 inaccessible_fallocate",
   },
@@ -202,10 +212,12 @@ export const fileCalls: readonly CallSpec[] = [
     help: "Moves the file offset, or finds the next data or hole.",
     errors: [
       BAD_FD,
-      { errno: "EINVAL", when: "whence is unknown or the result is negative" },
-      { errno: "ENXIO", when: "SEEK_DATA or SEEK_HOLE at or beyond the end" },
+      { errno: "EINVAL", when: "whence is unknown" },
+      { errno: "ESPIPE", when: "private file: the descriptor cannot seek", profiles: IN.v8v10, derived: true },
+      { errno: "ENXIO", when: "SEEK_DATA or SEEK_HOLE with a negative offset, at or beyond the end, or SEEK_DATA without data behind it" },
+      { errno: "EINVAL", when: "the new offset is negative or above the largest file size" },
     ],
-    operations: [],
+    operations: ["lseek"],
     profiles: IN.all,
     source: "mm/shmem.c shmem_file_llseek",
   },
@@ -222,10 +234,12 @@ export const fileCalls: readonly CallSpec[] = [
       BAD_FD,
       { errno: "EINVAL", when: "a command other than F_ADD_SEALS and F_GET_SEALS" },
       { errno: "EINVAL", when: "F_ADD_SEALS with an argument above 32 bits", profiles: IN.series },
+      { errno: "EPERM", when: "F_ADD_SEALS and the descriptor is not open for writing" },
       { errno: "EINVAL", when: "F_ADD_SEALS with an unknown seal; F_SEAL_INACCESSIBLE counts as unknown here" },
       { errno: "EINVAL", when: "the file is no memfd; v8: the wrapper inode is none", profiles: [...IN.v8v10, ...IN.upstream], derived: true },
       { errno: "EPERM", when: "F_ADD_SEALS when F_SEAL_SEAL is set, even to add nothing" },
       { errno: "EBUSY", when: "F_ADD_SEALS with F_SEAL_WRITE while a shared mapping is, or may become, writable, or while a page is pinned" },
+      { errno: "EBUSY", when: "the same for F_SEAL_EXEC of an executable file, which implies F_SEAL_WRITE (with 3b041514cb6e)", profiles: IN.upstream },
     ],
     operations: ["fcntl.add_seals", "fcntl.get_seals"],
     profiles: IN.all,
@@ -241,7 +255,7 @@ export const fileCalls: readonly CallSpec[] = [
     prototype: "int fchmod(int fd, mode_t mode)",
     help: "Changes the mode bits. F_SEAL_EXEC freezes the three x bits.",
     errors: [BAD_FD, { errno: "EPERM", when: "F_SEAL_EXEC is set and an x bit would change", profiles: IN.upstream }],
-    operations: [],
+    operations: ["fchmod"],
     profiles: IN.all,
     source: "mm/shmem.c shmem_setattr",
   },
@@ -260,6 +274,27 @@ export const fileCalls: readonly CallSpec[] = [
     source: "fs/file.c ksys_dup",
   },
   {
+    id: "open_fd",
+    name: "open_fd",
+    subsystem: "memory",
+    context: "host",
+    returns: "fd",
+    params: [FD, { name: "flags", type: "flags", group: "O_" }],
+    prototype: 'int open("/proc/self/fd/N", int flags)',
+    help:
+      "Opens the file behind a descriptor once more: the same inode, so the same size, content and seals, but an offset and an access mode " +
+      "of its own. O_TRUNC cuts it to size 0 as ftruncate would.",
+    errors: [
+      { errno: "ENOENT", when: "fd is not open" },
+      { errno: "EEXIST", when: "O_CREAT|O_EXCL" },
+      { errno: "EPERM", when: "O_TRUNC, F_SEAL_SHRINK is set and the file has content" },
+      { errno: "EMFILE", when: "the descriptor table is full" },
+    ],
+    operations: ["open_fd", "open_fd.truncate"],
+    profiles: IN.all,
+    source: "fs/proc/fd.c, fs/open.c do_dentry_open, fs/namei.c do_open; real-kernel.md 2.1 and 2.5",
+  },
+  {
     id: "close",
     name: "close",
     subsystem: "memory",
@@ -269,7 +304,7 @@ export const fileCalls: readonly CallSpec[] = [
     prototype: "int close(int fd)",
     help: "Gives the descriptor back. With the last reference (descriptors, mappings, memory slots) the pages of the file are freed.",
     errors: [BAD_FD],
-    operations: ["close"],
+    operations: ["close", "release"],
     profiles: IN.all,
     source: "fs/open.c close",
   },

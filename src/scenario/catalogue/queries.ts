@@ -13,7 +13,7 @@ export const queries: readonly QueryRow[] = [
   { name: "allocated", params: [FD, OFF], returns: "int", help: "1 when the file holds a page at the offset, else 0", modelled: true },
   { name: "size", params: [FD], returns: "int", help: "i_size of the file", modelled: true },
   { name: "seals", params: [FD], returns: "int", help: "seal word of the inode", modelled: true },
-  { name: "mode", params: [FD], returns: "int", help: "mode bits of the inode", modelled: false },
+  { name: "mode", params: [FD], returns: "int", help: "permission bits of the inode's mode", modelled: true },
   { name: "frame", params: [FD, OFF], returns: "frame", help: "frame of the file at the offset, or NONE", modelled: true },
   {
     name: "attributes",

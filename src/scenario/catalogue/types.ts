@@ -95,6 +95,8 @@ export interface StepRow {
 export interface OperationRow {
   readonly name: string;
   readonly help: string;
+  /** Kernels that have it, where not all do that know a call which runs it. */
+  readonly profiles?: readonly string[];
 }
 
 /** What `FEATURE = value` of a kernel variant may set. */

@@ -1,0 +1,80 @@
+// Second-level page tables and TLBs beside what their memory slots lead to, as flat lists of fields made once per machine.
+
+import { PRIVATE, SHARED } from "../model/kvm/state.ts";
+import type { Field } from "../model/layout.ts";
+import type { Machine } from "../model/machine.ts";
+import type { SlotConfig } from "../model/objects.ts";
+
+/** A place in which a page table or a TLB can name a frame. */
+export interface Place {
+  readonly vm: number;
+  readonly cell: number;
+  readonly kind: number;
+  readonly gfn: number;
+  readonly field: Field;
+  /** Of a TLB entry: the page table entry that it comes from, where the guest has one; an equal entry is judged there. */
+  readonly leaf: Field | undefined;
+  /** The slots of the VM: who is visible in each. */
+  readonly slots: readonly Field[];
+  /** By content of a slot's field: what stands there covers the gfn. */
+  readonly covers: readonly (SlotConfig | undefined)[];
+  /** By the same number: who holds the frame that should be mapped; `null` where the backing has nothing there, `undefined` where there is none. */
+  readonly backing: readonly (Field | null | undefined)[];
+}
+
+const placesOf = new WeakMap<Machine, { readonly leaves: readonly Place[]; readonly entries: readonly Place[] }>();
+
+/** All page table entries, then all TLB entries. */
+export function mappingPlaces(machine: Machine): { readonly leaves: readonly Place[]; readonly entries: readonly Place[] } {
+  let places = placesOf.get(machine);
+  if (!places) placesOf.set(machine, (places = findPlaces(machine)));
+  return places;
+}
+
+function findPlaces(machine: Machine): { leaves: Place[]; entries: Place[] } {
+  const leaves: Place[] = [];
+  const entries: Place[] = [];
+  for (const vm of machine.vms) {
+    for (const kind of [SHARED, PRIVATE]) vm.ept[kind].forEach((leaf, cell) => void (leaf && leaves.push(placeOf(machine, vm.object.index, kind, cell, leaf))));
+  }
+  for (const vcpu of machine.vcpus) {
+    const { vm } = vcpu.object;
+    for (const kind of [SHARED, PRIVATE]) {
+      vcpu.tlb[kind].forEach((entry, cell) => void (entry && entries.push(placeOf(machine, vm, kind, cell, entry, machine.vms[vm].ept[kind][cell]))));
+    }
+  }
+  return { leaves, entries };
+}
+
+function placeOf(machine: Machine, vm: number, kind: number, cell: number, field: Field, leaf?: Field): Place {
+  const gfn = machine.vms[vm].cells.start(cell);
+  const covers = [undefined, ...machine.objects.slots.map((config) => (gfn >= config.gfn && gfn < config.gfn + config.pages ? config : undefined))];
+  const backing = covers.map((config) => (config === undefined ? undefined : backingOf(machine, config, kind, gfn)));
+  return { vm, cell, kind, gfn, field, leaf, slots: machine.vms[vm].slots.map((slot) => slot.config), covers, backing };
+}
+
+/** The field that says which frame the backing of a gfn holds. */
+function backingOf(machine: Machine, config: SlotConfig, kind: number, gfn: number): Field | null | undefined {
+  if (kind === PRIVATE) {
+    const file = config.file === undefined ? undefined : machine.files[config.file];
+    return file && (file.frames[file.cells.at(config.filePage + gfn - config.gfn)] ?? null);
+  }
+  const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
+  return mapping && (mapping.ptes[mapping.cells.at(config.mappingPage + gfn - config.gfn)] ?? null);
+}
+
+/** The content of the slot field that covers the place, the first one as faults look for it; 0 for none. */
+export function coverOf(place: Place, state: Int32Array): number {
+  for (const slot of place.slots) {
+    const number = slot.get(state);
+    if (place.covers[number] !== undefined) return number;
+  }
+  return 0;
+}
+
+/** The frame that the backing holds at the place; -1 without a binding. */
+export function heldAt(place: Place, state: Int32Array): number {
+  const field = place.backing[coverOf(place, state)];
+  if (field === undefined) return -1;
+  return field === null ? 0 : field.get(state);
+}

@@ -1,0 +1,142 @@
+// KVM_SET_MEMORY_ATTRIBUTES from 6.8 on (virt/kvm/kvm_main.c kvm_vm_ioctl_set_mem_attributes, kvm_vm_set_mem_attributes; kernel.md C.4): the mappings go
+// before the attributes change, and faults on the range try again until all of them are stored.
+
+import { asU64, formatAddress, isPageAligned } from "../../base/units.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
+import type { Machine } from "../machine.ts";
+import { intOf, objectOfOperand } from "../objects.ts";
+import { bound, plan, ZERO } from "../plan.ts";
+import { Reach } from "../scope.ts";
+import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { hasPrivateMemory } from "./gmem-file.ts";
+import { checkLockOrder } from "./gmem-invalidate.ts";
+import type { Conversion } from "./notifier.ts";
+import type { VmState } from "./state.ts";
+
+const KVM_MEMORY_ATTRIBUTE_PRIVATE = 8n;
+const NAME = "KVM_SET_MEMORY_ATTRIBUTES";
+
+export function planGmemAttributes(machine: Machine, id: CallId, call: Call): Plan {
+  const vm = objectOfOperand(machine.program, machine.objects.vmOf, call.operands[0]);
+  const [address, size, attributes, flags] = [1, 2, 3, 4].map((index) => asU64(intOf(call, id, index)));
+  const supported = vm !== undefined && hasPrivateMemory(machine, vm) ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0n;
+  const wraps = size === 0n || asU64(address + size) <= address;
+  const wrong = flags !== 0n || (attributes & ~supported) !== 0n || wraps || !isPageAligned(address) || !isPageAligned(size);
+  const [from, to] = [Number(address >> 12n), Number((address + size) >> 12n)];
+  const data: Conversion = { vm: vm ?? 0, from, to, private: attributes !== 0n };
+  const cells = wrong || vm === undefined || supported === 0n ? [] : machine.vms[vm].cells.range(from, to);
+  return plan(id, call, {
+    operations: [NAME],
+    success: ZERO,
+    data,
+    reads: ["handle"],
+    cells,
+    finish: (context, result) => judgeConversion(context, result.kind === "errno"),
+    scope: () => attributesScope(machine, call, vm, cells),
+    decode(context) {
+      if (vm === undefined || !bound(machine, context.state, call.operands[0])) return "EBADF";
+      // A VM without private memory has no attribute that could be set.
+      return wrong || supported === 0n ? "EINVAL" : undefined;
+    },
+  });
+}
+
+function attributesScope(machine: Machine, call: Call, index: number | undefined, cells: readonly number[]): ReturnType<Reach["scope"]> {
+  const reach = new Reach(machine).operands(call);
+  if (index === undefined) return reach.scope();
+  const vm = machine.vms[index];
+  for (const config of machine.objects.slots) if (config.vm === index) reach.slot(config);
+  return reach
+    .fields([vm.slotsLock, ...cells.map((cell) => vm.converted[cell])])
+    .secondLevel(index)
+    .scope();
+}
+
+const conversion = (context: Context): Conversion => context.plan.data as Conversion;
+const vmOf = (context: Context): VmState => context.machine.vms[conversion(context).vm];
+
+const lockSlots: StepCode = {
+  reads: ["lock"],
+  writes: ["lock"],
+  jumps: [],
+  returns: false,
+  acquires: (machine, plan) => [machine.vms[(plan.data as Conversion).vm].slotsLock],
+  events: true,
+  run(context) {
+    const { slotsLock } = vmOf(context);
+    if (slotsLock.get(context.state) !== 0) return BLOCKED;
+    checkLockOrder(context, 0);
+    slotsLock.set(context.state, context.thread.index + 1);
+    context.say("slots_lock taken");
+    return NEXT;
+  },
+};
+
+const unlockSlots: StepCode = {
+  reads: [],
+  writes: ["lock"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    vmOf(context).slotsLock.set(context.state, 0);
+    context.say("slots_lock released");
+    return NEXT;
+  },
+};
+
+/** Nothing is zapped where every gfn has the attributes already. */
+const same: StepCode = {
+  reads: ["kind"],
+  writes: [],
+  jumps: ["unlock_slots"],
+  returns: false,
+  run(context) {
+    const { machine, state, plan } = context;
+    const wanted = conversion(context).private ? 1 : 0;
+    if (plan.cells.some((cell) => vmOf(context).converted[cell].get(state) !== wanted)) {
+      context.say("some gfn has other attributes");
+      return NEXT;
+    }
+    context.say("every gfn has these attributes already: nothing to do");
+    if (machine.options.conversionGhost) context.thread.stored.set(state, plan.cells.length);
+    return context.jump("unlock_slots");
+  },
+};
+
+/** xa_reserve, so that no store behind it can fail; without `frames` memory does not run out. */
+const reserve: StepCode = {
+  reads: [],
+  writes: [],
+  jumps: [],
+  returns: false,
+  run(context) {
+    context.say("an entry is reserved for each gfn");
+    return NEXT;
+  },
+};
+
+/** One gfn after the other, outside mmu_lock. */
+const store: StepCode = {
+  reads: [],
+  writes: ["kind"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { machine, state, thread } = context;
+    const { private: toPrivate } = conversion(context);
+    const vm = vmOf(context);
+    vm.converted[context.cell].set(state, toPrivate ? 1 : 0);
+    if (machine.options.conversionGhost) thread.stored.set(state, thread.stored.get(state) + 1);
+    if (context.telling) context.say(`gfn ${formatAddress(BigInt(vm.cells.start(context.cell)))} is ${toPrivate ? "private" : "shared"} from here on`);
+    return context.each() === AGAIN ? AGAIN : NEXT;
+  },
+};
+
+/** A conversion that answers 0 has stored each gfn of its range, one that fails none: `conversion-atomic`. */
+function judgeConversion(context: Context, failed: boolean): void {
+  if (!context.machine.options.conversionGhost) return;
+  const stored = context.thread.stored.get(context.state);
+  if (failed ? stored > 0 : stored < context.plan.cells.length) context.machine.emit("conversion-torn", context.plan.id, stored);
+}
+
+export const attributeSteps = { lock_slots: lockSlots, unlock_slots: unlockSlots, same, reserve, store };

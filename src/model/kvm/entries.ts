@@ -1,0 +1,64 @@
+// The xarray of kinds, mem_attr_array: one entry for each gfn (v8 5/8 to v10 6/9), or in v7 11/14 one multi-index entry for a whole range, as xa_store_range
+// makes it: what is stored to a part of such an entry changes all of it.
+
+import type { Program } from "../../scenario/program.ts";
+import type { Machine } from "../machine.ts";
+import { NotModelled } from "../objects.ts";
+import type { Context } from "../step.ts";
+import type { Conversion } from "./notifier.ts";
+import type { VmState } from "./state.ts";
+
+/** Slots of a node of an xarray (XA_CHUNK_SIZE): a range inside one node is one entry, a longer one is several. */
+const NODE = 64;
+
+/** Entries that the calls of a program can make, one by each call that makes gfns private. */
+export const entriesOf = (program: Program): number => Math.max(1, program.calls.filter((call) => call.spec === "KVM_MEMORY_ENCRYPT_REG_REGION").length);
+
+/** The number of the entry that a call makes: 1 + its place among those that make one. */
+function entryOf(machine: Machine, call: number): number {
+  return machine.program.calls.slice(0, call + 1).filter((each) => each.spec === "KVM_MEMORY_ENCRYPT_REG_REGION").length;
+}
+
+/** Stores the kind of the gfns of one cell; `away`: it is not the default one. */
+export function storeKind(context: Context, vm: VmState, cell: number, away: boolean): void {
+  const { machine, state } = context;
+  if (machine.features.conversion_store === "per_gfn") vm.converted[cell].set(state, away ? 1 : 0);
+  else if (away) enter(context, vm, cell);
+  else erase(context, vm, cell);
+}
+
+/** A present entry is private. */
+function enter(context: Context, vm: VmState, cell: number): void {
+  const { machine, plan, state } = context;
+  const { from, to } = plan.data as Conversion;
+  const own = entryOf(machine, plan.id);
+  const old = vm.converted[cell].get(state);
+  if (old === 0 || old === own) {
+    vm.converted[cell].set(state, own);
+    return;
+  }
+  const cells = cellsOf(vm, state, old);
+  const inside = cells.every((other) => vm.cells.start(other) >= from && vm.cells.end(other) <= to);
+  if (inside) for (const other of cells) vm.converted[other].set(state, own);
+  // The same value into a part of an entry that has it changes nothing; a range that sticks out of it is told by no source.
+  else if (vm.cells.start(cells[0]) > from || vm.cells.end(cells[cells.length - 1]) < to)
+    throw new NotModelled(plan.id, "what a range store over a part of an older entry and gfns beside it leaves behind is not modelled");
+}
+
+function erase(context: Context, vm: VmState, cell: number): void {
+  const { plan, state } = context;
+  const { from, to } = plan.data as Conversion;
+  const entry = vm.converted[cell].get(state);
+  if (entry === 0) return;
+  const cells = cellsOf(vm, state, entry);
+  const [first, last] = [vm.cells.start(cells[0]), vm.cells.end(cells[cells.length - 1])];
+  const whole = first >= from && last <= to;
+  if (!whole && Math.floor(first / NODE) !== Math.floor((last - 1) / NODE))
+    throw new NotModelled(plan.id, "which gfns go with a part of a range that does not lie in one node of the xarray is not modelled");
+  for (const other of cells) vm.converted[other].set(state, 0);
+  if (!whole && context.telling) context.say("the range is one entry of the xarray, and all of it is erased");
+}
+
+function cellsOf(vm: VmState, state: Int32Array, entry: number): number[] {
+  return vm.converted.flatMap((field, cell) => (field.get(state) === entry ? [cell] : []));
+}

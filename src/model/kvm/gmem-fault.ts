@@ -1,0 +1,306 @@
+// The guest's access and the page fault behind it from 6.8 on (arch/x86/kvm/mmu/mmu.c kvm_tdp_page_fault, kvm_mmu_faultin_pfn; virt/kvm/guest_memfd.c
+// kvm_gmem_get_pfn; kernel.md C.6). One page table serves both kinds of access; the attribute of the gfn decides which kind an access is.
+
+import { formatAddress } from "../../base/units.ts";
+import type { Result } from "../../scenario/program.ts";
+import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
+import { readRange, release, writeRange } from "../memory/frames.ts";
+import { byteResult, getUserPage, isWritable } from "../memory/mapping.ts";
+import { COPY_ON_WRITE } from "../memory/narrow.ts";
+import { KVM_MEM_READONLY, type SlotConfig } from "../objects.ts";
+import { ZERO } from "../plan.ts";
+import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { mismatchExit } from "./exits.ts";
+import { cellOf, configOf, endFault, isPrivateSlot, slotAt } from "./fault.ts";
+import { hasPrivateMemory } from "./gmem-file.ts";
+import { checkLockOrder } from "./gmem-invalidate.ts";
+import type { GuestAccess } from "./notifier.ts";
+import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
+
+/** A pre-fault goes from gfn to gfn; an access has one. */
+export interface Fault {
+  readonly gfn: number;
+  /** Of the VM. */
+  readonly cell: number;
+  readonly write: boolean;
+  readonly prefault: boolean;
+}
+
+const accessOf = (context: Context): GuestAccess => context.plan.data as GuestAccess;
+const isPrefault = (context: Context): boolean => context.operation.name === "KVM_PRE_FAULT_MEMORY";
+const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
+/** Of the VM: the gfn's, or the one that the pre-fault has come to. */
+const faultCell = (context: Context): number => (isPrefault(context) ? context.cell : cellOf(context));
+const gfnOf = (context: Context): number => (isPrefault(context) ? vmOf(context).cells.start(context.cell) : accessOf(context).gfn);
+const gfnText = (context: Context): string => `gfn ${formatAddress(BigInt(gfnOf(context)))}`;
+const kindOf = (context: Context): number => context.thread.kind.get(context.state);
+
+/** What fault in flight goes on where it left the guest, and the pre-fault at its next page. */
+const again = (context: Context): number => context.jump(isPrefault(context) ? "snapshot" : "access");
+
+/** The kind of a gfn now; without private memory every gfn is shared. */
+export function attributeKind(context: Context, vm: VmState, cell: number): number {
+  if (!hasPrivateMemory(context.machine, vm.object.index)) return SHARED;
+  return vm.converted[cell]?.get(context.state) === 1 ? PRIVATE : SHARED;
+}
+
+/** Which of the two kinds of mapping the one page table, or the TLB before it, has there. */
+function presentKind(context: Context): number {
+  const { machine, state } = context;
+  const { vcpu, cell, vm } = accessOf(context);
+  const { tlb } = machine.vcpus[vcpu];
+  const [shared, own] = [tlb[SHARED][cell], tlb[PRIVATE][cell]].map((entry) => entry?.get(state) ?? 0);
+  if (own !== 0 || shared !== 0) return own !== 0 ? PRIVATE : SHARED;
+  return (machine.vms[vm].ept[PRIVATE][cell]?.get(state) ?? 0) !== 0 ? PRIVATE : SHARED;
+}
+
+/** A mapping that a load put there lets a store pass only where the slot and the host's PTE do. */
+function letsPass(context: Context, kind: number): boolean {
+  const { machine, state } = context;
+  const { gfn, value } = accessOf(context);
+  const config = value === undefined || kind === PRIVATE ? undefined : slotAt(machine, state, vmOf(context), gfn)?.config;
+  if (!config || config.gmemOnly) return true;
+  const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
+  return !(config.flags & KVM_MEM_READONLY) && (mapping === undefined || isWritable(state, mapping, config.mappingPage + gfn - config.gfn));
+}
+
+/** Translate and touch are one step: TLB, else the EPT (and the TLB is filled), else a fault. */
+const access: StepCode = {
+  reads: ["tlb", "ept", "slot", "content", "pte", "page"],
+  writes: ["tlb", "content"],
+  jumps: [],
+  events: true,
+  run(context) {
+    const { machine, state } = context;
+    const { vcpu, range, value, cell } = accessOf(context);
+    const kind = presentKind(context);
+    const entry = machine.vcpus[vcpu].tlb[kind][cell];
+    const cached = entry?.get(state) ?? 0;
+    const frame = cached || (vmOf(context).ept[kind][cell]?.get(state) ?? 0);
+    if (frame === 0) {
+      if (context.telling) context.say(`neither TLB nor EPT maps ${gfnText(context)}: EPT violation`);
+      return NEXT;
+    }
+    if (!letsPass(context, kind)) {
+      context.say(`${gfnText(context)} is mapped read-only: EPT violation`);
+      return NEXT;
+    }
+    if (!cached) entry?.set(state, frame);
+    const where = cached ? "TLB hit" : "the EPT has it, the TLB is filled";
+    if (value === undefined)
+      return context.done(byteResult(readRange(context, frame, range), context, context.telling ? `${where}: loads from frame ${frame}` : ""));
+    writeRange(context, frame, range, value);
+    if (machine.options.taint) machine.frames[frame].tainted.set(state, kind === PRIVATE ? 1 : 0);
+    if (context.telling) context.say(`${where}: stores 0x${value.toString(16)} into frame ${frame}`);
+    return context.done(ZERO);
+  },
+};
+
+/** Takes the access for what the attribute of the gfn says, then reads mmu_invalidate_seq. */
+const snapshot: StepCode = {
+  reads: ["kind"],
+  writes: ["fault"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { state, thread } = context;
+    const kind = attributeKind(context, vmOf(context), faultCell(context));
+    thread.inFault.set(state, 1);
+    thread.kind.set(state, kind);
+    for (const local of [thread.stale, thread.decided, thread.hit]) local.set(state, 0);
+    if (context.telling) context.say(`a ${KINDS[kind]} access to ${gfnText(context)}; remembers mmu_invalidate_seq`);
+    return NEXT;
+  },
+};
+
+/** The attribute has changed since the access was taken for private or shared. */
+const checkKind: StepCode = {
+  reads: ["kind"],
+  writes: ["fault", "srcu", "reference", "free"],
+  jumps: [],
+  run(context) {
+    if (context.machine.options.invalidationGhost) context.thread.decided.set(context.state, 1);
+    const kind = kindOf(context);
+    const now = attributeKind(context, vmOf(context), faultCell(context));
+    if (now !== kind) return leave(context, `${gfnText(context)} has become ${KINDS[now]}`);
+    if (context.telling) context.say(`${gfnText(context)} is ${KINDS[kind]}, as the access`);
+    return NEXT;
+  },
+};
+
+/** kvm_mmu_prepare_memory_fault_exit: KVM_RUN returns -1 with EFAULT and KVM_EXIT_MEMORY_FAULT; a pre-fault returns EFAULT. */
+function leave(context: Context, why: string): number {
+  const kind = kindOf(context);
+  if (context.telling) context.say(`${why}: ${isPrefault(context) ? "EFAULT" : "leaves KVM_RUN with EFAULT and the memory-fault exit"}`);
+  endFault(context);
+  return isPrefault(context) ? stopPrefault(context, "EFAULT") : context.done(exitOf(context, kind));
+}
+
+const exitOf = (context: Context, kind: number): Result => mismatchExit(context.machine, gfnOf(context), kind);
+
+/** A pre-fault that has mapped something succeeds; else its first error is the answer. */
+export function stopPrefault(context: Context, errno: "EFAULT" | "ENOENT" | "EAGAIN" | "EINTR"): number {
+  return context.cursor > 0 ? context.done(ZERO) : context.fail(errno);
+}
+
+const findSlot: StepCode = {
+  reads: ["slot"],
+  writes: ["fault", "srcu", "reference", "free"],
+  jumps: ["access", "snapshot"],
+  run(context) {
+    const { machine, state, thread } = context;
+    const slot = slotAt(machine, state, vmOf(context), gfnOf(context));
+    if (!slot) return withoutSlot(context);
+    if (slot.invalid) {
+      context.say("the slot is being deleted: try again");
+      endFault(context);
+      if (isPrefault(context) && machine.features.prefault_invalid === "EAGAIN") return stopPrefault(context, "EAGAIN");
+      return again(context);
+    }
+    thread.slot.set(state, slot.config.index + 1);
+    if (context.telling) context.say(`slot ${slot.config.id} has ${gfnText(context)}`);
+    return NEXT;
+  },
+};
+
+function withoutSlot(context: Context): number {
+  if (!isPrefault(context) && kindOf(context) === PRIVATE) return leave(context, "no slot has the gfn");
+  context.say(`no slot has ${gfnText(context)}`);
+  endFault(context);
+  return isPrefault(context) ? stopPrefault(context, "ENOENT") : context.always(accessOf(context).mmio);
+}
+
+const isOvertaken = (context: Context): boolean => {
+  const { state, thread } = context;
+  const vm = vmOf(context);
+  const cell = faultCell(context);
+  return thread.stale.get(state) === 1 || (vm.inProgress.get(state) > 0 && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state));
+};
+
+/** mmu_invalidate_retry_gfn_unsafe: no page is looked up for a fault that would have to try again anyway. */
+const earlyRetry: StepCode = {
+  reads: ["fault", "notifier"],
+  writes: ["fault", "srcu", "reference", "free"],
+  jumps: ["access", "snapshot"],
+  returns: false,
+  run(context) {
+    if (!isOvertaken(context)) {
+      context.say("no invalidation of the gfn is in progress");
+      return NEXT;
+    }
+    context.say("an invalidation came in between: try again");
+    endFault(context);
+    return again(context);
+  },
+};
+
+const fromFile = (config: SlotConfig, kind: number): boolean => kind === PRIVATE || config.gmemOnly;
+
+/** kvm_gmem_get_pfn: the page of the file that is bound at the gfn, allocated when it is not there, with a reference and unlocked. */
+const getPage: StepCode = {
+  reads: ["page", "lock", "uptodate", "slot", "handle", "pte", "control", "file"],
+  writes: ["page", "uptodate", "content", "free", "reference", "fault", "srcu"],
+  jumps: ["gup", "map"],
+  run(context) {
+    const { machine, state, thread } = context;
+    const config = configOf(context);
+    if (!fromFile(config, kindOf(context))) return context.jump("gup");
+    if (!isPrivateSlot(config)) return leave(context, "the slot has no guest_memfd");
+    const { file: index } = config;
+    const file = index === undefined ? undefined : machine.files[index];
+    const slot = vmOf(context).slots.find((one) => one.id === config.id);
+    if (!file || slot?.gmem?.file.get(state) !== 1 || !isReferenced(machine, state, file)) return leave(context, "the file is gone");
+    const cell = file.cells.at(config.filePage + gfnOf(context) - config.gfn);
+    if (file.folios[cell].get(state) !== 0) return BLOCKED;
+    const frame = file.frames[cell].get(state) || addPage(context, file, cell);
+    makeUptodate(context, file, cell);
+    thread.frame.set(state, file.cells.single(cell) ? frame : 0);
+    if (context.telling) context.say(`gets frame ${frame} from the guest_memfd, with a reference`);
+    return context.jump("map");
+  },
+};
+
+/** The page of the slot's userspace_addr, through the host page table. */
+const gup: StepCode = {
+  reads: ["pte", "page", "lock", "size", "hole", "control", "uptodate"],
+  writes: ["pte", "page", "uptodate", "content", "free", "reference", "fault", "srcu"],
+  copying: COPY_ON_WRITE,
+  jumps: ["map"],
+  events: true,
+  run(context) {
+    const { machine, state, thread } = context;
+    checkLockOrder(context, 2);
+    const config = configOf(context);
+    const write = !isPrefault(context) && accessOf(context).value !== undefined;
+    if (write && config.flags & KVM_MEM_READONLY) {
+      endFault(context);
+      context.say("the slot is KVM_MEM_READONLY");
+      return context.always(accessOf(context).mmio);
+    }
+    const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
+    const frame = mapping && getUserPage(context, mapping, config.mappingPage + gfnOf(context) - config.gfn, write);
+    if (frame === "blocked") return BLOCKED;
+    if (frame === "again") return AGAIN;
+    if (frame === undefined) return leave(context, "nothing is mapped at the slot's userspace_addr");
+    thread.frame.set(state, frame);
+    if (context.telling) context.say(`gets frame ${frame} through userspace_addr`);
+    return context.jump("map");
+  },
+};
+
+/** Under mmu_lock: a fault that an invalidation overtook tries again, else the page table entry is installed. */
+const map: StepCode = {
+  reads: ["fault", "notifier"],
+  writes: ["ept", "free"],
+  jumps: ["put_page"],
+  returns: false,
+  events: true,
+  run(context) {
+    const { machine, state, thread } = context;
+    const vm = vmOf(context);
+    const cell = faultCell(context);
+    const kind = kindOf(context);
+    if (isOvertaken(context)) {
+      if (context.telling) context.say("an invalidation of the gfn came in between: try again");
+      thread.slot.set(state, 0);
+      return context.jump("put_page");
+    }
+    if (thread.hit.get(state) === 1) machine.emit("install-after-invalidate", thread.index, cell);
+    const frame = thread.frame.get(state);
+    vm.ept[1 - kind][cell]?.set(state, 0);
+    vm.ept[kind][cell]?.set(state, frame);
+    if (context.telling) context.say(frame === 0 ? "the EPT maps the range" : `the EPT maps ${gfnText(context)} to frame ${frame}`);
+    return context.jump("put_page");
+  },
+};
+
+/** The last access of the fault to its page; a pre-fault that had to try again begins anew, the other goes on behind this step. */
+const putPage: StepCode = {
+  reads: ["reference", "page", "fault"],
+  writes: ["reference", "fault", "srcu", "free", "content"],
+  jumps: ["access", "snapshot"],
+  returns: false,
+  events: true,
+  run(context) {
+    const { state, thread } = context;
+    const frame = thread.frame.get(state);
+    const mapped = thread.slot.get(state) !== 0;
+    if (frame === 0 && !isPrefault(context)) context.machine.emit("unbalanced-put", thread.index);
+    endFault(context);
+    if (context.telling && frame > 0) context.say(`puts the reference on frame ${frame}`);
+    release(context, frame);
+    return isPrefault(context) && mapped ? NEXT : again(context);
+  },
+};
+
+export const gmemFaultSteps = {
+  access,
+  snapshot,
+  check_kind: checkKind,
+  find_slot: findSlot,
+  early_retry: earlyRetry,
+  get_page: getPage,
+  gup,
+  map,
+  put_page: putPage,
+};

@@ -1,0 +1,255 @@
+// KVM_SET_USER_MEMORY_REGION and _REGION2 from 6.8 on: argument checks, what may change of a slot that is there, and the binding of a guest_memfd
+// (virt/kvm/kvm_main.c kvm_set_memory_region, virt/kvm/guest_memfd.c kvm_gmem_bind and _unbind; kernel.md C.3; real-kernel.md 5, measured on 6.18.44).
+
+import type { Errno } from "../../base/errno.ts";
+import { asS64, asU64, isPageAligned } from "../../base/units.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
+import type { Machine } from "../machine.ts";
+import { isReferenced } from "../memory/file.ts";
+import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, objectOfOperand, type SlotConfig } from "../objects.ts";
+import { bound, plan, ZERO } from "../plan.ts";
+import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { isPrivateSlot } from "./fault.ts";
+import { hasPrivateMemory } from "./gmem-file.ts";
+import { checkLockOrder, SLOT_FREED } from "./gmem-invalidate.ts";
+import { slotScope } from "./scopes.ts";
+import type { SlotCall } from "./slots.ts";
+import type { SlotState, VmState } from "./state.ts";
+
+const KVM_MEM_LOG_DIRTY_PAGES = 1n;
+const READONLY = BigInt(KVM_MEM_READONLY);
+const KVM_MEM_GUEST_MEMFD = BigInt(KVM_MEM_PRIVATE);
+/** KVM_USER_MEM_SLOTS of x86. Above 16 bits stands the address space, of which there is one without SMM (real-kernel.md 5.2 and 5.5). */
+const KVM_USER_MEM_SLOTS = 32764n;
+const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
+const USER_ADDRESS_MAX = 1n << 47n;
+const NAME = "KVM_SET_USER_MEMORY_REGION";
+const OPERATIONS = { create: `${NAME}.create`, delete: `${NAME}.delete`, move: `${NAME}.move`, flags: `${NAME}.flags` } as const;
+
+const data = (context: Context): SlotCall => context.plan.data as SlotCall;
+const vmOf = (context: Context): VmState => context.machine.vms[data(context).vm];
+const slotOf = (context: Context): SlotState | undefined => vmOf(context).slots.find((slot) => slot.id === data(context).id);
+
+export function planGmemSlot(machine: Machine, id: CallId, call: Call): Plan {
+  const target = call.operands[0];
+  const vm = objectOfOperand(machine.program, machine.objects.vmOf, target);
+  const config = machine.objects.slots[machine.objects.slotOf.get(id) ?? -1];
+  const slotId = Number(asU64(intOf(call, id, 1)) & 0xffffffffn);
+  const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call, vm);
+  return plan(id, call, {
+    operations: Object.values(OPERATIONS),
+    success: ZERO,
+    reads: ["handle", "slot"],
+    scope: () => slotScope(machine, call, vm, slotId),
+    data: { vm: vm ?? 0, id: slotId, config, fileHandle: machine.handleOf(call.operands[7]) } satisfies SlotCall,
+    decode(context) {
+      if (vm === undefined || !bound(machine, context.state, target)) return "EBADF";
+      if (refused) return refused;
+      const address = call.operands[5];
+      // A name of a failed mmap is a negative number, which no user address is.
+      return address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
+    },
+    select: (context) => {
+      const due = classify(context);
+      return typeof due === "string" || due.errno !== undefined ? OPERATIONS.flags : OPERATIONS[due.kind];
+    },
+  });
+}
+
+/** Order of real-kernel.md 5.3: flags, alignment and address ranges, wrap of the offset, slot number, wrap of the gpa, size. */
+function argumentsRefused(machine: Machine, id: CallId, call: Call, vm: number): Errno | undefined {
+  const int = (index: number): bigint => (call.operands[index]?.kind === "handle" ? 0n : asU64(intOf(call, id, index)));
+  const [slot, flags, gpa, size, address, offset] = [int(1) & 0xffffffffn, int(2) & 0xffffffffn, int(3), int(4), int(5), int(6)];
+  if (flags & ~validFlags(machine, call, vm, flags)) return "EINVAL";
+  if (!isPageAligned(size) || !isPageAligned(gpa)) return "EINVAL";
+  const target = call.operands[5];
+  if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || address + size > USER_ADDRESS_MAX) return "EINVAL";
+  if (flags & KVM_MEM_GUEST_MEMFD && (!isPageAligned(offset) || asU64(offset + size) < offset)) return "EINVAL";
+  if (slot >= KVM_USER_MEM_SLOTS || asU64(gpa + size) < gpa) return "EINVAL";
+  return size >> 12n > KVM_MEM_MAX_NR_PAGES ? "EINVAL" : undefined;
+}
+
+/** The first structure has no room for a guest_memfd; with one, a slot can neither log dirty pages nor be read-only. */
+function validFlags(machine: Machine, call: Call, vm: number, flags: bigint): bigint {
+  if (call.spec !== "KVM_SET_USER_MEMORY_REGION2") return KVM_MEM_LOG_DIRTY_PAGES | READONLY;
+  const allowed = machine.features.guest_memfd === "mmap" || hasPrivateMemory(machine, vm);
+  if (flags & KVM_MEM_GUEST_MEMFD && allowed) return KVM_MEM_GUEST_MEMFD;
+  return KVM_MEM_LOG_DIRTY_PAGES | READONLY;
+}
+
+type Kind = keyof typeof OPERATIONS;
+type Due = { readonly kind: Kind; readonly errno?: undefined } | { readonly errno: Errno } | "nothing";
+
+/** What the call comes down to, given the slot that is there. */
+function classify(context: Context): Due {
+  const { machine, state } = context;
+  const { config } = data(context);
+  const old = machine.objects.slots[(slotOf(context)?.config.get(state) ?? 0) - 1];
+  if (!config) return old ? { kind: "delete" } : { errno: "EINVAL" };
+  if (!old) return { kind: "create" };
+  if (isPrivateSlot(config) || (isPrivateSlot(old) && machine.features.clear_guest_memfd === "EINVAL")) return { errno: "EINVAL" };
+  const sameAddress = old.mapping === config.mapping && old.mappingPage === config.mappingPage && old.userspaceAddress === config.userspaceAddress;
+  if (!sameAddress || old.pages !== config.pages || (old.flags ^ config.flags) & KVM_MEM_READONLY) return { errno: "EINVAL" };
+  if (old.gfn !== config.gfn) return { kind: "move" };
+  return old.flags === config.flags ? "nothing" : { kind: "flags" };
+}
+
+/** slots_lock; what the call comes down to is looked at again, for another thread may have changed the slots. */
+const lockSlots: StepCode = {
+  reads: ["lock", "slot"],
+  writes: ["lock"],
+  jumps: [],
+  switches: true,
+  acquires: (machine, plan) => [machine.vms[(plan.data as SlotCall).vm].slotsLock],
+  events: true,
+  run(context) {
+    const { machine, state, thread } = context;
+    const { slotsLock } = vmOf(context);
+    if (slotsLock.get(state) !== 0) return BLOCKED;
+    checkLockOrder(context, 0);
+    const due = classify(context);
+    if (due === "nothing") return context.done(ZERO);
+    if (due.errno) return context.fail(due.errno);
+    context.operation = machine.operation(OPERATIONS[(due as { kind: Kind }).kind]);
+    slotsLock.set(state, thread.index + 1);
+    context.say("slots_lock taken");
+    return NEXT;
+  },
+};
+
+function failUnlocked(context: Context, errno: Errno): number {
+  vmOf(context).slotsLock.set(context.state, 0);
+  return context.fail(errno);
+}
+
+/** kvm_gmem_bind, under the invalidate lock of the file: the descriptor, whose file it is, the range, and that no page of it is bound. */
+const bind: StepCode = {
+  reads: ["handle", "slot", "lock"],
+  writes: ["slot", "lock"],
+  jumps: [],
+  run(context) {
+    const { machine, state } = context;
+    const { config, fileHandle } = data(context);
+    if (!config || !isPrivateSlot(config)) {
+      context.say("a slot without guest_memfd: nothing to bind");
+      return NEXT;
+    }
+    if (fileHandle === undefined || !bound(machine, state, { kind: "handle", handle: fileHandle, offset: 0n })) return failUnlocked(context, "EBADF");
+    if (!config.guestMemfd || outOfBounds(machine, config)) return failUnlocked(context, "EINVAL");
+    const gmem = machine.files[config.file as number].gmem;
+    if ((gmem?.invalidateLock.get(state) ?? 0) !== 0 || (gmem?.invalidateReaders.get(state) ?? 0) > 0) return BLOCKED;
+    if (isBound(context, config)) return failUnlocked(context, machine.features.double_binding === "EEXIST" ? "EEXIST" : "EINVAL");
+    const slot = slotOf(context);
+    slot?.bound.set(state, config.index + 1);
+    slot?.gmem?.file.set(state, 1);
+    context.say("the file's table names the slot for these pages, and the slot names the file; the reference on the file is dropped");
+    return NEXT;
+  },
+};
+
+/** i_size against offset + size, as signed numbers up to 7.1. The wrap of both has been refused with the arguments. */
+function outOfBounds(machine: Machine, config: SlotConfig): boolean {
+  const offset = BigInt(config.filePage) << 12n;
+  const end = offset + (BigInt(config.pages) << 12n);
+  const size = machine.files[config.file as number].object.size ?? 0n;
+  return machine.features.bind_offset === "signed" ? asS64(offset) < 0n || asS64(end) > size : end > size;
+}
+
+function isBound(context: Context, config: SlotConfig): boolean {
+  const { machine, state } = context;
+  const meets = (other: SlotConfig | undefined): boolean =>
+    other !== undefined && other.file === config.file && other.filePage < config.filePage + config.pages && config.filePage < other.filePage + other.pages;
+  return vmOf(context).slots.some((slot) => {
+    if (meets(machine.objects.slots[slot.bound.get(state) - 1])) return true;
+    return [...(slot.gmem?.dangling ?? [])].some(([index, field]) => field.get(state) === 1 && meets(machine.objects.slots[index]));
+  });
+}
+
+/** kvm_invalidate_memslot: a copy of the slot with KVM_MEMSLOT_INVALID goes into the inactive set, which `wait_notifiers` makes the active one. */
+const markInvalid: StepCode = {
+  reads: [],
+  writes: ["slot"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    if (context.operation.labels.has("wait_notifiers")) {
+      context.say("a copy that is marked KVM_MEMSLOT_INVALID stands by");
+      return NEXT;
+    }
+    slotOf(context)?.invalid.set(context.state, 1);
+    context.say("the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
+    return NEXT;
+  },
+};
+
+/** kvm_swap_active_memslots waits for mn_active_invalidate_count to fall to 0, for the end of an MMU notifier must see the slots of its start. */
+const waitNotifiers: StepCode = {
+  reads: ["notifier"],
+  writes: ["slot"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { state } = context;
+    if (vmOf(context).activeNotifiers.get(state) > 0) return BLOCKED;
+    slotOf(context)?.invalid.set(state, 1);
+    context.say("no MMU notifier is active; the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
+    return NEXT;
+  },
+};
+
+/** kvm_gmem_unbind: the slot leaves the file's table, under the invalidate lock of the file unless that is about to be released. */
+const unbind: StepCode = {
+  reads: ["slot", "handle", "pte", "control", "lock", "file"],
+  writes: ["slot"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { machine, state } = context;
+    const slot = slotOf(context);
+    const old = machine.objects.slots[(slot?.bound.get(state) ?? 0) - 1];
+    if (!slot || !old?.guestMemfd) {
+      context.say("nothing to unbind");
+      return NEXT;
+    }
+    const file = machine.files[old.file as number];
+    if (slot.gmem?.file.get(state) === 0) {
+      context.say("the file has been released: nothing to unbind");
+      slot.bound.set(state, 0);
+      return NEXT;
+    }
+    if (!isReferenced(machine, state, file)) {
+      if (machine.features.dying_unbind === "skipped") {
+        context.say("the last reference on the file is gone: the binding is left as it is");
+        return NEXT;
+      }
+    } else if ((file.gmem?.invalidateLock.get(state) ?? 0) !== 0 || (file.gmem?.invalidateReaders.get(state) ?? 0) > 0) return BLOCKED;
+    slot.bound.set(state, 0);
+    slot.gmem?.file.set(state, 0);
+    context.say("the slot is taken out of the file's table");
+    return NEXT;
+  },
+};
+
+/** The old structure goes. A binding that still leads to it dangles from here on. */
+const freeSlot: StepCode = {
+  reads: ["slot"],
+  writes: ["slot"],
+  jumps: [],
+  returns: false,
+  events: true,
+  run(context) {
+    const { machine, state } = context;
+    const slot = slotOf(context);
+    const old = slot?.bound.get(state) ?? 0;
+    context.say("the slot structure is freed");
+    if (!slot?.gmem || old === 0 || old === slot.config.get(state)) return NEXT;
+    slot.bound.set(state, 0);
+    slot.gmem.file.set(state, 0);
+    slot.gmem.dangling.get(old - 1)?.set(state, 1);
+    machine.emit("dangling-pointer", SLOT_FREED, old - 1);
+    context.say("the file's table still leads to it");
+    return NEXT;
+  },
+};
+
+export const gmemSlotSteps = { lock_slots: lockSlots, bind, mark_invalid: markInvalid, wait_notifiers: waitNotifiers, unbind, free_slot: freeSlot };

@@ -1,0 +1,236 @@
+// mprotect and madvise (mm/mprotect.c do_mprotect_pkey; mm/madvise.c do_madvise; real-kernel.md 2.1 and 2.4).
+
+import { asU64, isPageAligned, pageUp } from "../../base/units.ts";
+import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
+import { invalidateHva } from "../kvm/notifier.ts";
+import { rangeOfBytes } from "../kvm/ranges.ts";
+import type { Machine } from "../machine.ts";
+import { intOf, MAP_ANONYMOUS, MAP_TYPE, MAP_PRIVATE, NotModelled, objectOfOperand } from "../objects.ts";
+import { plan, ZERO } from "../plan.ts";
+import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { dropPage } from "./file.ts";
+import { release } from "./frames.ts";
+import { failedAddress, isMapping, mappedCells, MMAP_MIN_ADDR, TASK_SIZE } from "./mapping.ts";
+import { KEEP_SIZE, PUNCH_HOLE } from "./modes.ts";
+import { type Resize, rangeCells } from "./resize.ts";
+import { fileScope, mappingScope } from "./scopes.ts";
+import { fileCellOf, type MappingState, protOf } from "./state.ts";
+
+const PROT_WRITE = 2;
+const PROT_SEM = 8n;
+const PROT_GROWS = 0x3000000n;
+const NO_MEMORY: Result = { kind: "errno", errno: "ENOMEM" };
+
+/** A range of one mapping of the scenario. `from` may lie anywhere where there is no mapping. */
+interface Range {
+  readonly mapping: number | undefined;
+  readonly from: bigint;
+  readonly length: bigint;
+  readonly cells: readonly number[];
+  /** It goes on behind the end of the mapping, where nothing of the scenario is. */
+  readonly beyond: boolean;
+}
+
+function rangeOf(machine: Machine, id: CallId, call: Call): Range {
+  const [target, length] = [call.operands[0] as Operand, asU64(intOf(call, id, 1))];
+  const mapping = objectOfOperand(machine.program, machine.objects.mappingOf, target);
+  if (target.kind === "handle" && mapping === undefined && !isMapping(machine, target.handle))
+    throw new NotModelled(id, `${call.spec} of a name that no mmap binds is not modelled`);
+  const from = target.kind === "handle" ? target.offset : asU64(intOf(call, id, 0));
+  if (target.kind === "int" && from >= MMAP_MIN_ADDR && from < TASK_SIZE && isPageAligned(from))
+    throw new NotModelled(id, `${call.spec} of an address that no mmap of this scenario answers is not modelled`);
+  const state = mapping === undefined ? undefined : machine.mappings[mapping];
+  const plain = state !== undefined && from >= 0n && isPageAligned(from) && length > 0n && length <= TASK_SIZE;
+  return {
+    mapping,
+    from,
+    length,
+    cells: plain ? mappedCells(state, from, length) : [],
+    beyond: !plain || pageUp(from + length) >> 12n > BigInt(state.object.pages),
+  };
+}
+
+/** The first address: in a mapping its offset, for where the mapping lies is not modelled. */
+const addressOf = (machine: Machine, context: Context, call: Call, range: Range): bigint =>
+  failedAddress(machine, context.state, call.operands[0]) ?? range.from;
+
+/** A mapping lies between vm.mmap_min_addr and the end of the address space, and a range that is long enough wraps from anywhere there. */
+function wraps(id: CallId, call: Call, address: bigint, length: bigint): boolean {
+  const whole = pageUp(length);
+  if (call.operands[0].kind !== "handle") return address + whole >= 1n << 64n;
+  if (whole > (1n << 64n) - MMAP_MIN_ADDR) return true;
+  if (whole < (1n << 64n) - TASK_SIZE) return false;
+  throw new NotModelled(id, `whether ${call.spec} wraps depends on the address of the mapping, which is not modelled`);
+}
+
+interface Protect {
+  readonly range: Range;
+  readonly prot: number;
+}
+
+/** mprotect(addr, len, prot). */
+export function planMprotect(machine: Machine, id: CallId, call: Call): Plan {
+  const prot = asU64(intOf(call, id, 2));
+  const range = rangeOf(machine, id, call);
+  if (prot & (PROT_SEM | PROT_GROWS)) throw new NotModelled(id, "of the bits of prot only PROT_READ, PROT_WRITE and PROT_EXEC are modelled");
+  return plan(id, call, {
+    operations: ["mprotect"],
+    success: ZERO,
+    data: { range, prot: Number(prot & 7n) } satisfies Protect,
+    reads: ["handle"],
+    scope: () => mappingScope(machine, call, undefined, range.mapping),
+    decode(context) {
+      const address = addressOf(machine, context, call, range);
+      if (!isPageAligned(address)) return "EINVAL";
+      if (range.length === 0n) return ZERO;
+      if (wraps(id, call, address, range.length)) return "ENOMEM";
+      if (prot & ~7n) return "EINVAL";
+      return range.mapping === undefined || address !== range.from ? "ENOMEM" : undefined;
+    },
+  });
+}
+
+/** The VMAs of the range one after the other, under mmap_lock: what comes before one that refuses stays changed. */
+const changeVma: StepCode = {
+  reads: ["pte", "slot", "ept", "faults"],
+  writes: ["pte", "ept", "tlb", "faults", "free"],
+  jumps: [],
+  run(context) {
+    const { machine, state } = context;
+    const { range, prot } = context.plan.data as Protect;
+    const mapping = machine.mappings[range.mapping as number];
+    for (const cell of range.cells) {
+      if (mapping.mapped[cell].get(state) === 0) return context.always(NO_MEMORY);
+      if (prot & PROT_WRITE && mapping.mayWrite.get(state) === 0) return context.fail("EACCES");
+      if (protOf(state, mapping, cell) === prot) continue;
+      invalidateHva(context, mapping, cell);
+      mapping.prots?.[cell].set(state, prot);
+    }
+    if (range.beyond) return context.always(NO_MEMORY);
+    if (context.telling) context.say("the VMA has its new protection");
+    return NEXT;
+  },
+};
+
+const MADV = { DONTNEED: 4, FREE: 8, REMOVE: 9, DONTFORK: 10 } as const;
+/** NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTFORK, DOFORK, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP, COLD: nothing here can see what they do. */
+const SILENT: ReadonlySet<number> = new Set([0, 1, 2, 3, 10, 11, 14, 15, 16, 17, 20]);
+/** MERGEABLE, UNMERGEABLE, WIPEONFORK, KEEPONFORK, PAGEOUT, POPULATE_READ, POPULATE_WRITE, DONTNEED_LOCKED, COLLAPSE, hwpoison and guard pages. */
+const OTHER: ReadonlySet<number> = new Set([12, 13, 18, 19, 21, 22, 23, 24, 25, 100, 101, 102, 103]);
+
+interface Advice extends Resize {
+  readonly mapping: Range;
+}
+
+/** madvise(addr, length, advice). */
+export function planMadvise(machine: Machine, id: CallId, call: Call): Plan {
+  const advice = Number(BigInt.asIntN(32, intOf(call, id, 2)));
+  const range = rangeOf(machine, id, call);
+  const known = SILENT.has(advice) || advice === MADV.DONTNEED || advice === MADV.FREE || advice === MADV.REMOVE;
+  if (OTHER.has(advice)) throw new NotModelled(id, `madvise with advice ${advice} is not modelled`);
+  const mapping = range.mapping === undefined ? undefined : machine.mappings[range.mapping];
+  const file = mapping?.object.file;
+  const remove = advice === MADV.REMOVE && mapping !== undefined;
+  const hole = mapping && remove ? holeOf(mapping, range) : NO_HOLE;
+  const cells = remove && file !== undefined ? rangeCells(machine.files[file], hole, true) : range.cells;
+  return plan(id, call, {
+    operations: remove ? ["madvise.remove"] : advice === MADV.DONTNEED ? ["madvise.dontneed"] : ["madvise"],
+    success: range.beyond ? NO_MEMORY : ZERO,
+    file: file ?? -1,
+    cells,
+    data: hole,
+    reads: ["handle", "pte"],
+    scope: () => (remove ? fileScope(machine, call, file, cells) : mappingScope(machine, call, undefined, range.mapping)),
+    decode(context) {
+      const address = addressOf(machine, context, call, range);
+      if (!known || !isPageAligned(address)) return "EINVAL";
+      if (range.length === 0n) return ZERO;
+      if (wraps(id, call, address, range.length)) return "EINVAL";
+      return mapping === undefined || address !== range.from || range.cells.length === 0 ? "ENOMEM" : adviceRefuses(context, mapping, range, advice);
+    },
+  });
+}
+
+const NO_HOLE: Advice = {
+  call: "fallocate",
+  mode: 0n,
+  offset: 0n,
+  length: 0n,
+  end: 0n,
+  range: rangeOfBytes(0n, 0n),
+  told: [],
+  parts: new Map(),
+  mapping: { mapping: undefined, from: 0n, length: 0n, cells: [], beyond: false },
+};
+
+/** madvise_remove: vfs_fallocate of the part of the file behind the range. */
+function holeOf(mapping: MappingState, range: Range): Advice {
+  const offset = (BigInt(mapping.object.filePage) << 12n) + range.from;
+  const left = (BigInt(mapping.object.pages) << 12n) - range.from;
+  const whole = pageUp(range.length);
+  const length = whole < left ? whole : left;
+  if (length <= 0n) return NO_HOLE;
+  const end = offset + length;
+  return { ...NO_HOLE, mode: KEEP_SIZE | PUNCH_HOLE, offset, length, end, range: rangeOfBytes(offset, end), told: [], parts: new Map(), mapping: range };
+}
+
+function isPrivateAnonymous(machine: Machine, mapping: MappingState): boolean {
+  const flags = machine.program.calls[mapping.object.call].operands[3];
+  return flags?.kind === "int" && (flags.value & MAP_ANONYMOUS) !== 0n && (flags.value & MAP_TYPE) === MAP_PRIVATE;
+}
+
+function adviceRefuses(context: Context, mapping: MappingState, range: Range, advice: number): "EINVAL" | "EACCES" | "ENOMEM" | Result | undefined {
+  const { machine, state, plan: own } = context;
+  const there = range.cells.filter((cell) => mapping.mapped[cell].get(state) === 1).length;
+  if (there === 0) return "ENOMEM";
+  if (there < range.cells.length && advice !== MADV.DONTNEED) {
+    if (SILENT.has(advice)) return "ENOMEM";
+    throw new NotModelled(own.id, "madvise of a range that is unmapped in part is not modelled");
+  }
+  if (advice === MADV.FREE) {
+    if (!isPrivateAnonymous(machine, mapping)) return "EINVAL";
+    throw new NotModelled(own.id, "MADV_FREE of anonymous memory is not modelled");
+  }
+  if (advice !== MADV.REMOVE) return undefined;
+  if (isPrivateAnonymous(machine, mapping)) return "EINVAL";
+  const { file, shared } = mapping.object;
+  if (machine.files[file].object.kind === "guest_memfd") throw new NotModelled(own.id, "MADV_REMOVE on guest_memfd is not modelled");
+  if (!shared || mapping.mayWrite.get(state) === 0) return "EACCES";
+  const writable = range.cells.every((cell) => protOf(state, mapping, cell) & PROT_WRITE);
+  if (machine.features.shared_readonly === "free" || writable) return undefined;
+  throw new NotModelled(own.id, "MADV_REMOVE on a mapping without PROT_WRITE before Linux 6.7 is not modelled");
+}
+
+/** zap_page_range: each page by itself, for faults on others go on meanwhile. A private copy is lost; anonymous memory is. */
+const zapRange: StepCode = {
+  reads: ["pte", "slot", "ept", "page", "faults", "reference"],
+  writes: ["pte", "ept", "tlb", "faults", "page", "uptodate", "free", "content"],
+  jumps: [],
+  run(context) {
+    const { machine, state } = context;
+    const cell = context.cell;
+    const mapping = machine.mappings.find((one) => one.object.index === mappingIndex(context)) as MappingState;
+    if (mapping.mapped[cell].get(state) === 1) zapCell(context, mapping, cell);
+    else context.remember(NO_MEMORY);
+    const code = context.each();
+    if (code === AGAIN || context.plan.success === ZERO) return code;
+    return context.always(NO_MEMORY);
+  },
+};
+
+const mappingIndex = (context: Context): number =>
+  objectOfOperand(context.machine.program, context.machine.objects.mappingOf, context.plan.call.operands[0]) as number;
+
+function zapCell(context: Context, mapping: MappingState, cell: number): void {
+  const { machine, state } = context;
+  invalidateHva(context, mapping, cell);
+  mapping.ptes[cell]?.set(state, 0);
+  const copy = mapping.copies[cell]?.get(state) ?? 0;
+  mapping.copies[cell]?.set(state, 0);
+  release(context, copy);
+  const file = machine.files[mapping.object.file];
+  if (isPrivateAnonymous(machine, mapping)) dropPage(context, file, fileCellOf(file, mapping, cell));
+  if (context.telling) context.say("the page table entry is gone; the page of the file stays");
+}
+
+export const protectSteps = { change_vma: changeVma, zap_range: zapRange };

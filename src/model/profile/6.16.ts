@@ -1,0 +1,16 @@
+// Linux 6.16: KVM_PRE_FAULT_MEMORY (6.11), invalidations with a filter (6.14), the kind of an access compared first (6.10), types of confidential VMs. The
+// fixes 9935df5333aa and ae431059e75d came later, so both bugs of the life cycle are in it (kernel.md C.3 rule 7, D I-7 and I-8).
+
+import { V6_8_0 } from "./6.8.0.ts";
+import { FAULT, PRE_FAULT } from "./guest-memfd.ts";
+import { MAINLINE_6_12_FEATURES } from "./plain-mainline.ts";
+import type { Profile } from "./types.ts";
+
+export const V6_16: Profile = {
+  ...V6_8_0,
+  name: "6.16",
+  base: "6.16",
+  source: "torvalds/linux v6.16",
+  features: { ...V6_8_0.features, fallocate_modes: MAINLINE_6_12_FEATURES.fallocate_modes, vm_types: "confidential", zap_filter: "kind" },
+  operations: { ...V6_8_0.operations, fault: FAULT, KVM_PRE_FAULT_MEMORY: PRE_FAULT },
+};

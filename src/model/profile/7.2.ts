@@ -1,0 +1,12 @@
+// Linux 7.2: the end of a binding is compared unsigned, and a second binding is EEXIST (kernel.md C.3, C.9, 06ba195f136a).
+
+import { V6_18 } from "./6.18.ts";
+import type { Profile } from "./types.ts";
+
+export const V7_2: Profile = {
+  ...V6_18,
+  name: "7.2",
+  base: "7.2",
+  source: "torvalds/linux 06ba195f136a",
+  features: { ...V6_18.features, bind_offset: "unsigned", gmem_inode: "own", double_binding: "EEXIST" },
+};

@@ -1,0 +1,217 @@
+// The kernels side by side: a column per kernel, a row per call, invariant and expectation on which they differ, as an ARIA grid with one tab stop; below it the
+// first step at which each kernel leaves the way of the one that the scenario names.
+
+import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
+import type { KernelColumn, KernelsView } from "../view/kernels.ts";
+import type { DivergingCall, KernelDivergence } from "../view/kernels-diverge.ts";
+import type { Side } from "../view/kernels-steps.ts";
+import { mergedDivergences, orderOfCalls, sideText, withoutParting } from "../view/kernels-text.ts";
+import type { FromPanel } from "../view/messages.ts";
+import { icon } from "./icons.ts";
+import { columnDetail, SECTIONS, summaryOf, type TableCell, type TableRow, tableRows, VERDICT_WORDS } from "./kernels-words.ts";
+import { type CellChoice, choiceOf, nextCell, stop } from "./pages.ts";
+import { fileName } from "./words.ts";
+
+export class Kernels extends LitElement {
+  static override properties = {
+    view: { attribute: false },
+    focusAt: { state: true },
+    looked: { state: true },
+  };
+
+  declare view: KernelsView;
+  /** The one tab stop: row 0 is the header, column 0 the call. */
+  declare focusAt: CellChoice;
+  /** What the line beneath the table speaks of. */
+  declare looked: CellChoice | undefined;
+  #rows: readonly TableRow[] = [];
+
+  constructor() {
+    super();
+    this.focusAt = { row: 0, column: 1 };
+    this.looked = undefined;
+  }
+
+  protected override createRenderRoot(): HTMLElement {
+    return this;
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (!changed.has("view")) return;
+    this.#rows = tableRows(this.view);
+    this.looked = undefined;
+    const { row, column } = this.focusAt;
+    this.focusAt = { row: Math.min(row, this.#rows.length), column: Math.min(column, this.view.kernels.length) };
+  }
+
+  protected override render(): TemplateResult {
+    const { view } = this;
+    return html`<header>
+        <div class="title"><h1>${view.scenario}</h1></div>
+        <p class="summary">${summaryOf(view)}</p>
+      </header>
+      ${this.#table()}
+      <p class="blame" id="kernels-line">${this.#line()}</p>
+      ${this.#silent()}
+      ${view.divergences.length === 0 ? nothing : this.#divergences()}`;
+  }
+
+  #table(): TemplateResult {
+    const { kernels } = this.view;
+    return html`<div class="pages-view kernels-view" @keydown=${this.#key} @focusin=${this.#focused} @click=${this.#clicked} @mouseover=${this.#hovered}
+      @mouseleave=${() => {
+        this.looked = this.contains(document.activeElement) ? this.focusAt : undefined;
+      }}>
+      <table role="grid" class="kernels-table" aria-label="Kernels side by side" aria-rowcount=${-1} aria-colcount=${kernels.length + 1}>
+        <thead role="rowgroup"><tr role="row">
+          <th scope="col" role="columnheader" data-at="0/0" tabindex=${this.#stop(0, 0)}>kernel</th>
+          ${kernels.map((column, index) => this.#head(column, index))}
+        </tr></thead>
+        ${(["calls", "violations", "expectations"] as const).map((section) => this.#section(section))}
+      </table>
+    </div>`;
+  }
+
+  #head(column: KernelColumn, index: number): TemplateResult {
+    const reference = index === this.view.reference;
+    return html`<th scope="col" role="columnheader" data-at="0/${index + 1}" tabindex=${this.#stop(0, index + 1)} class="kernel-head ${column.verdict}"
+      title=${columnDetail(this.view, index)}>
+      <span class="kernel-name">${column.kernel}</span>
+      <span class="kernel-verdict">${column.verdict === "notRun" ? nothing : icon(column.verdict)}${VERDICT_WORDS[column.verdict]}</span>
+      ${column.verdict === "notRun" ? nothing : html`<span class="quiet kernel-states">${column.states} state${column.states === 1 ? "" : "s"}</span>`}
+      ${reference ? html`<span class="kernel-reference">reference</span>` : nothing}
+    </th>`;
+  }
+
+  #section(section: TableRow["section"]): TemplateResult | typeof nothing {
+    const rows = this.#rows.map((row, index) => ({ row, at: index + 1 })).filter(({ row }) => row.section === section);
+    if (rows.length === 0) return nothing;
+    return html`<tbody role="rowgroup">
+      <tr role="row" class="section"><th role="rowheader" scope="rowgroup" colspan=${this.view.kernels.length + 1}><span>${SECTIONS[section]}</span></th></tr>
+      ${rows.map(
+        ({ row, at }) => html`<tr role="row">
+        <th scope="row" role="rowheader" data-at="${at}/0" tabindex=${this.#stop(at, 0)} title="Show this line in the editor">
+          <span class="quiet kernel-where">${this.#where(row)}${row.subtitle === "" ? "" : html` · ${breakable(row.subtitle)}`}</span>
+          <code>${breakable(row.title)}</code></th>
+        ${row.cells.map((cell, index) => this.#cell(cell, at, index + 1))}
+      </tr>`,
+      )}
+    </tbody>`;
+  }
+
+  #cell(cell: TableCell, row: number, column: number): TemplateResult {
+    const classes = `${cell.differs ? "differs" : ""} ${cell.wrong ? "wrong" : ""} ${cell.quiet ? "unknown" : ""}`;
+    return html`<td role="gridcell" data-at="${row}/${column}" tabindex=${this.#stop(row, column)} class=${classes} title=${cell.detail}
+      aria-describedby=${this.#stop(row, column) === 0 ? "kernels-line" : nothing}>
+      ${cell.differs ? html`<span class="unlike" aria-hidden="true">≠</span><span class="hidden">differs: </span>` : nothing}${cell.icon === undefined ? nothing : icon(cell.icon)}<code>${cell.text}</code>
+    </td>`;
+  }
+
+  #where({ file, line }: { readonly file: string; readonly line: number }): string {
+    return file === this.view.file ? `line ${line}` : `${fileName(file)}:${line}`;
+  }
+
+  #stop(row: number, column: number): number {
+    return row === this.focusAt.row && column === this.focusAt.column ? 0 : -1;
+  }
+
+  #line(): TemplateResult | string {
+    const { looked, view } = this;
+    const hint = html`<span class="quiet">≠ other than ${view.kernels[view.reference]?.kernel ?? "the rest"}. Enter or a click opens that kernel’s page tables, in the first column the line.</span>`;
+    if (looked === undefined) return hint;
+    const row = this.#rows[looked.row - 1];
+    if (looked.column === 0) return row === undefined ? hint : `${row.title}, ${this.#where(row)}`;
+    return row === undefined ? columnDetail(view, looked.column - 1) : (row.cells[looked.column - 1]?.detail ?? "");
+  }
+
+  /** Kernels without an answer are named, never left out. */
+  #silent(): TemplateResult | typeof nothing {
+    const { kernels, unmodelled } = this.view;
+    const noted = kernels.filter((column) => column.notes.length > 0 || column.verdict === "notRun" || column.verdict === "incomplete");
+    if (noted.length === 0 && unmodelled.length === 0) return nothing;
+    return html`<ul class="kernel-notes">
+      ${noted.map((column) => html`<li><b>${column.kernel}</b> <span class="quiet">${columnDetail(this.view, kernels.indexOf(column)).slice(column.kernel.length + 2)}</span></li>`)}
+      ${unmodelled.length === 0 ? nothing : html`<li><span class="quiet">Not modelled yet: ${unmodelled.join(", ")}.</span></li>`}
+    </ul>`;
+  }
+
+  #divergences(): TemplateResult {
+    const { view } = this;
+    const reference = view.kernels[view.reference].kernel;
+    return html`<section class="partings" aria-label="First step that differs">
+      <h2>First step that differs from ${reference}</h2>
+      <p class="quiet">Along ${orderOfCalls(view)}.</p>
+      ${mergedDivergences(view).map(([members, each]) => this.#divergence(reference, members, each))}
+    </section>`;
+  }
+
+  #divergence(reference: string, members: readonly number[], each: KernelDivergence): TemplateResult {
+    const names = members.map((index) => this.view.kernels[index].kernel);
+    if (each.first === undefined) return html`<article class="card"><h3>${names.join(", ")}</h3><p class="quiet">${withoutParting(each)}</p></article>`;
+    const more = each.calls - (each.race === undefined ? 1 : 2);
+    return html`<article class="card">
+      <h3>${names.join(", ")}</h3>
+      ${this.#parting(reference, names[0], each.first)}
+      ${each.race === undefined ? nothing : html`<p class="quiet">and then, in parallel</p>${this.#parting(reference, names[0], each.race)}`}
+      ${more > 0 ? html`<p class="quiet">${more} more call${more === 1 ? "" : "s"} with other steps.</p>` : nothing}
+    </article>`;
+  }
+
+  #parting(reference: string, kernel: string, call: DivergingCall): TemplateResult {
+    const side = (name: string, own: Side, other: Side): TemplateResult => html`<dt>${name}</dt><dd>${sideText(own, other)}
+      ${own.schedule === undefined ? nothing : html`<button class="link" @click=${() => this.#open(name, own.schedule, own.cursor)}>page tables<span class="hidden"> of ${name} at ${own.step}</span></button>`}</dd>`;
+    return html`<p><button class="link" @click=${() => this.#post({ type: "line", file: call.file, line: call.line })}>${this.#where(call)}</button>
+        <span class="who">${call.actor}</span> <code>${call.call}</code>${call.kind === "silent" ? html` <span class="quiet">no effect here</span>` : nothing}</p>
+      <dl class="sides">${side(reference, call.left, call.right)}${side(kernel, call.right, call.left)}</dl>`;
+  }
+
+  #post(message: FromPanel): void {
+    this.dispatchEvent(new CustomEvent("memfd-post", { detail: message, bubbles: true }));
+  }
+
+  #open(kernel: string, schedule?: string, cursor?: number): void {
+    this.#post({ type: "kernel", kernel, ...(schedule === undefined ? {} : { schedule }), ...(cursor === undefined ? {} : { cursor }) });
+  }
+
+  #activate({ row, column }: CellChoice): void {
+    const { kernels } = this.view;
+    const found = this.#rows[row - 1];
+    const kernel = kernels[column - 1];
+    const at = kernel?.verdict === "notRun" ? (kernel.notes[0] ?? found) : found;
+    if (kernel !== undefined && kernel.verdict !== "notRun") this.#open(kernel.kernel, found?.cells[column - 1]?.schedule);
+    else if (at !== undefined) this.#post({ type: "line", file: at.file, line: at.line });
+  }
+
+  #focused(event: Event): void {
+    const at = choiceOf(event.target);
+    if (at !== undefined) this.focusAt = this.looked = at;
+  }
+
+  #hovered(event: Event): void {
+    const at = choiceOf(event.target);
+    if (at !== undefined) this.looked = at;
+  }
+
+  #clicked(event: Event): void {
+    const at = choiceOf(event.target);
+    if (at !== undefined) this.#activate(at);
+  }
+
+  #key(event: KeyboardEvent): void {
+    if (event.shiftKey || event.altKey || event.metaKey) return;
+    if (event.key === "Enter" || event.key === " ") {
+      this.#activate(this.focusAt);
+      return stop(event);
+    }
+    const next = nextCell(event.key, event.ctrlKey, this.focusAt.row, this.focusAt.column, this.#rows.length, this.view.kernels.length);
+    if (next === undefined) return;
+    stop(event);
+    this.focusAt = next;
+    void this.updateComplete.then(() => this.querySelector<HTMLElement>(`[data-at="${next.row}/${next.column}"]`)?.focus());
+  }
+}
+
+/** Flags may part behind their bars, so that a long call does not widen its column. */
+const breakable = (text: string): TemplateResult => html`${text.split("|").map((part, index) => (index === 0 ? part : html`|<wbr />${part}`))}`;
+
+customElements.define("memfd-kernels", Kernels);

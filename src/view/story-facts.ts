@@ -1,0 +1,140 @@
+// What bears on a broken rule over the states of one schedule: each fact with the steps that brought and ended it. One small table says what matters for which
+// rule; story-readers.ts reads the facts off a state.
+
+import { formatAddress, formatSize } from "../base/units.ts";
+import type { About } from "../invariants/index.ts";
+import type { Machine } from "../model/machine.ts";
+import { sizeOf } from "../model/memory/file.ts";
+import type { SlotConfig } from "../model/objects.ts";
+import type { StepName } from "../scenario/catalogue/index.ts";
+import type { StoryFact, ViolationStory } from "./rows.ts";
+import { address, type FactKind, gfnName, READERS, type Subject, slotOf } from "./story-readers.ts";
+
+/** Steps that take second-level mappings away or make faults try again. */
+const FLUSH: readonly StepName[] = ["invalidate", "invalidate_begin", "notify_fallocate", "zap_slot", "unmap_user"];
+
+interface Matter {
+  readonly facts: readonly FactKind[];
+  /** Facts that are wrong as long as they last: somebody has to take them away. */
+  readonly wrong?: readonly FactKind[];
+  /** Steps whose task it is to keep the rule. */
+  readonly duties: readonly StepName[];
+}
+
+/** What matters for each rule, in the order in which it is told. A rule without a row is told by its message alone. */
+const MATTERS: Readonly<Record<string, Matter>> = {
+  "no-stale-mapping": { facts: ["page", "host", "slot", "ept", "tlb", "reference", "free", "snapshot", "progress"], wrong: ["ept", "tlb"], duties: FLUSH },
+  "frame-one-owner": { facts: ["page", "owner"], duties: [] },
+  "private-inaccessible": { facts: ["taint", "page", "mark", "host"], duties: ["set_marker", "wrap", "check_seal_chunk"] },
+  "inaccessible-marked": { facts: ["mark"], duties: ["set_marker", "wrap"] },
+  "private-unmovable": { facts: ["taint", "page", "ept", "tlb"], duties: [] },
+  "zeroed-on-allocation": { facts: ["page", "ept"], duties: [] },
+  "attributes-respected": { facts: ["kind", "page", "ept", "tlb", "snapshot"], wrong: ["ept", "tlb"], duties: FLUSH },
+  "no-lost-invalidation": { facts: ["lookup", "reference", "progress", "snapshot", "ept"], wrong: ["ept"], duties: FLUSH },
+  "invalidate-balanced": { facts: ["begun", "progress", "binding"], wrong: ["progress"], duties: ["invalidate_begin", "invalidate_end"] },
+  "no-deadlock": { facts: ["waits", "lock"], duties: [] },
+  "no-livelock": { facts: ["waits", "lock", "progress"], duties: [] },
+};
+
+export const rulesTold: readonly string[] = Object.keys(MATTERS);
+
+/**
+ * The facts of a rule over a whole schedule. `states[i]` is the state after step i, `states[0]` the initial one; `steps[i]` names step i.
+ */
+export function violationStory(
+  machine: Machine,
+  invariant: string,
+  about: About,
+  states: readonly Int32Array[],
+  steps: readonly string[],
+  at: number,
+): ViolationStory {
+  const { facts: kinds, wrong = [], duties } = MATTERS[invariant] ?? { facts: [], duties: [] };
+  const subject = subjectAt(machine, about, states, at);
+  const facts = kinds.flatMap((kind) => spansOf(machine, kind, subject, states).map((fact) => (wrong.includes(kind) ? { ...fact, wrong: true } : fact)));
+  const now = facts.filter(({ spans }) => spans.some(({ from, to }) => from <= at && (to === undefined || to > at)));
+  const frames = now.flatMap(({ kind, is }) => (FRAME_KINDS.has(kind) ? (/\bframe \d+/.exec(is) ?? []) : []));
+  const names = new Set([
+    ...(about.frame === undefined ? [] : [`frame ${about.frame}`]),
+    ...(about.gfn === undefined ? [] : [gfnName(about.gfn)]),
+    ...(about.file === undefined ? [] : [machine.files[about.file].object.name]),
+    ...frames,
+  ]);
+  return {
+    facts,
+    names: [...names],
+    duties: steps.flatMap((step, index) => ((duties as readonly string[]).includes(step) ? [index] : [])),
+    objects: objectsOf(machine, states, subject, at),
+  };
+}
+
+const FRAME_KINDS: ReadonlySet<string> = new Set(["page", "ept", "tlb", "reference"]);
+
+/** The slot and the file around the subject as they are when the rule breaks, or were just before. */
+function subjectAt(machine: Machine, about: About, states: readonly Int32Array[], at: number): Subject {
+  const moments = [states[at], states[Math.max(0, at - 1)]].filter((state) => state !== undefined);
+  const slot = moments.map((state) => slotOf(machine, state, about)).find((config) => config !== undefined);
+  const file = moments
+    .map((state) =>
+      machine.files.find(({ cells, frames }) =>
+        frames.some((field, cell) => about.frame !== undefined && cells.single(cell) && field.get(state) === about.frame),
+      ),
+    )
+    .find((found) => found !== undefined);
+  return { ...about, ...(slot ? { slot } : {}), ...(about.file === undefined && file ? { file: file.object.index } : {}) };
+}
+
+function spansOf(machine: Machine, kind: FactKind, about: Subject, states: readonly Int32Array[]): StoryFact[] {
+  const found = new Map<string, { fact: Omit<StoryFact, "kind" | "spans" | "wrong">; spans: { from: number; to?: number }[] }>();
+  let open = new Map<string, { from: number; to?: number }>();
+  states.forEach((state, step) => {
+    const now = new Map<string, { from: number; to?: number }>();
+    READERS[kind](machine, state, about, (key, is, ended, on, off) => {
+      if (now.has(key)) return;
+      const known = found.get(key) ?? { fact: { is, ended, on, off }, spans: [] };
+      found.set(key, known);
+      const span = open.get(key) ?? { from: step };
+      if (!open.has(key)) known.spans.push(span);
+      now.set(key, span);
+      open.delete(key);
+    });
+    for (const span of open.values()) span.to = step;
+    open = now;
+  });
+  return [...found.values()].map(({ fact, spans }) => ({ kind, ...fact, spans }));
+}
+
+/** `slot 0 of vm: gfn 0x0 to 0x3, private memory from ram (16K)`, as it was just before the step that breaks the rule. */
+function objectsOf(machine: Machine, states: readonly Int32Array[], about: About, at: number): string {
+  const state = states[Math.max(0, at - 1)];
+  const config = slotOf(machine, state, about) ?? slotOfFrame(machine, state, about);
+  if (!config) return about.file === undefined ? "" : fileText(machine, state, about.file);
+  const range = `${gfnName(config.gfn)} to ${formatAddress(BigInt(config.gfn + config.pages - 1))}`;
+  const backing =
+    config.file === undefined
+      ? []
+      : [`private memory from ${fileText(machine, state, config.file)}${config.filePage > 0 ? ` at ${address(config.filePage)}` : ""}`];
+  const mapping =
+    config.mapping === undefined
+      ? []
+      : [`${config.file === undefined ? "memory" : "shared memory"} from the host mapping ${machine.mappings[config.mapping].object.name}`];
+  return `slot ${config.id} of ${machine.vms[config.vm].object.name} is ${range}, ${[...backing, ...mapping].join(", ")}`;
+}
+
+/** The slot that is bound to the file with the subject's frame. */
+function slotOfFrame(machine: Machine, state: Int32Array, { frame, vm: only }: About): SlotConfig | undefined {
+  for (const vm of machine.vms) {
+    for (const slotState of vm.slots) {
+      const config = machine.objects.slots[slotState.config.get(state) - 1];
+      const file = config?.file === undefined ? undefined : machine.files[config.file];
+      if (config && vm.object.index === only) return config;
+      if (frame !== undefined && file?.frames.some((field, cell) => file.cells.single(cell) && field.get(state) === frame)) return config;
+    }
+  }
+  return undefined;
+}
+
+function fileText(machine: Machine, state: Int32Array, index: number): string {
+  const file = machine.files[index];
+  return `${file.object.name} (${formatSize(sizeOf(machine, state, file))}${(file.object.flags & 8n) === 0n ? "" : ", MFD_INACCESSIBLE"})`;
+}

@@ -1,0 +1,214 @@
+// The tab of the kernels in a browser: what is seen, the keyboard, what a click asks for, progress, accessibility in every theme, and narrow windows.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { AxeBuilder } from "@axe-core/playwright";
+import type { KernelsView } from "../../src/view/kernels.ts";
+import { sideBySide } from "../view/side-by-side.ts";
+import { type Harness, MISSING, type Shown, start } from "./page.ts";
+import { THEMES } from "./themes.ts";
+import { punchWindow } from "./traces.ts";
+
+if (MISSING !== false) console.error(MISSING);
+
+const RUN = { skip: MISSING };
+const FILE = "file:///scenarios/series/v8-punch-window.memfd";
+const TEXT = readFileSync(join(import.meta.dirname, "../../scenarios/series/v8-punch-window.memfd"), "utf8");
+const lineOf = (part: string): number => TEXT.slice(0, TEXT.indexOf(part)).split("\n").length;
+
+let view: KernelsView;
+let harness: Harness;
+before(async () => {
+  view = sideBySide(FILE, TEXT);
+  if (MISSING === false) harness = await start();
+});
+after(() => harness?.close());
+
+const at = (kernel: string): number => view.kernels.findIndex((column) => column.kernel === kernel) + 1;
+
+async function shown(options: Parameters<Harness["open"]>[0], body: (panel: Shown) => Promise<void>, shows: KernelsView = view): Promise<void> {
+  const panel = await harness.open(options);
+  try {
+    await panel.send({ type: "kernels", view: shows, front: true });
+    await panel.page.getByRole("grid", { name: "Kernels side by side" }).waitFor();
+    await body(panel);
+    assert.deepEqual([panel.errors, await panel.refusals()], [[], []]);
+  } finally {
+    await panel.close();
+  }
+}
+
+const cell = ({ page }: Shown, row: number, column: number) => page.locator(`[data-at="${row}/${column}"]`);
+const last = async (panel: Shown) => (await panel.posted()).at(-1);
+const focused = ({ page }: Shown): Promise<string | undefined> => page.evaluate(() => (document.activeElement as HTMLElement | null)?.dataset.at);
+
+test("a column per kernel with its verdict, a row per difference, differing cells marked in words and shape", RUN, () =>
+  shown({ width: 1200 }, async (panel) => {
+    const { page } = panel;
+    const heads = await page.getByRole("columnheader").allInnerTexts();
+    assert.equal(heads.length, view.kernels.length + 1);
+    assert.match(heads[at("v8-pages")], /v8-pages\s+pass\s+\d+ states\s+reference/);
+    assert.match(heads[at("v4")], /v4\s+fail/);
+    assert.match(await cell(panel, 1, 0).innerText(), new RegExp(`line ${lineOf("vcpu0 { load(0x1000)")} · vcpu0\\s+load\\(0x1000\\)`));
+    const differs = cell(panel, 1, at("v4"));
+    assert.match(await differs.innerText(), /^≠\s+differs:\s+0x41 or exit KVM_EXIT_MEMORY_ERROR/);
+    assert.equal(await differs.locator(".icon-fail").count(), 1, "not what the line expects");
+    assert.doesNotMatch(await cell(panel, 1, at("v8-pages")).innerText(), /≠/);
+    const sections = await page.locator(".section").allInnerTexts();
+    assert.deepEqual(sections, ["Calls that answer differently", "Invariants that break", "Expectations that do not hold"]);
+    assert.match(await page.locator(".kernel-notes").innerText(), /Not modelled yet: .*6\.18/);
+    const partings = await page.getByRole("region", { name: "First step that differs" }).innerText();
+    assert.match(partings, /v4\s+invalidate \(holding .*\): the EPT of vm no longer maps/);
+  }),
+);
+
+test("the grid is one tab stop; arrows walk it, the line beneath tells the cell", RUN, () =>
+  shown({ width: 1200 }, async (panel) => {
+    const { page } = panel;
+    assert.equal(await page.locator('[data-at][tabindex="0"]').count(), 1);
+    await page.getByRole("tab", { name: "Kernels" }).focus();
+    await page.keyboard.press("Tab");
+    assert.equal(await focused(panel), "0/1");
+    assert.match(await page.locator("#kernels-line").innerText(), /^v4: fail, \d+ states, all interleavings/);
+    for (const key of ["ArrowDown", "ArrowRight"]) await page.keyboard.press(key);
+    assert.equal(await focused(panel), "1/2");
+    assert.match(await page.locator("#kernels-line").innerText(), /^v8 answers 0x41, other than v8-pages$/);
+    await page.keyboard.press("Control+End");
+    assert.equal(await focused(panel), `${view.calls.length + view.violations.length + view.expectations.length}/${view.kernels.length}`);
+    await page.keyboard.press("Control+Home");
+    assert.equal(await focused(panel), "0/0");
+    assert.equal(await page.locator('[data-at][tabindex="0"]').count(), 1);
+  }),
+);
+
+test("Enter and clicks: the line of a call, a kernel's page tables, the schedule that shows an answer", RUN, () =>
+  shown({ width: 1200 }, async (panel) => {
+    const { page } = panel;
+    await cell(panel, 1, 0).click();
+    assert.deepEqual(await last(panel), { type: "line", file: FILE, line: lineOf("vcpu0 { load(0x1000)") });
+    await cell(panel, 0, at("v8")).click();
+    assert.deepEqual(await last(panel), { type: "kernel", kernel: "v8" });
+    await cell(panel, 1, at("v4")).focus();
+    await page.keyboard.press("Enter");
+    const { schedule } = view.calls[0].cells[at("v4") - 1];
+    assert.ok(schedule);
+    assert.deepEqual(await last(panel), { type: "kernel", kernel: "v4", schedule });
+    await page.locator(".partings").getByRole("button", { name: "page tables of v4 at invalidate" }).click();
+    const race = view.divergences.find((each) => each.kernel === at("v4") - 1)?.race?.right;
+    assert.deepEqual(await last(panel), { type: "kernel", kernel: "v4", schedule: race?.schedule, cursor: race?.cursor });
+    await page.locator(".partings .link").first().click();
+    assert.equal((await last(panel))?.type, "line");
+  }),
+);
+
+test("the tabs: arrows switch them, the first look asks, page tables and kernels keep their place", RUN, async () => {
+  const panel = await harness.open({ width: 1000 });
+  const { page } = panel;
+  try {
+    const state = { uri: FILE, scenario: view.scenario, kernel: "v8", cursor: 0 };
+    await panel.send({ type: "trace", trace: punchWindow(), state });
+    await page.getByRole("tab", { name: "Page tables", selected: true }).focus();
+    await page.keyboard.press("ArrowRight");
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Kernels");
+    await page.getByRole("tab", { name: "Kernels", selected: true }).waitFor();
+    assert.deepEqual(await last(panel), { type: "kernels" });
+    await panel.send({ type: "kernels", done: 1, of: 7 });
+    await page.getByText("Running under 7 kernels: 1 done").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    assert.deepEqual(await last(panel), { type: "stop" });
+    await panel.send({ type: "kernels", notice: "Stopped before every kernel was run." });
+    await page.getByRole("button", { name: "Compare again" }).click();
+    assert.deepEqual(await last(panel), { type: "kernels" });
+    await panel.send({ type: "kernels", view });
+    await page.getByRole("grid", { name: "Kernels side by side" }).waitFor();
+    assert.equal(((await panel.saved()) as { view?: string }).view, "kernels");
+    const cursors = (await panel.posted()).filter((message) => message.type === "cursor").length;
+    await page.getByRole("tab", { name: "Kernels" }).focus();
+    await page.keyboard.press("Home");
+    await page.getByRole("tab", { name: "Page tables", selected: true }).waitFor();
+    await page.locator(".timeline-row").first().waitFor();
+    assert.equal((await panel.posted()).filter((message) => message.type === "cursor").length, cursors, "the tabs' keys do not move in time");
+    await page.keyboard.press("End");
+    await page.getByRole("grid", { name: "Kernels side by side" }).waitFor();
+    assert.equal((await panel.posted()).filter((message) => message.type === "kernels").length, 2, "what is known is not asked for again");
+    await panel.send({ type: "kernels", stale: true });
+    await page.waitForFunction(() => (globalThis as unknown as { posted: { type: string }[] }).posted.at(-1)?.type === "kernels");
+    await panel.send({ type: "kernels", done: 3, of: 7 });
+    await page.getByText("3 done").waitFor();
+    assert.equal(await page.getByRole("grid", { name: "Kernels side by side" }).count(), 1, "the older answer stays meanwhile");
+    await panel.send({ type: "trace", trace: punchWindow(), front: true });
+    await page.getByRole("tab", { name: "Page tables", selected: true }).waitFor();
+    assert.deepEqual([panel.errors, await panel.refusals()], [[], []]);
+  } finally {
+    await panel.close();
+  }
+});
+
+test("kernels that were not run say why, and a comparison of another build is refused in words", RUN, () => {
+  const text = 'kernel v4\nscenario "s" {\n  fd = memfd_create("x", MFD_ALLOW_SEALING)\n  fcntl(fd, F_ADD_SEALS, F_SEAL_INACCESSIBLE)\n}\n';
+  const partial = sideBySide("file:///s.memfd", text);
+  return shown(
+    {},
+    async (panel) => {
+      const { page } = panel;
+      const column = partial.kernels.findIndex((each) => each.verdict === "notRun") + 1;
+      assert.match(await cell(panel, 0, column).innerText(), /not run/);
+      assert.match(await page.locator(".kernel-notes").innerText(), /v8 not run: it cannot be read under this kernel; line 4: .*F_SEAL_INACCESSIBLE/);
+      await cell(panel, 0, column).click();
+      assert.deepEqual(await last(panel), { type: "line", file: "file:///s.memfd", line: 4 });
+      await panel.send({ type: "kernels", view: { ...partial, version: 2 } as never });
+      await page.getByText("The comparison has version 2").waitFor();
+    },
+    partial,
+  );
+});
+
+for (const theme of Object.keys(THEMES) as (keyof typeof THEMES)[]) {
+  test(`accessibility: axe finds nothing in ${theme}`, RUN, () =>
+    shown({ theme, width: 900 }, async (panel) => {
+      const { page } = panel;
+      await cell(panel, 1, 1).focus();
+      assert.deepEqual(await panel.refusals(), []);
+      const { violations, passes } = await new AxeBuilder({ page }).analyze();
+      assert.deepEqual(
+        violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`),
+        [],
+      );
+      assert.ok(passes.some((rule) => rule.id === "color-contrast"));
+      await page.evaluate(() => {
+        (globalThis as unknown as { refusals: string[] }).refusals = [];
+      });
+    }),
+  );
+}
+
+const twelve = (): KernelsView => {
+  const kernels = Array.from({ length: 12 }, (_, index) => ({ ...view.kernels[index % view.kernels.length], kernel: `variant-${index}`, group: index }));
+  const wide = <T extends { cells: readonly unknown[] }>(row: T): T => ({ ...row, cells: kernels.map((_, index) => row.cells[index % view.kernels.length]) });
+  return { ...view, kernels, calls: view.calls.map(wide), violations: view.violations.map(wide), expectations: view.expectations.map(wide), divergences: [] };
+};
+
+for (const width of [320, 620, 1200]) {
+  test(`twelve kernels in ${width} px: the page does not scroll sideways; heading and calls stay in sight`, RUN, () =>
+    shown(
+      { width, height: 500 },
+      async (panel) => {
+        const { page } = panel;
+        const wide = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+        assert.equal(wide[0], wide[1]);
+        const rows = view.calls.length + view.violations.length + view.expectations.length;
+        await cell(panel, rows, 12).focus();
+        const boxes = await page.evaluate(() => {
+          const box = (selector: string) => (document.querySelector(selector) as HTMLElement).getBoundingClientRect();
+          const outer = box(".kernels-view");
+          return { head: box('[data-at="0/12"]').top - outer.top, side: box('tbody [data-at$="/0"]').left - outer.left, height: outer.height };
+        });
+        assert.ok(Math.abs(boxes.head) < 3 && Math.abs(boxes.side) < 3, JSON.stringify(boxes));
+        assert.equal(await focused(panel), `${rows}/12`);
+      },
+      twelve(),
+    ),
+  );
+}
