@@ -40,7 +40,7 @@ async function nodeTests(files, { seconds, concurrency }) {
 const unit = () =>
   nodeTests(
     filesUnder("test", /\.test\.ts$/).filter((name) => !name.startsWith("test/vscode/")),
-    { seconds: 1200, concurrency: 2 },
+    { seconds: 2400, concurrency: 2 },
   );
 
 /** Pictures and keyboard in the workbench; one VS Code at a time on a small machine. */

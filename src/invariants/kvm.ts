@@ -65,6 +65,10 @@ function checkKinds(machine: Machine): Check {
     for (const judged of places) {
       const { place, subject, fileCells } = judged;
       if (place.field.get(state) === 0) continue;
+      if (machine.features.access_kind === "attribute") {
+        if (machine.vms[place.vm].converted[place.cell].get(state) !== place.kind) broken(subject);
+        continue;
+      }
       const cover = coverOf(place, state);
       const config = place.covers[cover];
       if (config === undefined || !isPrivateSlot(config) || config.file === undefined) continue;

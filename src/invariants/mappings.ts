@@ -55,7 +55,7 @@ function placeOf(machine: Machine, vm: number, kind: number, cell: number, field
 
 /** The field that says which frame the backing of a gfn holds. */
 function backingOf(machine: Machine, config: SlotConfig, kind: number, gfn: number): Field | null | undefined {
-  if (kind === PRIVATE) {
+  if (kind === PRIVATE || config.gmemOnly) {
     const file = config.file === undefined ? undefined : machine.files[config.file];
     return file && (file.frames[file.cells.at(config.filePage + gfn - config.gfn)] ?? null);
   }

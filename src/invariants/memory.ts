@@ -5,7 +5,8 @@ import type { VmState } from "../model/kvm/state.ts";
 import { PRIVATE, SHARED } from "../model/kvm/state.ts";
 import type { Machine, ModelEvent } from "../model/machine.ts";
 import { isInaccessible, isMadeInaccessible } from "../model/memory/file.ts";
-import { heldAt, mappingPlaces, type Place } from "./mappings.ts";
+import { SEAL } from "../model/memory/state.ts";
+import { coverOf, heldAt, mappingPlaces, type Place } from "./mappings.ts";
 import { type Check, type Invariant, overStates } from "./types.ts";
 
 /** Subjects (VM, gfn cell, frame) as one number. */
@@ -62,7 +63,8 @@ const noStaleMapping: Invariant = {
     const { leaves, entries } = mappingPlaces(machine);
     const place = [...leaves, ...entries].find((one) => one.vm === index && one.cell === cell && one.kind === kind);
     const held = place ? Math.max(0, heldAt(place, state)) : 0;
-    const source = kind === PRIVATE ? "the private file" : "the host page table";
+    const config = place?.covers[coverOf(place, state)];
+    const source = config?.gmemOnly ? "the guest_memfd" : kind === PRIVATE ? "the private file" : "the host page table";
     return {
       subject: `${vm.object.name} ${gfnText(vm, cell)} → frame ${frame}`,
       message: `${isEpt ? "the EPT" : "a TLB"} of ${vm.object.name} still maps ${gfnText(vm, cell)} to frame ${frame}, but ${source} ${held === 0 ? "no longer holds it there" : `holds frame ${held} there now`}`,
@@ -90,6 +92,20 @@ const frameOneOwner: Invariant = {
   describe: (_machine, frame) => ({ subject: `frame ${frame}`, message: `frame ${frame} has two owners`, about: { frame } }),
 };
 
+/** What a file lacks that should be inaccessible. */
+function unmarked(machine: Machine, seals: number): string {
+  switch (machine.features.marker) {
+    case "seal":
+      return `F_SEAL_INACCESSIBLE (0x20) is not among its seals (0x${seals.toString(16)})`;
+    case "xflag":
+      return "SHM_F_INACCESSIBLE is not set in its inode";
+    case "node_flag":
+      return "USER_INACCESSIBLE is not set in its memfile_node";
+    default:
+      return "no inaccessible inode wraps it";
+  }
+}
+
 const inaccessibleMarked: Invariant = {
   name: "inaccessible-marked",
   reads: ["file"],
@@ -101,14 +117,41 @@ const inaccessibleMarked: Invariant = {
   }),
   describe(machine, index, state) {
     const file = machine.files[index];
-    const seals = file.seals.get(state);
-    const marker =
-      machine.features.marker === "seal" ? `F_SEAL_INACCESSIBLE (0x20) is not among its seals (0x${seals.toString(16)})` : "no inaccessible inode wraps it";
+    const marker = unmarked(machine, file.seals.get(state));
     return {
       subject: file.object.name,
       message: `${file.object.name} was created ${file.object.restricted ? "by memfd_restricted" : "with MFD_INACCESSIBLE"}, but ${marker}: user space can read, write and map it`,
       about: { file: index },
     };
+  },
+};
+
+const WRITE_SEALED = SEAL.WRITE;
+
+/** A VMA that could write to a file with F_SEAL_WRITE; and, as an event, a write that gets past a write seal. */
+const writeSealed: Invariant = {
+  name: "write-sealed",
+  reads: ["file", "pte"],
+  ...overStates((machine) => {
+    const shared = machine.mappings.filter(({ object }) => object.shared && machine.files[object.file].object.kind === "memfd");
+    return (state, broken) => {
+      for (const mapping of shared) {
+        if (!(machine.files[mapping.object.file].seals.get(state) & WRITE_SEALED) || mapping.mayWrite.get(state) === 0) continue;
+        if (mapping.mapped.some((field) => field.get(state) === 1)) broken(mapping.object.index);
+      }
+    };
+  }),
+  event: (machine, event) => (event.kind === "sealed-write" ? machine.mappings.length + event.a : undefined),
+  describe(machine, subject) {
+    const mapping = machine.mappings[subject];
+    const file = machine.files[mapping?.object.file ?? subject - machine.mappings.length].object;
+    return mapping
+      ? {
+          subject: `${mapping.object.name} of ${file.name}`,
+          message: `${file.name} has F_SEAL_WRITE, but its shared mapping ${mapping.object.name} is or may become writable`,
+          about: { file: file.index },
+        }
+      : { subject: file.name, message: `a write call reaches ${file.name} although a write seal is set`, about: { file: file.index } };
   },
 };
 
@@ -157,6 +200,7 @@ export const memoryInvariants: readonly Invariant[] = [
   noStaleMapping,
   frameOneOwner,
   inaccessibleMarked,
+  writeSealed,
   privateInaccessible,
   privateUnmovable,
   zeroedOnAllocation,

@@ -33,7 +33,7 @@ export interface Invariant {
   /** Regions that it reads: a step that writes them is never hidden by a reduction. */
   readonly reads: readonly Region[];
   /** Ghost state that the layout holds only while this is watched. */
-  readonly ghosts?: Pick<MachineOptions, "provenance" | "invalidationGhost" | "taint">;
+  readonly ghosts?: Pick<MachineOptions, "provenance" | "invalidationGhost" | "taint" | "conversionGhost">;
   /** Calls `broken` with the number of each subject for which the predicate does not hold. */
   readonly state?: (machine: Machine, state: Int32Array, broken: (subject: number) => void) => void;
   /** The same for one machine, with all that does not change worked out: searches ask this one, millions of times. */

@@ -1,7 +1,7 @@
 // Lezer tree → ast.ts, one top-level declaration at a time, with what the form of the text lacks (MEMFD1xxx).
 
 import type { SyntaxNodeRef, TreeCursor } from "@lezer/common";
-import type { Alternative, Argument, Block, Item, Label, Node, Part, Point, Primary, Range, Stmt, VariantEntry, Word, MachineEntry } from "./ast.ts";
+import type { Alternative, Argument, Block, Item, Label, MachineEntry, Node, Part, Point, Primary, Range, Stmt, VariantEntry, Word } from "./ast.ts";
 import { Complaints } from "./complaints.ts";
 import { joinTerms, type Piece } from "./precedence.ts";
 import { skipBlank } from "./scan.ts";

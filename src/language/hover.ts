@@ -17,6 +17,7 @@ import {
   profiles,
   queries,
   type StepRow,
+  setting,
   steps,
 } from "../scenario/catalogue/index.ts";
 import type { Analysis, OutlineEntry } from "./index.ts";
@@ -95,12 +96,22 @@ function describeStep(name: string): string | undefined {
   return row && `**${row.name}**, an atomic step: ${row.help}${row.modelled === false ? " · *not modelled yet*" : ""}\n\n*Source: ${row.source}*`;
 }
 
+function describeSetting(name: string): string | undefined {
+  const row = setting(name);
+  const standard = row?.value === undefined ? "without it there is no limit" : `default ${row.value}`;
+  return (
+    row &&
+    `**${row.name}**, a setting of the machine (${standard}): ${row.help}${row.modelled === false ? " · *not modelled yet*" : ""}\n\n*Source: ${row.source}*`
+  );
+}
+
 /** A word of an entry of `kernel NAME extends BASE { … }`, where features, operations and steps are meant and may have the names of calls. */
 function describeEntry(text: string, leaf: SyntaxNode): string | undefined {
   const part = leaf.parent;
   const entry = part?.parent;
-  if (part === null || entry?.name !== "Entry") return undefined;
   const word = text.slice(leaf.from, leaf.to);
+  if (entry?.name === "MachineEntry" && part?.name === "EntryName") return describeSetting(word);
+  if (part === null || entry?.name !== "Entry") return undefined;
   const name = entry.getChild("EntryName");
   const row = name === null ? undefined : feature(text.slice(name.from, name.to));
   if (part.name !== "EntryName") {

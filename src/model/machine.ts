@@ -4,6 +4,7 @@
 import { assert } from "../base/assert.ts";
 import { type SettingName, type StepName, settingDefault } from "../scenario/catalogue/index.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
+import { answersRead, touchedPages } from "./asked.ts";
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
 import { addCuts } from "./cuts.ts";
 import { EventLists, type ModelEvent } from "./events.ts";
@@ -15,7 +16,18 @@ import { gmemStep } from "./kvm/gmem-steps.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
 import { type Field, Layout, type Region } from "./layout.ts";
 import { type FrameFields, frameFields } from "./memory/frames.ts";
-import { type FileState, FOUND, type FrameState, fileState, frameState, type MappingState, mappingState, type OpenState, openState, SEAL } from "./memory/state.ts";
+import {
+  type FileState,
+  FOUND,
+  type FrameState,
+  fileState,
+  frameState,
+  type MappingState,
+  mappingState,
+  type OpenState,
+  openState,
+  SEAL,
+} from "./memory/state.ts";
 import { findObjects, type Objects } from "./objects.ts";
 import { plansOf } from "./plans.ts";
 import type { Features, Profile } from "./profile/types.ts";
@@ -56,6 +68,8 @@ export interface ThreadState {
   readonly begun: Field;
   /** Set between `snapshot` and the end of the fault: the SRCU read side. */
   readonly inFault: Field;
+  /** How far a pre-fault has come, in pages. */
+  readonly page: Field;
   /** What the fault takes its access for, where the attribute of the gfn decides that. */
   readonly kind: Field;
   /** mmu_invalidate_seq moved since the snapshot. */
@@ -164,7 +178,9 @@ export class Machine {
     this.marks = this.orders.marks.map((_, mark) => this.layout.field("mark", 1, `${mark}`));
     this.handles = program.handles.map((_, handle) => this.layout.field("handle", 255, `${handle}`));
     this.answers = new Map([...answersRead(program)].map((call) => [call, this.layout.field("result", RESULTS_MAX, `call ${call}`)]));
-    this.files = this.objects.files.map((file, index) => fileState(this.layout, file, fileCells[index], frames, actors, profile.features.marker === "seal" ? SEAL.INACCESSIBLE : 0));
+    this.files = this.objects.files.map((file, index) =>
+      fileState(this.layout, file, fileCells[index], frames, actors, profile.features.marker === "seal" ? SEAL.INACCESSIBLE : 0),
+    );
     this.opens = this.objects.opens.map((open) => openState(this.layout, open));
     this.mappings = this.objects.mappings.map((mapping, index) => mappingState(this.layout, mapping, mapCells[index], frames));
     const entries = profile.features.conversion_store === "multi_index" ? entriesOf(program) : 1;
@@ -331,6 +347,7 @@ export class Machine {
       begun: own(Math.max(1, this.objects.slots.length)),
       inFault: fault(1),
       kind: fault(1),
+      page: fault(this.program.calls.some((call) => call.spec === "KVM_PRE_FAULT_MEMORY") ? cells : 0),
       stale: fault(1),
       decided: fault(1),
       hit: fault(1),
@@ -342,7 +359,7 @@ export class Machine {
 function compileOperations(profile: Profile, copies: boolean): CompiledOperation[] {
   const code = (operation: string, name: StepName): StepCode => {
     const step = gmemStep(profile.features, operation, name) ?? STEPS[name];
-    if (!copies || !step?.copying) return step;
+    if (!copies || !step.copying) return step;
     return { ...step, reads: [...step.reads, ...step.copying.reads], writes: [...step.writes, ...step.copying.writes] };
   };
   return Object.entries(profile.operations).map(([name, list], index) => {
@@ -362,35 +379,4 @@ function compileOperations(profile: Profile, copies: boolean): CompiledOperation
     });
     return { name, index, steps, labels };
   });
-}
-
-/** Calls whose result some expression reads: these results are part of the state. */
-function answersRead(program: Program): Set<CallId> {
-  const calls = new Set<CallId>();
-  const visit = (expression: Expression): void => {
-    if (expression.kind === "unary") visit(expression.of);
-    else if (expression.kind === "binary") {
-      visit(expression.left);
-      visit(expression.right);
-    } else if (expression.kind === "result" || expression.kind === "matches") for (const call of expression.calls) calls.add(call);
-    else if (expression.kind === "name") calls.add(program.handles[expression.handle].call);
-  };
-  for (const question of program.questions) visit(question.condition);
-  for (const segment of segmentsOf(program)) {
-    for (const instruction of [...segment.sequence, ...segment.threads.flat()]) if (instruction.assertion) visit(instruction.assertion.condition);
-  }
-  return calls;
-}
-
-/** By vCPU: the gfns that its loads and stores touch. */
-function touchedPages(program: Program, objects: Objects): Set<number>[] {
-  const touched = objects.vcpus.map(() => new Set<number>());
-  program.calls.forEach((call) => {
-    if (call.spec !== "guest.load" && call.spec !== "guest.store") return;
-    const handle = program.actors[call.actor].handle;
-    const vcpu = objects.vcpus.find((candidate) => candidate.handle === handle);
-    const gpa = call.operands[0];
-    if (vcpu && gpa?.kind === "int") touched[vcpu.index].add(Number((BigInt.asUintN(64, gpa.value) & ~(1n << 51n)) >> 12n));
-  });
-  return touched;
 }

@@ -253,9 +253,7 @@ function findMapping(program: Program, objects: Objects, call: Call, id: CallId,
     prot: Number(prot & 7n),
     shared: (flags & MAP_ANONYMOUS) !== 0n || (flags & MAP_TYPE) !== MAP_PRIVATE,
     readOnly: open !== undefined && (open.flags & O_ACCMODE) === 0n,
-    reprotected: program.calls.some(
-      (other) => other.spec === "mprotect" && call.binds !== undefined && handleOf(other.operands[0]) === call.binds,
-    ),
+    reprotected: program.calls.some((other) => other.spec === "mprotect" && call.binds !== undefined && handleOf(other.operands[0]) === call.binds),
   });
 }
 

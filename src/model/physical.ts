@@ -2,7 +2,7 @@
 
 import type { Call, CallId } from "../scenario/program.ts";
 import type { Machine } from "./machine.ts";
-import { allocateFrame } from "./memory/frames.ts";
+import { allocateFrame, framesLeft } from "./memory/frames.ts";
 import { driverScope } from "./memory/scopes.ts";
 import { intOf, NotModelled, objectOfOperand } from "./objects.ts";
 import { bound, plan, ZERO } from "./plan.ts";
@@ -23,8 +23,8 @@ const takeFrame: StepCode = {
   reads: [],
   writes: ["driver", "content", "free"],
   jumps: [],
-  returns: false,
   run(context) {
+    if (framesLeft(context.machine, context.state) === 0) return context.fail("ENOMEM");
     const frame = allocateFrame(context);
     driver(context).set(context.state, frame);
     context.say(`somebody else takes frame ${frame}`);

@@ -246,6 +246,7 @@ function localsOf(thread: ThreadState): Field[] {
     thread.stored,
     thread.inFault,
     thread.kind,
+    thread.page,
     thread.stale,
     thread.decided,
     thread.hit,

@@ -60,7 +60,21 @@ export class Reach {
     const file = this.#machine.files[index];
     if (!file) return this;
     const { installed, size, seals, mode, shim, marked, lock, shimLock, hole, denied } = file;
-    this.fields([installed, size, seals, mode, shim, marked, lock, shimLock, hole, denied, file.gmem?.invalidateLock, file.gmem?.invalidateReaders, file.gmem?.released]);
+    this.fields([
+      installed,
+      size,
+      seals,
+      mode,
+      shim,
+      marked,
+      lock,
+      shimLock,
+      hole,
+      denied,
+      file.gmem?.invalidateLock,
+      file.gmem?.invalidateReaders,
+      file.gmem?.released,
+    ]);
     this.fields(this.#machine.opens.filter((open) => open.object.file === index).map((open) => open.position));
     for (const cell of cells) this.fields([file.frames[cell], file.uptodate[cell], file.folios[cell]]);
     // Who waits for a hole looks at the call that announced it, which stands still unless a kernel leaves the hole announced behind it.

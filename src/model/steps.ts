@@ -7,6 +7,7 @@ import { gmemOnlySteps } from "./kvm/gmem-steps.ts";
 import { narrowGuestLookup } from "./kvm/narrow.ts";
 import { notifierSteps } from "./kvm/notifier.ts";
 import { slotSteps } from "./kvm/slots.ts";
+import { allocateSteps } from "./memory/allocate.ts";
 import { createSteps } from "./memory/create.ts";
 import { folioSteps } from "./memory/folios.ts";
 import { ioSteps } from "./memory/io.ts";
@@ -54,6 +55,7 @@ const modelled: Partial<Record<StepName, StepCode>> = {
   ...ioSteps,
   ...sealSteps,
   ...mappingSteps,
+  ...allocateSteps,
   ...openSteps,
   ...protectSteps,
   ...notifierSteps,

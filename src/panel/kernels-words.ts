@@ -153,6 +153,25 @@ export function columnDetail(view: KernelsView, index: number): string {
   return `${column.kernel}: ${VERDICT_WORDS[column.verdict]}${states}${reason}${changes}${equal}${notes}`;
 }
 
+/** Kernels without an answer in one list: those that were not run for the same reasons stand together. */
+export function alike(columns: readonly KernelColumn[]): KernelColumn[][] {
+  const groups: KernelColumn[][] = [];
+  for (const column of columns) {
+    const group = column.verdict === "notRun" ? groups.find(([first]) => first.verdict === "notRun" && first.group === column.group) : undefined;
+    if (group) group.push(column);
+    else groups.push([column]);
+  }
+  return groups;
+}
+
+/** What is said of the first of them, without what the list of their names says already. */
+export function groupDetail(view: KernelsView, members: readonly KernelColumn[]): string {
+  const [first] = members;
+  const detail = columnDetail(view, view.kernels.indexOf(first)).slice(first.kernel.length + 2);
+  if (members.length === 1) return detail;
+  return detail.replace(/; answers like [^;]*/, "").replaceAll(` in ${first.kernel};`, " there;");
+}
+
 export function summaryOf(view: KernelsView): string {
   const count = (verdict: KernelColumn["verdict"]): number => view.kernels.filter((column) => column.verdict === verdict).length;
   const parts = (["fail", "incomplete", "notRun", "pass"] as const).flatMap((verdict) =>

@@ -8,7 +8,7 @@ import type { Side } from "../view/kernels-steps.ts";
 import { mergedDivergences, orderOfCalls, sideText, withoutParting } from "../view/kernels-text.ts";
 import type { FromPanel } from "../view/messages.ts";
 import { icon } from "./icons.ts";
-import { columnDetail, SECTIONS, summaryOf, type TableCell, type TableRow, tableRows, VERDICT_WORDS } from "./kernels-words.ts";
+import { alike, columnDetail, groupDetail, SECTIONS, summaryOf, type TableCell, type TableRow, tableRows, VERDICT_WORDS } from "./kernels-words.ts";
 import { type CellChoice, choiceOf, nextCell, stop } from "./pages.ts";
 import { fileName } from "./words.ts";
 
@@ -130,7 +130,7 @@ export class Kernels extends LitElement {
     const noted = kernels.filter((column) => column.notes.length > 0 || column.verdict === "notRun" || column.verdict === "incomplete");
     if (noted.length === 0 && unmodelled.length === 0) return nothing;
     return html`<ul class="kernel-notes">
-      ${noted.map((column) => html`<li><b>${column.kernel}</b> <span class="quiet">${columnDetail(this.view, kernels.indexOf(column)).slice(column.kernel.length + 2)}</span></li>`)}
+      ${alike(noted).map((members) => html`<li><b>${members.map((column) => column.kernel).join(", ")}</b> <span class="quiet">${groupDetail(this.view, members)}</span></li>`)}
       ${unmodelled.length === 0 ? nothing : html`<li><span class="quiet">Not modelled yet: ${unmodelled.join(", ")}.</span></li>`}
     </ul>`;
   }

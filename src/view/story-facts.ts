@@ -4,8 +4,8 @@
 import { formatAddress, formatSize } from "../base/units.ts";
 import type { About } from "../invariants/index.ts";
 import type { Machine } from "../model/machine.ts";
-import { sizeOf } from "../model/memory/file.ts";
-import type { SlotConfig } from "../model/objects.ts";
+import { isMadeInaccessible, sizeOf } from "../model/memory/file.ts";
+import type { FileObject, SlotConfig } from "../model/objects.ts";
 import type { StepName } from "../scenario/catalogue/index.ts";
 import type { StoryFact, ViolationStory } from "./rows.ts";
 import { address, type FactKind, gfnName, READERS, type Subject, slotOf } from "./story-readers.ts";
@@ -32,6 +32,13 @@ const MATTERS: Readonly<Record<string, Matter>> = {
   "attributes-respected": { facts: ["kind", "page", "ept", "tlb", "snapshot"], wrong: ["ept", "tlb"], duties: FLUSH },
   "no-lost-invalidation": { facts: ["lookup", "reference", "progress", "snapshot", "ept"], wrong: ["ept"], duties: FLUSH },
   "invalidate-balanced": { facts: ["begun", "progress", "binding"], wrong: ["progress"], duties: ["invalidate_begin", "invalidate_end"] },
+  "write-sealed": { facts: ["host"], duties: ["check_seal_chunk", "deny_writable", "wait_pins", "map_vma"] },
+  "bound-once": { facts: ["binding", "slot"], duties: ["bind"] },
+  "binding-in-bounds": { facts: ["binding", "slot"], duties: ["bind"] },
+  "binding-valid": { facts: ["binding", "slot"], duties: ["unbind", "bind"] },
+  "conversion-atomic": { facts: ["kind"], duties: ["store"] },
+  "lock-order": { facts: ["lock", "waits"], duties: [] },
+  "refcount-balanced": { facts: ["page", "owner", "reference", "free"], duties: ["put_page"] },
   "no-deadlock": { facts: ["waits", "lock"], duties: [] },
   "no-livelock": { facts: ["waits", "lock", "progress"], duties: [] },
 };
@@ -134,7 +141,12 @@ function slotOfFrame(machine: Machine, state: Int32Array, { frame, vm: only }: A
   return undefined;
 }
 
+function madeAs(machine: Machine, file: FileObject): string {
+  if (file.restricted) return ", memfd_restricted";
+  return isMadeInaccessible(machine, file) ? ", MFD_INACCESSIBLE" : "";
+}
+
 function fileText(machine: Machine, state: Int32Array, index: number): string {
   const file = machine.files[index];
-  return `${file.object.name} (${formatSize(sizeOf(machine, state, file))}${(file.object.flags & 8n) === 0n ? "" : ", MFD_INACCESSIBLE"})`;
+  return `${file.object.name} (${formatSize(sizeOf(machine, state, file))}${madeAs(machine, file.object)})`;
 }

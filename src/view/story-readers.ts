@@ -5,7 +5,7 @@ import type { About } from "../invariants/index.ts";
 import { convertedKind, isPrivateSlot, slotAt } from "../model/kvm/fault.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
-import { isInaccessible } from "../model/memory/file.ts";
+import { isInaccessible, isMadeInaccessible } from "../model/memory/file.ts";
 import { referencesOf } from "../model/memory/frames.ts";
 import type { SlotConfig } from "../model/objects.ts";
 import { callSpec, flagNames } from "../scenario/catalogue/index.ts";
@@ -242,7 +242,7 @@ const taint: Reader = (machine, state, { frame }, tell) => {
 /** Whether the file was made with MFD_INACCESSIBLE and is marked so. */
 const mark: Reader = (machine, state, about, tell) => {
   for (const file of machine.files) {
-    if (file.object.index !== about.file || (file.object.flags & 8n) === 0n) continue;
+    if (file.object.index !== about.file || !isMadeInaccessible(machine, file.object)) continue;
     const { name } = file.object;
     if (isInaccessible(state, file)) tell(`marked ${name}`, `${name} is marked as inaccessible`, `${name} lost its mark`, `${name} is marked`, "");
     else if (file.installed.get(state) === 1)
@@ -257,7 +257,8 @@ const mark: Reader = (machine, state, about, tell) => {
 };
 
 function whatItHas(machine: Machine, state: Int32Array, file: Machine["files"][number]): string {
-  if (machine.features.marker !== "seal") return "which no inaccessible inode wraps";
+  if (machine.features.marker === "shim") return "which no inaccessible inode wraps";
+  if (machine.features.marker !== "seal") return "which has no flag for it";
   const seals = BigInt(file.seals.get(state));
   return seals === 0n ? "which has no seal" : `which has the seal ${flagNames("F_SEAL_", seals, machine.profile.base)} only`;
 }

@@ -46,7 +46,7 @@ const OTHERWISE: Record<string, () => Finding[]> = {
   },
   MEMFD5090: () => {
     const program = programOf("kernel v8\nclose(-1)");
-    return run({ ...program, profile: { name: "v9", base: "v9", edits: [] } });
+    return run({ ...program, profile: { name: "next", base: "next", edits: [] } });
   },
   MEMFD6005: () => findingsOf('import "0"', (path) => ({ file: path, text: `import "${Number(path) + 1}"` })),
   MEMFD6006: () => findingsOf(`// ${"x".repeat(1_000_000)}`),

@@ -67,8 +67,8 @@ describe("limits", () => {
 
 describe("not modelled", () => {
   for (const [line, kernel] of [
-    ["fchmod(mem, 0)", "v8"],
-    ['memfd_create("huge", MFD_HUGETLB) @call', "v4"],
+    ["madvise(NULL, 4K, MADV_PAGEOUT)", "v8"],
+    ['memfd_create("huge", MFD_INACCESSIBLE|MFD_HUGETLB) @call', "v4"],
     ["mmap(NULL, 4K, PROT_READ, MAP_SHARED|MAP_FIXED, mem, 0)", "v8"],
   ] as const) {
     it(`${line} under ${kernel}`, () => {

@@ -78,6 +78,12 @@ function statement(program: Program, id: CallId): string {
       return `made_fd(${id}, ${to}, ioctl(kvm, KVM_CREATE_VM, ${b}));`;
     case "KVM_CREATE_VCPU":
       return `made_fd(${id}, ${to}, ioctl(${a}, KVM_CREATE_VCPU, ${b}));`;
+    case "KVM_CREATE_GUEST_MEMFD":
+      return `made_guest_memfd(${id}, ${to}, ${a}, ${b}, ${c});`;
+    case "KVM_SET_USER_MEMORY_REGION2": {
+      const [offset, fd] = [argument(call.operands[6]), argument(call.operands[7])];
+      return `region2(${id}, ${a}, ${b}, ${c}, ${d}, ${e}, ${f}, ${offset}, ${fd});`;
+    }
     case "KVM_SET_USER_MEMORY_REGION":
       return `region(${id}, ${a}, ${b}, ${c}, ${d}, ${e}, ${f});`;
     case "guest.load":

@@ -23,20 +23,20 @@ const OFFSETS = [0, 0, 1, 50, 100, 4095, PAGE, PAGE, 4097, 5000, 8190, 2 * PAGE,
 const HUGE = ["1T", "0x4000000000000000", "0x7ffffffffffff000", "0x7fffffffffffffff"];
 const NEGATIVE = ["-1", "-4K", "0x8000000000000000"];
 
-const from = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
+export const from = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
 /** Mostly the first list, now and then one of the others. */
-const mostly = <T>(usual: readonly T[], rare: readonly T[]): fc.Arbitrary<T> =>
+export const mostly = <T>(usual: readonly T[], rare: readonly T[]): fc.Arbitrary<T> =>
   fc.oneof({ weight: 12, arbitrary: from(...usual) }, { weight: 1, arbitrary: from(...rare) });
 const texts = (numbers: readonly number[]): string[] => numbers.map(String);
 const size = mostly(texts(SIZES), [...HUGE, ...NEGATIVE]);
 const offset = mostly(texts(OFFSETS), [...HUGE, ...NEGATIVE]);
 const near = from(...texts(OFFSETS), "16383", "20479");
-const pick = fc.nat(999);
+export const pick = fc.nat(999);
 const byte = fc.integer({ min: 1, max: 255 }).map(String);
 
 /** One of the names; a bad descriptor now and then. */
 const fdOf = (names: Names, at: number): string => (at % 40 === 39 || names.fds.length === 0 ? "-1" : names.fds[at % names.fds.length]);
-const oneOf = (names: readonly string[], at: number): string | undefined => names[at % Math.max(1, names.length)];
+export const oneOf = (names: readonly string[], at: number): string | undefined => names[at % Math.max(1, names.length)];
 
 function fresh(list: string[], letter: string): string {
   const name = `${letter}${list.length}`;
@@ -209,30 +209,27 @@ const chmod: LineArbitrary = fc.tuple(pick, mostly(["0o777", "0o755", "0o666", "
     (names) =>
       `fchmod(${fdOf(names, fd)}, ${mode})`,
 );
-const reopen: LineArbitrary = fc.tuple(pick, mostly(["0", "0", "1", "2", "2", "0x202", "0x200", "0x80002"], ["0xc2", "0x200000", "0x42"])).map(
-  ([fd, flags]) =>
-    (names) => {
-      const source = fdOf(names, fd);
-      return `${fresh(names.fds, "f")} = open_fd(${source}, ${flags})`;
-    },
-);
+const reopen: LineArbitrary = fc
+  .tuple(pick, mostly(["0", "0", "1", "2", "2", "0x202", "0x200", "0x80002"], ["0xc2", "0x200000", "0x42"]))
+  .map(([fd, flags]) => (names) => {
+    const source = fdOf(names, fd);
+    return `${fresh(names.fds, "f")} = open_fd(${source}, ${flags})`;
+  });
 const rangeLength = mostly(["4K", "4K", "8K", "16K", "1", "4097"], ["0", "-4K", "-1", "0xfffffffffffff001"]);
 const shifted = mostly(["", "", " + 4K", " + 8K"], [" + 1"]);
-const protect: LineArbitrary = fc.tuple(pick, shifted, rangeLength, mostly([...PROTS, "PROT_READ|PROT_EXEC"], ["0x20", "0x7fffffff00000000"])).map(
-  ([map, shift, length, prot]) =>
-    (names) => {
-      const name = oneOf(names.maps, map);
-      return name && `mprotect(${name}${shift}, ${length}, ${prot})`;
-    },
-);
+const protect: LineArbitrary = fc
+  .tuple(pick, shifted, rangeLength, mostly([...PROTS, "PROT_READ|PROT_EXEC"], ["0x20", "0x7fffffff00000000"]))
+  .map(([map, shift, length, prot]) => (names) => {
+    const name = oneOf(names.maps, map);
+    return name && `mprotect(${name}${shift}, ${length}, ${prot})`;
+  });
 /** DONTNEED, WILLNEED, REMOVE, and advice that does not exist. A hole behind a mapping with a gap is not modelled. */
-const advise: LineArbitrary = fc.tuple(pick, shifted, rangeLength, mostly(["4", "4", "9", "9", "0", "3"], ["5", "7", "26", "-1"])).map(
-  ([map, shift, length, advice]) =>
-    (names) => {
-      const name = oneOf(names.maps, map);
-      return name && !(advice === "9" && names.torn.has(name)) ? `madvise(${name}${shift}, ${length}, ${advice})` : undefined;
-    },
-);
+const advise: LineArbitrary = fc
+  .tuple(pick, shifted, rangeLength, mostly(["4", "4", "9", "9", "0", "3"], ["5", "7", "26", "-1"]))
+  .map(([map, shift, length, advice]) => (names) => {
+    const name = oneOf(names.maps, map);
+    return name && !(advice === "9" && names.torn.has(name)) ? `madvise(${name}${shift}, ${length}, ${advice})` : undefined;
+  });
 const SEALS_NOW = [...SEALS, "0x20", "0x20", "0x22", "0x30"];
 const sealNow: LineArbitrary = fc.tuple(pick, mostly(SEALS_NOW, ["F_SEAL_SEAL", "0x40", "0x3f", "0x100000002", "0x8000000000000000", "-1", "0x21"])).map(
   ([fd, seals]) =>
@@ -270,7 +267,8 @@ export const mainlinePrograms: fc.Arbitrary<Lines> = programOf(
   { minLength: 8, maxLength: 30 },
 );
 
-const fixed = (list: "fds" | "maps" | "vms" | "vcpus", letter: string, text: string): LineArbitrary => fc.constant((names: Names) => `${fresh(names[list], letter)} = ${text}`);
+const fixed = (list: "fds" | "maps" | "vms" | "vcpus", letter: string, text: string): LineArbitrary =>
+  fc.constant((names: Names) => `${fresh(names[list], letter)} = ${text}`);
 
 /** Long programs on one file of a few pages, mapped shared and private: where bytes go. */
 export const contentPrograms: fc.Arbitrary<Lines> = programOf(

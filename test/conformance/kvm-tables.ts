@@ -58,12 +58,10 @@ const SECOND: readonly (readonly [operation: string, answer: string])[] = [
 function slots(): Table {
   const again = [slot(1, 0, "64K", "16K"), slot(2, 0, "64K", "4K"), slot(0, 0, "60K", "4K")];
   return table("memory slots", [
-    ...[0, 1, 5, 9].map((type) =>
-      scenario(`VM type ${type}`, [
-        `vm = KVM_CREATE_VM(${type}) = ${type === 0 ? "ok" : "-EINVAL"}`,
-        `vcpu = KVM_CREATE_VCPU(vm, 0) = ${type === 0 ? "ok" : "-EBADF"}`,
-      ]),
-    ),
+    scenario("VM type 0", ["vm = KVM_CREATE_VM(0) = ok", "vcpu = KVM_CREATE_VCPU(vm, 0) = ok"]),
+    scenario("VM type 9", ["vm = KVM_CREATE_VM(9) = -EINVAL", "vcpu = KVM_CREATE_VCPU(vm, 0) = -EBADF"]),
+    // Which other types there are depends on what KVM runs guests with: this back end has none.
+    scenario("VM type 1", ["vm = KVM_CREATE_VM(1) = -EINVAL on v8 or -EINVAL on v4 or ok on 6.18"]),
     scenario("vCPU ids", [
       "vm = KVM_CREATE_VM(0)",
       "a = KVM_CREATE_VCPU(vm, 0) = ok",
@@ -178,7 +176,7 @@ function guestDataFlow(): Table {
       "r = mmap(NULL, 16K, PROT_READ, MAP_SHARED, f, 0) = ok",
       `${slot(1, 0, "64K", "16K", "r")} = 0`,
       "vcpu: load(0x10000) = 9",
-      "vcpu: store(0x10000, 1) = -EFAULT",
+      "vcpu: store(0x10000, 1) = -EFAULT on v8 or -EFAULT on v4 or exit KVM_EXIT_MEMORY_FAULT on 6.18",
     ]),
     scenario("two slots show one page", [
       ...GUEST,

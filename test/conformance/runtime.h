@@ -126,6 +126,32 @@ static void region(int call, int vm, unsigned slot, unsigned flags, unsigned lon
   value(call, ioctl(vm, KVM_SET_USER_MEMORY_REGION, &memory));
 }
 
+#ifndef KVM_CREATE_GUEST_MEMFD
+struct kvm_create_guest_memfd {
+  unsigned long long size, flags, reserved[6];
+};
+struct kvm_userspace_memory_region2 {
+  unsigned slot, flags;
+  unsigned long long guest_phys_addr, memory_size, userspace_addr, guest_memfd_offset;
+  unsigned guest_memfd, pad1;
+  unsigned long long pad2[14];
+};
+#define KVM_SET_USER_MEMORY_REGION2 _IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
+#define KVM_CREATE_GUEST_MEMFD _IOWR(KVMIO, 0xd4, struct kvm_create_guest_memfd)
+#endif
+
+static void made_guest_memfd(int call, int to, int vm, unsigned long long size, unsigned long long flags) {
+  struct kvm_create_guest_memfd file = {.size = size, .flags = flags};
+  made_fd(call, to, ioctl(vm, KVM_CREATE_GUEST_MEMFD, &file));
+}
+
+static void region2(int call, int vm, unsigned slot, unsigned flags, unsigned long long gpa, unsigned long long size, unsigned long long address,
+                    unsigned long long offset, unsigned fd) {
+  struct kvm_userspace_memory_region2 memory = {.slot = slot, .flags = flags, .guest_phys_addr = gpa, .memory_size = size, .userspace_addr = address,
+                                                .guest_memfd_offset = offset, .guest_memfd = fd};
+  value(call, ioctl(vm, KVM_SET_USER_MEMORY_REGION2, &memory));
+}
+
 /* Guest code stands in a slot of its own, out of the scenarios' way: real mode, DS:0 is the byte that is touched. */
 enum { CODE_SLOT = 32000, CODE_GPA = 0xf0000, PORT = 0x10 };
 

@@ -1,7 +1,7 @@
 // Every scenario that ships, and random programs, as C: it compiles without a warning, and what it prints is what the scenario says.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -13,6 +13,7 @@ import { contentPrograms, filePrograms, guestPrograms, type Lines, scenarioText,
 import { emit, messagesOf, noKvm, noRun, programsOf, run, scenarioFiles, skipped, sourceOf, withBuilt } from "./support.ts";
 
 const SEED = 20_221_017;
+const NOEXEC = "/proc/sys/vm/memfd_noexec";
 const BLESS = process.argv.includes("--bless");
 
 const shipped = scenarioFiles().flatMap((path) => {
@@ -33,12 +34,17 @@ function joined(programs: fc.Arbitrary<Lines>, count: number, kernel: string): s
 /** Some call runs although the kernel is not the series' own. Where all depends on the series, reading the C is enough. */
 const somethingRuns = ({ entries }: Emitted): boolean => entries.filter((entry) => entry.skipped !== undefined).length === 0;
 
+/** Of a guest_memfd without a host mapping behind it: hardware gets there, what emulates real mode goes through userspace_addr and answers MMIO. */
+const needsHardware = ({ profile, calls }: Program): boolean => /^\d/.test(profile.base) && calls.some((call) => call.spec.startsWith("guest."));
+
 test("every scenario that ships is C without a warning, and what runs of it is as the scenario says", async (context) => {
   if (skipped(context, noRun())) return;
   assert.ok(shipped.length > 40, `${shipped.length} programs`);
   const all = shipped.map((each) => ({ ...each, emitted: onlyC(each.program, each.text) }));
-  const running = all.filter(({ emitted }) => somethingRuns(emitted));
-  const rest = all.filter(({ emitted }) => !somethingRuns(emitted));
+  // What is told of another release or of a bug put back is not this kernel's to say; those are only read by the compiler.
+  const isOurs = ({ path, program }: (typeof all)[number]): boolean => program.profile.name === "6.18" || /^scenarios\/(series|tutorial)\//.test(path);
+  const running = all.filter((each) => isOurs(each) && !needsHardware(each.program) && somethingRuns(each.emitted));
+  const rest = all.filter((each) => !running.includes(each));
   assert.equal(await messagesOf(rest.map(({ emitted }) => emitted.text)), "");
   let passed = 0;
   await withBuilt(
@@ -47,7 +53,7 @@ test("every scenario that ships is C without a warning, and what runs of it is a
       assert.equal(messages, "");
       for (const [index, { program, path, emitted }] of running.entries()) {
         const { output, status } = execute(index);
-        const due = noKvm() === undefined ? [0] : [0, 4];
+        const due = noKvm() === undefined && !/# SKIP this KVM lacks /.test(output) ? [0] : [0, 4];
         assert.ok(due.includes(status), `${path} "${program.name}" under ${program.profile.name}: status ${status}\n${output}`);
         const tests = emitted.entries.filter((entry) => entry.tested).length;
         assert.ok(output.startsWith(`TAP version 13\n1..${tests}\n`), output);
@@ -92,8 +98,8 @@ test("without a model's answer the threads run as they come, and the file says s
   assert.match(onlyC(program, text).text, /follow this schedule call by call/);
 });
 
-const body = (lines: string): { text: string; program: Program } => {
-  const text = `kernel v8\n\nscenario "one" {\n${lines}\n}\n`;
+const body = (lines: string, kernel = "v8", first = ""): { text: string; program: Program } => {
+  const text = `kernel ${kernel}\n\nscenario "one" {${first}\n${lines}\n}\n`;
   return { text, program: programsOf("one", text)[0] };
 };
 
@@ -174,6 +180,42 @@ test("what no release has, what nobody can do and what would take too much is le
   assert.deepEqual([reasons[1], reasons[4], reasons[7], reasons[9]], ["", "", "", ""]);
   assert.match(c, /lost\(&a\);/);
   for (const reason of reasons) assert.ok(c.slice(0, c.indexOf("*/")).includes(reason));
+});
+
+test("what a machine block sets is set in a namespace of the program's own, or nothing is run", async (context) => {
+  const noexec = body('a = memfd_create("a", 0) = ok\nfcntl(a, F_GET_SEALS) = F_SEAL_EXEC\nassert mode(a) == 0o666', "6.18", "machine { memfd_noexec = 1 }");
+  const emitted = emit(noexec.program, noexec.text);
+  assert.match(emitted.text, /if \(!noexec_is\(1\)\)\n\t\treturn end\(\);/);
+  const pool = body('a = memfd_create("a", MFD_HUGETLB)', "6.18", "machine { hugepages_2M = 4 }");
+  assert.match(emit(pool.program, pool.text).entries[0].skipped ?? "", /cannot set hugepages_2M/);
+  if (skipped(context, noRun())) return;
+  const setting = (): string => (existsSync(NOEXEC) ? readFileSync(NOEXEC, "utf8") : "");
+  const before = setting();
+  await withBuilt([emitted.text], ({ messages, run: execute }) => {
+    assert.equal(messages, "");
+    const { output, status } = execute(0);
+    assert.ok(status === 0 || status === 4, `${status}: ${output}`);
+    if (status === 0) assert.match(output, /^ok 2 - line \d+: fcntl\(a, F_GET_SEALS\) = 32$/m);
+    else assert.match(output, /# SKIP vm\.memfd_noexec cannot be set to 1 here/);
+  });
+  assert.equal(setting(), before);
+});
+
+test("a file opened once more, and flags of 64 bits that are passed whole", () => {
+  const { program, text } = body(
+    [
+      'a = memfd_create("a", 0)',
+      "b = open_fd(a, O_RDWR|O_TRUNC)",
+      "vm = KVM_CREATE_VM(0)",
+      "g = KVM_CREATE_GUEST_MEMFD(vm, size=4K, flags=0x100000000)",
+      "KVM_SET_USER_MEMORY_REGION2(vm, slot=0x100000001, flags=0, guest_phys_addr=0, memory_size=4K)",
+    ].join("\n"),
+    "6.18",
+  );
+  const { text: c } = emit(program, text);
+  assert.match(c, /b = reopen\(a, O_RDWR \| O_TRUNC\)/);
+  assert.match(c, /kvm_create_guest_memfd\)\{ \.size = 4096, \.flags = 0x100000000L? \}/);
+  assert.match(c, /\.slot = \(__u32\)/);
 });
 
 test("names of a scenario become C names that collide with nothing", () => {

@@ -44,7 +44,53 @@ KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=0, guest_phys_addr=0x1000, memory_s
   });
 });
 
+/** The same as `PRIVATE`, in a kernel that has memfd_restricted. */
+const RESTRICTED = PRIVATE.replace('memfd_create("ram", MFD_INACCESSIBLE)', "memfd_restricted(0)");
+const PUNCHED = "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) @hole";
+
+describe("the punch, version by version", () => {
+  const race = (kernel: string, setup: string, before = ""): string =>
+    `${kernel}\ncheck no-stale-mapping, no-lost-invalidation\n${setup}${before}vcpu0: store(0x1000, 1)\nparallel { vmm { ${PUNCHED} }\nvcpu0 { load(0x1000) @look } }`;
+  const high = (text: string): string => text.replace("guest_phys_addr=0,", "guest_phys_addr=1M,").replaceAll("(0x1000", "(0x101000");
+  it("v5: closed by the folio lock, but for a slot that does not begin at 0", () => {
+    assert.deepEqual(broken(race("kernel v5", PRIVATE)), []);
+    assert.deepEqual(broken(high(race("kernel v5", PRIVATE))), ["no-stale-mapping hole.truncate"]);
+    assert.deepEqual(broken(high(race("kernel mended extends v5 { notifier_base_gfn = added }\nkernel mended", PRIVATE))), []);
+  });
+  it("v6 and v7: closed, wherever the slot is", () => {
+    assert.deepEqual(broken(high(race("kernel v6", PRIVATE))), []);
+    const convert = "KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x100000, 8K)\n";
+    assert.deepEqual(broken(high(race("kernel v7", PRIVATE, convert))), []);
+  });
+  it("v6 without its folio lock, v7 without its test of the sequence counter", () => {
+    const unlocked = "kernel changed extends v6 { fallocate.punch_hole = check_alignment, invalidate, truncate }\nkernel changed";
+    assert.deepEqual(broken(race(unlocked, PRIVATE)), ["no-stale-mapping hole.truncate"]);
+    const untested = "kernel changed extends v7 { private_fault_check = folio_lock }\nkernel changed";
+    const convert = "KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0, 8K)\n";
+    assert.ok(broken(race(untested, PRIVATE, convert).replace("vcpu0: store(0x1000, 1)\n", "")).includes("no-stale-mapping look.map"));
+  });
+  it("v9: a bracket in bytes misses the page, and in pages it does not", () => {
+    assert.deepEqual(broken(race("kernel v9", RESTRICTED)), ["no-stale-mapping hole.truncate"]);
+    assert.deepEqual(broken(race("kernel mended extends v9 { notifier_units = pages }\nkernel mended", RESTRICTED)), []);
+  });
+  it("v10: closed", () => {
+    assert.deepEqual(broken(race("kernel v10", RESTRICTED, "KVM_SET_MEMORY_ATTRIBUTES(vm, 0, 8K, 8)\n")), []);
+    const bytes = "kernel changed extends v10 { notifier_units = bytes }\nkernel changed";
+    assert.deepEqual(broken(race(bytes, RESTRICTED, "KVM_SET_MEMORY_ATTRIBUTES(vm, 0, 8K, 8)\n")), ["no-stale-mapping hole.truncate"]);
+  });
+});
+
 describe("inaccessible-marked", () => {
+  it("v5's flag means nothing to hugetlbfs; v6 refuses it, v9 without its wrapper has no mark", () => {
+    const huge = 'memfd_create("ram", MFD_INACCESSIBLE|MFD_HUGETLB) @make';
+    assert.deepEqual(broken(`kernel v5\n${huge}`), ["inaccessible-marked make.install_fd"]);
+    assert.deepEqual(broken(`kernel v6\n${huge}`), []);
+    assert.deepEqual(broken("kernel changed extends v9 { memfd_restricted without wrap }\nkernel changed\nmemfd_restricted(0) @make"), [
+      "inaccessible-marked make.install_fd",
+    ]);
+    for (const kernel of ["v5", "v6", "v7"]) assert.deepEqual(broken(`kernel ${kernel}\nmemfd_create("ram", MFD_INACCESSIBLE)`), []);
+    for (const kernel of ["v9", "v10"]) assert.deepEqual(broken(`kernel ${kernel}\nmemfd_restricted(0)`), []);
+  });
   it("v4's mask can never set the seal, seen when the descriptor is installed", () => {
     assert.deepEqual(broken('kernel v4\nmemfd_create("ram", MFD_INACCESSIBLE) @make'), ["inaccessible-marked make.install_fd"]);
   });
@@ -121,6 +167,28 @@ KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x
 vcpu0: load(SHARED|0x10000)\nfallocate(ram, 0, 0, 4K) @convert`;
     assert.deepEqual(broken(text), ["attributes-respected convert.unlock_inode"]);
     assert.deepEqual(broken(text.replace("kernel v4", "kernel mended extends v4 { notifier_base_gfn = added }\nkernel mended")), []);
+  });
+  it("v7's range store: a part that goes back to shared takes its neighbours along", () => {
+    const text = `kernel v7\n${watch}${PRIVATE}KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0, 8K)\nvcpu0: load(0x1000)\nKVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0, 4K) @convert`;
+    assert.deepEqual(broken(text), ["attributes-respected convert.store"]);
+    assert.deepEqual(broken(text.replace("kernel v7", "kernel mended extends v7 { conversion_store = per_gfn }\nkernel mended")), []);
+  });
+  it("v6's range that begins below the slot", () => {
+    const text = `kernel v6\n${watch}${PRIVATE.replace("fallocate(ram, 0, 0, 8K)", "").replace("memory_size=8K", "memory_size=4K").replace("private_offset=0", "private_offset=4K")}
+vcpu0: load(SHARED|0)\nfallocate(ram, 0, 0, 8K) @convert`;
+    assert.deepEqual(broken(text), ["attributes-respected convert.unlock_inode"]);
+    assert.deepEqual(broken(text.replace("kernel v6", "kernel mended extends v6 { notifier_start = clamped }\nkernel mended")), []);
+    // Below a slot that is high enough nothing wraps: gfns below it are zapped too.
+    const high = text.replace("guest_phys_addr=0,", "guest_phys_addr=1M,").replace("SHARED|0)", "SHARED|0x100000)");
+    assert.deepEqual(broken(high), []);
+  });
+  it("v10 stores before it unmaps: a mapping of the old kind in between is none, one that is left behind is", () => {
+    const convert = "KVM_SET_MEMORY_ATTRIBUTES(vm, 0, 4K, 8)";
+    const text = `kernel v10\n${watch}${RESTRICTED}vcpu0: load(SHARED|0)\nparallel { vmm { ${convert} @convert }\nvcpu0 { load(SHARED|0) @look } }`;
+    assert.deepEqual(broken(text), []);
+    const late =
+      "kernel changed extends v10 { KVM_SET_MEMORY_ATTRIBUTES = check_args, begin, unmap_end, lock_kvm, store, unlock_kvm, report_progress }\nkernel changed";
+    assert.deepEqual(broken(text.replace("kernel v10", late)), ["attributes-respected convert.report_progress", "attributes-respected look.map"]);
   });
   it("a conversion that zaps nothing", () => {
     const text = `kernel changed extends v8 { KVM_MEMORY_ENCRYPT_UNREG_REGION without invalidate }\nkernel changed\n${watch}${PRIVATE}vcpu0: load(0)\nKVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0, 4K) @convert`;

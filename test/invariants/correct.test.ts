@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { inKernel } from "../model/random.ts";
 import { broken } from "../model/support.ts";
 
 const KERNELS = `
@@ -10,7 +11,28 @@ kernel v8-mended extends v8 {
   notifier_units = pages; fresh_page = zeroed
   fallocate.punch_hole = check_alignment, invalidate_begin, truncate, invalidate_end
 }
+kernel v6-mended extends v6 { notifier_start = clamped }
+kernel v7-mended extends v7 { conversion_store = per_gfn; fresh_page = zeroed }
+kernel v9-mended extends v9 { notifier_units = pages; fresh_page = zeroed }
+kernel v10-mended extends v10 { fresh_page = zeroed }
 `;
+
+const CONVERTING = ["v7-mended", "v8-mended", "v9-mended", "v10-mended"];
+const MENDED = ["v4-mended", "v6-mended", ...CONVERTING];
+
+/** What makes the memory of the slot private where that is not the default. */
+const PRIVATE_FIRST: Readonly<Record<string, string>> = {
+  "v7-mended": "KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x4000, 8K)",
+  "v10-mended": "KVM_SET_MEMORY_ATTRIBUTES(vm, 0x4000, 8K, KVM_MEMORY_ATTRIBUTE_PRIVATE)",
+};
+
+/** v10 converts by another call. */
+const converted = (kernel: string, text: string): string =>
+  kernel === "v10-mended"
+    ? text
+        .replaceAll(/KVM_MEMORY_ENCRYPT_UNREG_REGION\((.*?)\)/g, "KVM_SET_MEMORY_ATTRIBUTES($1, 0)")
+        .replaceAll(/KVM_MEMORY_ENCRYPT_REG_REGION\((.*?)\)/g, "KVM_SET_MEMORY_ATTRIBUTES($1, 8)")
+    : text;
 
 const SETUP = `
   ram = memfd_create("ram", MFD_INACCESSIBLE)
@@ -78,19 +100,19 @@ const RACES: readonly (readonly [name: string, before: string, race: string, ker
     "conversion to shared against private and shared loads",
     "vcpu0: store(0x4000, 1)",
     "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 4K) } vcpu0 { load(0x4000) } vcpu1 { load(SHARED|0x4000) }",
-    ["v8-mended"],
+    CONVERTING,
   ],
   [
     "conversion to and fro against a load",
     "vcpu0: load(0x4000)",
     "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 8K); KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x4000, 4K) } vcpu0 { load(0x4000); load(SHARED|0x5000) }",
-    ["v8-mended"],
+    CONVERTING,
   ],
   [
     "two conversions at once",
     "vcpu0: load(0x4000)",
     "vmm { KVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0x4000, 8K) } helper { KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x5000, 4K) } vcpu0 { load(0x5000) }",
-    ["v8-mended"],
+    CONVERTING,
   ],
   ["seals against writes and mappings", "", 'vmm { fcntl(mem, F_ADD_SEALS, F_SEAL_WRITE) } helper { pwrite(mem, "a", 0) }'],
   ["writes, reads and closing", "", "vmm { pwrite(mem, 0x41 * 8192, 0) } helper { pread(mem, 2, 4095) } third { close(mem) }"],
@@ -99,14 +121,15 @@ const RACES: readonly (readonly [name: string, before: string, race: string, ker
 
 const ONE_BY_ONE = RACES.map(([name, before, race, kernels]) => ({
   name,
-  kernels: kernels ?? ["v4-mended", "v8-mended"],
+  kernels: kernels ?? MENDED,
   text: (kernel: string) => {
     const threads = race.replaceAll(/\} (?=[a-z0-9]+ \{)/g, "}\n    ");
-    return `${KERNELS}\nscenario "race" {\n  kernel ${kernel}\n${SETUP}  ${before}\n  parallel {\n    ${threads}\n  }\n}\n`;
+    const body = inKernel(kernel, `${SETUP}  ${PRIVATE_FIRST[kernel] ?? ""}\n  ${before}\n  parallel {\n    ${converted(kernel, threads)}\n  }\n`);
+    return `${KERNELS}\nscenario "race" {\n  kernel ${kernel}\n${body}}\n`;
   },
 }));
 
-for (const kernel of ["v4-mended", "v8-mended"]) {
+for (const kernel of MENDED) {
   describe(`nothing breaks under ${kernel}`, () => {
     for (const { name, kernels, text } of ONE_BY_ONE)
       if (kernels.includes(kernel)) it(name, () => assert.deepEqual(broken(text(kernel), { maxStates: 400_000 }), []));

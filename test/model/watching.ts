@@ -82,7 +82,8 @@ class Watcher {
     const { frameFields } = this.#machine;
     const unheard = (fields: readonly Field[]): Field[] => fields.map((field) => new Unheard(field));
     const machine = this.#machine as Mutable<Machine>;
-    machine.frameFields = { ...frameFields, holders: unheard(frameFields.holders), mapped: unheard(frameFields.mapped) };
+    const wide = frameFields.wide.map(({ field, pages }) => ({ field: new Unheard(field), pages }));
+    machine.frameFields = { ...frameFields, wide, holders: unheard(frameFields.holders), mapped: unheard(frameFields.mapped) };
     undo.push(() => void (machine.frameFields = frameFields));
     for (const operation of this.#machine.operations) {
       for (const step of operation.steps as Mutable<CompiledStep>[]) {

@@ -39,7 +39,7 @@ it("the output of `memfd check` in README.md is that of its scenario with the wr
 });
 
 it("the story in README.md is part of what `memfd trace` prints", async () => {
-  const { status, out } = await memfd("trace", pathOf("series/v8-punch-window.memfd"), "--scenario", "order alone");
+  const { status, out } = await memfd("trace", pathOf("series/v8-punch-window.memfd"), "--scenario", "between the punch");
   assert.equal(status, 0);
   assert.ok(out.includes(block("text").trimEnd()), out);
 });

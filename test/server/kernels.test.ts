@@ -50,11 +50,13 @@ test("the scenario at the cursor under every modelled kernel and variant, with p
   assert.deepEqual([view.scenario, view.file, view.line], ["one", uri, 3]);
   const names = view.kernels.map((column) => column.kernel);
   for (const kernel of ["v4", "v8", "mine"]) assert.ok(names.includes(kernel), kernel);
-  assert.ok(view.kernels.every((column) => column.verdict !== "notRun"));
+  for (const column of view.kernels)
+    assert.equal(column.verdict === "notRun", /^(v9|v10|\d.*)$/.test(column.kernel), `${column.kernel}: MFD_INACCESSIBLE exists from v4 to v8`);
   assert.equal(view.kernels[view.reference].kernel, "v8");
   assert.equal(view.calls.length + view.agreed, 3);
   const told = progress.filter((one) => one.uri === uri && one.scenario === "one");
-  assert.deepEqual(told.at(-1), { uri, scenario: "one", done: names.length, of: names.length });
+  const run = view.kernels.filter((column) => column.verdict !== "notRun").length;
+  assert.deepEqual(told.at(-1), { uri, scenario: "one", done: run, of: run });
   assert.equal((await ask({ uri, scenario: "two" })).kernels?.line, 8);
 });
 

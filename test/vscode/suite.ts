@@ -29,6 +29,7 @@ export async function run(): Promise<void> {
   await import("./extension.suite.ts");
   await import("./language.suite.ts");
   await import("./reproducer.suite.ts");
+  await import("./import.suite.ts");
   const counts = { passed: 0, failed: 0, skipped: 0, failures: [] as string[] };
   await new Promise<void>((resolve) => {
     mocha

@@ -53,7 +53,7 @@ function readResult(text: string, program: Program, id: number): Result | undefi
 }
 
 /** Calls that answer with a new object, whose number is not compared. */
-const MAKERS: ReadonlySet<string> = new Set(["memfd_create", "dup", "mmap", "KVM_CREATE_VM", "KVM_CREATE_VCPU", "KVM_CREATE_GUEST_MEMFD"]);
+const MAKERS: ReadonlySet<string> = new Set(["memfd_create", "dup", "open_fd", "mmap", "KVM_CREATE_VM", "KVM_CREATE_VCPU", "KVM_CREATE_GUEST_MEMFD"]);
 
 function unquote(text: string): number[] {
   return [...text.slice(1, -1).matchAll(/\\([0-7]{3})|\\(.)|([^\\])/g)].map(([, octal, escaped, plain]) =>

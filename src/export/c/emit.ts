@@ -85,6 +85,7 @@ class Emitter {
       this.#condition({ kind, condition, site }, title, this.#main, "", kind === "never");
     }
     const blocks = this.#uses.blocks;
+    if (this.#program.machine?.memfd_noexec !== undefined) blocks.add("noexec");
     blocks.add(blocks.has("turnstile") ? "turnstile" : "sequential").add(blocks.has("accesses") ? "faults" : "nofaults");
     const text = [this.#head(), this.#declarations(), ...this.#threads, this.#mainFunction()].join("\n");
     return { text, entries: this.#rows, ...(this.#schedule === undefined ? {} : { schedule: this.#schedule }) };
@@ -297,11 +298,13 @@ class Emitter {
   #mainFunction(): string {
     const open = ['\tif ((device = open("/dev/kvm", O_RDWR | O_CLOEXEC)) >= 0)', "\t\tkvm = fcntl(device, F_DUPFD, FIRST_FD - 1);", "\tclose(device);"];
     const { kvm } = this.#uses;
+    const noexec = this.#program.machine?.memfd_noexec;
     return [
       "int main(void)",
       "{",
       ...(kvm ? ["\tint device;", ""] : []),
       "\tset_up();",
+      ...(noexec === undefined ? [] : [`\tif (!noexec_is(${noexec}))`, "\t\treturn end();"]),
       ...(kvm ? open : []),
       "",
       ...this.#main,

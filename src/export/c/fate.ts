@@ -12,7 +12,7 @@ function onlyReads({ spec, operands }: Call): boolean {
 }
 
 /** Calls that make their objects one: a mapping and its file, a vCPU and its VM, a slot and what backs it. */
-const LINKS: ReadonlySet<string> = new Set(["dup", "mmap", "KVM_CREATE_VCPU", "KVM_SET_USER_MEMORY_REGION", "KVM_SET_USER_MEMORY_REGION2"]);
+const LINKS: ReadonlySet<string> = new Set(["dup", "open_fd", "mmap", "KVM_CREATE_VCPU", "KVM_SET_USER_MEMORY_REGION", "KVM_SET_USER_MEMORY_REGION2"]);
 
 /** Asked and told call by call, in the order of the text. */
 export class Fate {

@@ -2,6 +2,7 @@
 // should. Reasons are for people; the file that is emitted repeats them.
 
 import { callSpec, constants, profile } from "../../scenario/catalogue/index.ts";
+import { settingDefault, settings } from "../../scenario/catalogue/settings.ts";
 import type { Param } from "../../scenario/catalogue/types.ts";
 import type { CallId, Operand, Program } from "../../scenario/program.ts";
 
@@ -104,6 +105,7 @@ const CALLABLE: ReadonlySet<string> = new Set([
   "fcntl",
   "fchmod",
   "dup",
+  "open_fd",
   "close",
   "readlink_fd",
   "mmap",
@@ -125,10 +127,18 @@ const CALLABLE: ReadonlySet<string> = new Set([
   "hlt",
 ]);
 
+/** A setting of the `machine` block that no program can give itself. */
+const settingReason = ({ machine = {} }: Program): string | undefined => {
+  const row = settings.find(({ name }) => name !== "memfd_noexec" && machine[name] !== undefined && machine[name] !== settingDefault(name));
+  return row && `a program cannot set ${row.name} of the machine that it runs on`;
+};
+
 /** Undefined when the call can be made; what the machine lacks is found out when it runs. */
 export function cannotRun(program: Program, id: CallId, budget: Budget): string | undefined {
   const call = program.calls[id];
   const spec = callSpec(call.spec);
+  const unset = settingReason(program);
+  if (unset !== undefined) return unset;
   if (!upstream(spec.profiles)) return `${spec.name} is a call of a patch series that no release has`;
   if (!call.known) return `${program.profile.name} has no ${spec.name}, and this machine may have it`;
   if (!CALLABLE.has(call.spec)) return `user space cannot make ${spec.name}() happen`;

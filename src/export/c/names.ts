@@ -18,7 +18,7 @@ const TAKEN =
   "longjmp lrand48 lseek lstat madvise main malloc mblen mbstowcs mbtowc memccpy memchr memcmp memcpy memfrob memmem memmove mempcpy memrchr memset " +
   "mincore mkdir mkdirat mkdtemp mkfifo mkfifoat mknod mknodat mkostemp mkostemps mkstemp mkstemps mktemp mktime mlock mlock2 mlockall mmap mprotect " +
   "mrand48 mremap msync munlock munlockall munmap nanosleep nice nrand48 obstack offsetof open openat optarg opterr optind optopt pathconf pause pclose " +
-  "perror pipe pipe2 popen pread printf prlimit profil pselect psiginfo psignal ptsname putc putchar putenv puts putw pwrite qecvt qfcvt qgcvt qsort " +
+  "perror pipe pipe2 popen prctl pread printf prlimit profil pselect psiginfo psignal ptsname putc putchar putenv puts putw pwrite qecvt qfcvt qgcvt qsort " +
   "raise rand random rawmemchr read readahead readlink readlinkat realloc reallocarray realpath register remove rename renameat renameat2 restrict return " +
   "revoke rewind rindex rmdir rpmatch sbrk scanf seed48 select setbuf setbuffer setdomainname setegid setenv seteuid setgid sethostid sethostname setjmp " +
   "setlinebuf setlogin setns setpgid setpgrp setpriority setregid setresgid setresuid setreuid setrlimit setsid setstate setuid setusershell setvbuf " +
@@ -31,7 +31,7 @@ const TAKEN =
   "symlink symlinkat sync syncfs syscall sysconf system tcgetpgrp tcsetpgrp tee tempnam tgkill time timegm timelocal timezone tmpfile tmpnam true " +
   "truncate ttyname ttyslot typedef typeof tzname tzset ualarm uint ulong umask ungetc union unix unlink unlinkat unlockpt unsetenv unshare unsigned " +
   "ushort usleep utimensat valloc vasprintf vdprintf vfork vfprintf vfscanf vhangup vmsplice void volatile vprintf vscanf vsnprintf vsprintf vsscanf " +
-  "wcstombs wctomb while write ";
+  "wait wait3 wait4 waitid waitpid wcstombs wctomb while write ";
 
 /** What they declare with an underscore, by pattern. */
 const TAKEN_PATTERN =

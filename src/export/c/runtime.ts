@@ -1,8 +1,9 @@
 // The helpers that stand above the scenario in an emitted file: which of them, in which order, and the words that they take.
 
-import { ACCESSES, DATA, DESCRIPTORS, LINKS, MAPPINGS, READS } from "./runtime/calls.ts";
+import { ACCESSES, DATA, DESCRIPTORS, LINKS, MAPPINGS, READS, REOPENING } from "./runtime/calls.ts";
 import { QUERIES } from "./runtime/conditions.ts";
 import { CAPABILITIES, GUEST } from "./runtime/kvm.ts";
+import { NOEXEC } from "./runtime/noexec.ts";
 import { RECORDS, REPORT } from "./runtime/report.ts";
 import { FAULTS, NO_FAULTS, SEQUENTIAL, TURNSTILE } from "./runtime/threads.ts";
 
@@ -26,7 +27,25 @@ export const HEADERS = [
   "unistd.h",
 ] as const;
 
-const BLOCKS = [RECORDS, REPORT, SEQUENTIAL, TURNSTILE, FAULTS, NO_FAULTS, DESCRIPTORS, MAPPINGS, DATA, READS, LINKS, ACCESSES, QUERIES, CAPABILITIES, GUEST];
+const BLOCKS = [
+  RECORDS,
+  REPORT,
+  SEQUENTIAL,
+  TURNSTILE,
+  FAULTS,
+  NO_FAULTS,
+  DESCRIPTORS,
+  REOPENING,
+  MAPPINGS,
+  DATA,
+  READS,
+  LINKS,
+  ACCESSES,
+  QUERIES,
+  CAPABILITIES,
+  GUEST,
+  NOEXEC,
+];
 
 /** The blocks of these names and those that they need, in an order that C can read. `records` is left to the caller, whose table stands behind it. */
 export function runtimeText(names: ReadonlySet<string>): string {

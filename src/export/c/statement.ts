@@ -26,9 +26,11 @@ const CALL_INTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   memfd_create: { flags: "unsigned int" },
   fallocate: { mode: "int" },
   fchmod: { mode: "mode_t" },
+  open_fd: { flags: "int" },
   mmap: { flags: "int" },
 };
-const STRUCT_INTS: Readonly<Record<string, string>> = { slot: "__u32", flags: "__u32", guest_memfd: "__u32" };
+/** Of the structures of memory regions; those of the other requests have 64-bit fields only. */
+const REGION_INTS: Readonly<Record<string, string>> = { slot: "__u32", flags: "__u32", guest_memfd: "__u32" };
 
 function flags(program: Program, uses: Uses, group: string, value: bigint): string {
   const text = flagNames(group, value, program.profile.base);
@@ -87,7 +89,7 @@ function argumentsOf(program: Program, uses: Uses, call: Call): Arguments {
     const at = params.findIndex((param) => param.name === name);
     const operand = call.operands[at];
     const text = value(program, uses, params[at], operand);
-    const type = call.spec.startsWith("KVM_") ? STRUCT_INTS[name] : (CALL_INTS[call.spec]?.[name] ?? INT_PARAMS[name]);
+    const type = call.spec.startsWith("KVM_SET_USER_MEMORY_REGION") ? REGION_INTS[name] : (CALL_INTS[call.spec]?.[name] ?? INT_PARAMS[name]);
     return type === undefined || operand.kind !== "int" ? text : narrow(text, operand.value, type);
   };
 }
@@ -160,6 +162,9 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
     case "dup":
       uses.blocks.add("descriptors");
       return `ret_fd(dup(${arg("fd")}))`;
+    case "open_fd":
+      uses.blocks.add("reopening");
+      return `reopen(${arg("fd")}, ${arg("flags")})`;
     case "ftruncate":
       return `ret(ftruncate(${arg("fd")}, ${arg("length")}))`;
     case "fallocate":

@@ -205,7 +205,7 @@ export class GuestEvents {
   }
 
   #put(vcpu: Vcpu, text: string, start: number, end: number, result?: string, note?: string): void {
-    if (this.#first < 0) this.#first = start;
+    if (this.#first < 0 || start < this.#first) this.#first = start;
     const draft = new Draft();
     draft.uses.push(vcpu.name);
     const call = { task: 0, name: text.slice(0, text.indexOf("(")), start, end, line: text };
@@ -216,7 +216,7 @@ export class GuestEvents {
   finish(): void {
     for (const vcpu of this.#vcpus.values()) this.#abandoned(vcpu, vcpu.access?.start ?? 0);
     if (this.#first < 0) return;
-    const missing = [...this.#vcpus.values()].filter((vcpu) => !this.#scene.vcpus.has(BigInt(vcpu.id)));
+    const missing = [...this.#vcpus.values()].filter((vcpu) => this.#scene.vcpus.get(BigInt(vcpu.id)) !== vcpu.name);
     memoryItems(this.#scene, this.#memory, missing, this.#first - 0.5);
   }
 

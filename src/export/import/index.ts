@@ -91,6 +91,8 @@ export class TraceImport {
   #straceLine(text: string): void {
     const number = this.#lines;
     const event = this.#strace.line(text, number);
+    // A line that is too long to be looked at as a whole may be the first.
+    if (this.#format === "unknown" && event.kind === "call") this.#format = "strace";
     switch (event.kind) {
       case "begin":
         this.#begin(event.task, event.name, event.args, event.line);

@@ -10,8 +10,8 @@ export interface Item {
    */
   kind: "statement" | "comment" | "aside";
   readonly runner: Runner;
-  readonly start: number;
-  readonly end: number;
+  start: number;
+  end: number;
   /** The statement without its result, label and actor, or the comment; for an aside the line of the trace. */
   text: string;
   /** Behind `=`. */

@@ -130,8 +130,7 @@ function ranged(print: (scene: Scene, third: bigint | undefined) => string | und
 
 /** A call on a mapping that nothing uses does not make it part of the scenario. */
 function addressIn(draft: Draft, mapping: Mapping, at: bigint, used: boolean): string {
-  const text = draft.address(used ? mapping : { ...mapping, items: [] }, at);
-  return text;
+  return draft.address(used ? mapping : { ...mapping, items: [] }, at);
 }
 
 function protect(mapping: Mapping, prot: bigint): void {

@@ -71,7 +71,6 @@ export class Scene {
   /** What lines about something else were folded into a comment. */
   readonly folds = new Map<Item, Fold>();
   readonly #closed = new WeakMap<Map<number, Thing>, Map<number, Thing>>();
-  readonly #bound = new Map<string, number>();
   #fold: Fold | undefined;
   #characters = 0;
   #statements = 0;
@@ -99,10 +98,7 @@ export class Scene {
   put(call: Pick<TracedCall, "task" | "name" | "start" | "end" | "line">, draft: Draft, text: string, more: Put = {}): Item {
     const { missing } = draft;
     const { runner = { task: call.task }, result, binds, note, latent, what = call.name } = more;
-    // In a damaged log a call may begin before what it uses was made.
-    const start = Math.max(call.start, ...draft.uses.map((name) => this.#bound.get(name) ?? 0));
-    const place = { runner, start, end: Math.max(call.end, start), what };
-    if (binds !== undefined) this.#bound.set(binds, start);
+    const place = { runner, start: call.start, end: call.end, what };
     const equals = result === undefined ? "" : ` = ${result}`;
     const item: Item =
       missing === undefined

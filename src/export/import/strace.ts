@@ -51,7 +51,7 @@ function withoutPrefix(line: string): { task: number | undefined; text: string }
 /** True where a line has the form of strace's output; what the import decides by which tool wrote the file. */
 export function looksLikeStrace(line: string): boolean {
   const { text } = withoutPrefix(line.slice(0, MAX_LINE));
-  return /^\w+\(.*(?:\)\s*=\s|<unfinished \.\.\.>)|^<\.\.\. \w+ resumed>|^(?:---|\+\+\+) /.test(text.slice(0, 4096));
+  return /^\w+\(.*(?:\)\s*=\s|<unfinished \.\.\.>)|^<\.\.\. \w+ resumed>|^--- (?:SIG|stopped)|^\+\+\+ (?:exited|killed)/.test(text.slice(0, 4096));
 }
 
 const UNFINISHED = /\s*<unfinished \.\.\.>\s*$/;
@@ -126,7 +126,7 @@ export class StraceReader {
     const pending = this.#pending.get(task);
     if (pending === undefined || !pending.text.startsWith(`${found[1]}(`)) return { kind: "other", task, line };
     this.#pending.delete(task);
-    // strace before 5.? prints a blank in front of what follows, later ones go on where they stopped.
+    // Old releases print a blank in front of what follows, later ones go on where they stopped.
     return complete(task, `${pending.text}${line.slice(found[0].length)}`.slice(0, MAX_LINE), pending.start, end);
   }
 

@@ -9,7 +9,7 @@ export type Value =
   /** Bytes; `cut`: strace ended them with `...`. */
   | { readonly kind: "string"; readonly bytes: readonly number[]; readonly cut: boolean }
   | { readonly kind: "struct"; readonly fields: ReadonlyMap<string, Value> }
-  /** `[…]`: the integers in it. */
+  /** `[…]`, as it stands. */
   | { readonly kind: "list"; readonly text: string }
   | { readonly kind: "other"; readonly text: string };
 

@@ -23,15 +23,38 @@ interface Member {
   label: string;
 }
 
+/** Between two lines of the trace. */
+const STEP = 1 / 64;
+
 const INDENT = "  ";
 
 export function weave(items: readonly Item[], folds: ReadonlyMap<Item, Fold>, thread: (task: number) => "thread" | "child", all: boolean): Woven {
-  return new Weaver(folds, thread, all).run(
-    items
-      .map((item, at) => ({ item, at }))
-      .sort((a, b) => a.item.start - b.item.start || a.at - b.at)
-      .map(({ item }) => item),
-  );
+  return new Weaver(folds, thread, all).run(settled(items));
+}
+
+/** In the order of the trace. Where that is damaged, a call may have begun before what it uses was made: it is put right behind. */
+function settled(items: readonly Item[]): Item[] {
+  const makers = new Map(items.flatMap((item) => (item.binds === undefined ? [] : [[item.binds, item] as const])));
+  const places = new Map(items.map((item, at) => [item, at] as const));
+  const placeOf = (item: Item): number => places.get(item) ?? 0;
+  const done = new Set<Item>();
+  const settle = (item: Item): void => {
+    if (done.has(item)) return;
+    done.add(item);
+    for (const name of item.uses) {
+      const maker = makers.get(name);
+      if (maker === undefined) continue;
+      settle(maker);
+      const early = item.start < maker.end || (item.start === maker.end && placeOf(item) < placeOf(maker));
+      if (early && maker !== item) item.start = maker.end + STEP;
+    }
+    item.end = Math.max(item.end, item.start);
+  };
+  for (const item of items) settle(item);
+  return items
+    .map((item, at) => ({ item, at }))
+    .sort((a, b) => a.item.start - b.item.start || a.at - b.at)
+    .map(({ item }) => item);
 }
 
 class Weaver {
@@ -135,7 +158,7 @@ class Weaver {
   }
 
   #label({ item }: Member): string {
-    const name = `line${item.start}`;
+    const name = `line${Math.floor(item.start)}`;
     const count = (this.#labels.get(name) ?? 0) + 1;
     this.#labels.set(name, count);
     return count === 1 ? name : `${name}_${count}`;

@@ -133,7 +133,7 @@ const store: StepCode = {
 };
 
 /** A conversion that answers 0 has stored each gfn of its range, one that fails none: `conversion-atomic`. */
-function judgeConversion(context: Context, failed: boolean): void {
+export function judgeConversion(context: Context, failed: boolean): void {
   if (!context.machine.options.conversionGhost) return;
   const stored = context.thread.stored.get(context.state);
   if (failed ? stored > 0 : stored < context.plan.cells.length) context.machine.emit("conversion-torn", context.plan.id, stored);

@@ -6,8 +6,10 @@ import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, NotModelled, objectOfOperand, type VcpuObject } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
+import { CutNeeded } from "../refine.ts";
 import { BOUND } from "../runner.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { judgeConversion } from "./attributes.ts";
 import { storeKind } from "./entries.ts";
 import { announce, BOTH, begin, type Conversion, end, markHits, zap } from "./notifier.ts";
 import { conversionScope, creationScope } from "./scopes.ts";
@@ -87,6 +89,7 @@ export function planConversion(machine: Machine, id: CallId, call: Call): Plan {
     success: ZERO,
     data,
     reads: ["handle"],
+    finish: (context, result) => judgeConversion(context, result.kind === "errno"),
     scope: () => conversionScope(machine, call, data),
     cells: wrong || vm === undefined ? [] : machine.vms[vm].cells.range(from, to),
     decode(context) {
@@ -124,7 +127,21 @@ function storeCell(context: Context, cell: number): void {
   const vm = vmOf(context);
   const away = (context.machine.features.default_kind === "private") !== toPrivate;
   storeKind(context, vm, cell, away);
+  if (context.machine.options.conversionGhost) context.thread.stored.set(context.state, context.thread.stored.get(context.state) + 1);
   if (context.telling) context.say(`gfn ${formatAddress(BigInt(vm.cells.start(cell)))} is ${toPrivate ? "private" : "shared"} from here on`);
+}
+
+/** Above this the pages of a range are not told apart, as elsewhere. */
+const PAGES_APART = 64;
+
+/** Each page of the range may be the one at which memory runs out. */
+function runsOut(context: Context): boolean {
+  const { machine, cell } = context;
+  const { from, to } = conversion(context);
+  const { cells } = vmOf(context);
+  if (to - from > PAGES_APART) machine.limit ??= `memory runs out at any of ${to - from} pages; of more than ${PAGES_APART} not each one is tried`;
+  else if (!cells.single(cell)) throw new CutNeeded(cells.space, cells.start(cell) + 1);
+  return context.pick(2) === 1;
 }
 
 /** An entry in the xarray for each gfn that was converted away from the default; one store per gfn, without mmu_lock. */
@@ -134,7 +151,7 @@ const store: StepCode = {
   jumps: ["unlock_kvm"],
   returns: false,
   run(context) {
-    if (context.machine.features.entry_memory === "may_run_out" && context.pick(2) === 1) {
+    if (context.machine.features.entry_memory === "may_run_out" && runsOut(context)) {
       if (!context.operation.labels.has("report_progress"))
         throw new NotModelled(context.plan.id, "which entries the roll-back of a store that failed erases is not modelled");
       context.thread.cursor.set(context.state, 0);

@@ -9,11 +9,12 @@ import { addPage, makeUptodate, sizeOf } from "../memory/file.ts";
 import { readRange, release, writeRange } from "../memory/frames.ts";
 import { byteResult, getUserPage, isWritable } from "../memory/mapping.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
-import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, type SlotConfig } from "../objects.ts";
+import { intOf, KVM_MEM_READONLY, NotModelled, type SlotConfig } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BOUND } from "../runner.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { mismatchExit, mmioExit } from "./exits.ts";
+import { convertedKind, isOrdinary, isPrivateSlot } from "./kinds.ts";
 import { folioOf, narrowAccess, narrowCheckKind, narrowFindSlot, narrowGetPage, narrowGup, narrowMap, narrowPut, narrowUnlockPut } from "./narrow.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { guestScope } from "./scopes.ts";
@@ -50,6 +51,8 @@ export function planGuestAccess(machine: Machine, id: CallId, call: Call): Plan 
   });
 }
 
+export { convertedKind, isOrdinary, isPrivateSlot } from "./kinds.ts";
+
 export const accessOf = (context: Context): GuestAccess => context.plan.data as GuestAccess;
 export const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
 export const cellOf = (context: Context): number => accessOf(context).cell;
@@ -66,12 +69,6 @@ export function slotAt(machine: Machine, state: Int32Array, vm: VmState, gfn: nu
   }
   return undefined;
 }
-
-export const isPrivateSlot = (config: SlotConfig): boolean => (config.flags & KVM_MEM_PRIVATE) !== 0;
-
-/** Whether the access is an ordinary one: shared, or in a slot whose memory is not private where the kernel does not ask further (model.md, rule 2). */
-export const isOrdinary = (machine: Machine, config: SlotConfig, kind: number): boolean =>
-  kind === SHARED || (!isPrivateSlot(config) && machine.features.ordinary_slot === "ordinary");
 
 /** The kind of the mapping that an access uses. */
 export function effectiveKind(context: Context): number {
@@ -199,13 +196,6 @@ function leaveWithExit(context: Context, why: string): number {
   endFault(context);
   context.say(why);
   return context.always(accessOf(context).mismatch);
-}
-
-/** The kind of a gfn where an ioctl decides it; undefined where pages in the file do. */
-export function convertedKind(machine: Machine, state: Int32Array, vm: VmState, cell: number): number | undefined {
-  if (machine.features.private_kind === "page_in_file") return undefined;
-  const standard = machine.features.default_kind === "private" ? PRIVATE : SHARED;
-  return vm.converted[cell].get(state) !== 0 ? 1 - standard : standard;
 }
 
 /** The access must be of the kind that the xarray says. v8 7/8 and v9 7/8 ask only slots that can be private, v10 every slot. */
@@ -389,7 +379,7 @@ const unlockFolioPut: StepCode = {
 /** The SRCU read side ends; whoever waits for it may go on. */
 export function endFault(context: Context): void {
   const { state, thread } = context;
-  for (const local of [thread.inFault, thread.kind, thread.stale, thread.decided, thread.hit, thread.frame, thread.slot]) local.set(state, 0);
+  for (const local of [thread.inFault, thread.kind, thread.page, thread.stale, thread.decided, thread.hit, thread.frame, thread.slot]) local.set(state, 0);
   context.machine.vcpus[accessOf(context).vcpu].reader.set(state, 0);
 }
 

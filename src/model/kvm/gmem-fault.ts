@@ -17,15 +17,6 @@ import { checkLockOrder } from "./gmem-invalidate.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
 
-/** A pre-fault goes from gfn to gfn; an access has one. */
-export interface Fault {
-  readonly gfn: number;
-  /** Of the VM. */
-  readonly cell: number;
-  readonly write: boolean;
-  readonly prefault: boolean;
-}
-
 const accessOf = (context: Context): GuestAccess => context.plan.data as GuestAccess;
 const isPrefault = (context: Context): boolean => context.operation.name === "KVM_PRE_FAULT_MEMORY";
 const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
@@ -35,11 +26,23 @@ const gfnOf = (context: Context): number => (isPrefault(context) ? vmOf(context)
 const gfnText = (context: Context): string => `gfn ${formatAddress(BigInt(gfnOf(context)))}`;
 const kindOf = (context: Context): number => context.thread.kind.get(context.state);
 
-/** What fault in flight goes on where it left the guest, and the pre-fault at its next page. */
-const again = (context: Context): number => context.jump(isPrefault(context) ? "snapshot" : "access");
+/** The fault starts over: an access from the guest, so that its SRCU read side has ended; a pre-fault inside its call, which holds SRCU until it returns. */
+function again(context: Context): number {
+  if (!isPrefault(context)) {
+    endFault(context);
+    return context.jump("access");
+  }
+  forget(context);
+  return context.jump("snapshot");
+}
+
+function forget(context: Context): void {
+  const { thread, state } = context;
+  for (const local of [thread.kind, thread.page, thread.stale, thread.decided, thread.hit, thread.frame, thread.slot]) local.set(state, 0);
+}
 
 /** The kind of a gfn now; without private memory every gfn is shared. */
-export function attributeKind(context: Context, vm: VmState, cell: number): number {
+function attributeKind(context: Context, vm: VmState, cell: number): number {
   if (!hasPrivateMemory(context.machine, vm.object.index)) return SHARED;
   return vm.converted[cell]?.get(context.state) === 1 ? PRIVATE : SHARED;
 }
@@ -107,6 +110,7 @@ const snapshot: StepCode = {
     const kind = attributeKind(context, vmOf(context), faultCell(context));
     thread.inFault.set(state, 1);
     thread.kind.set(state, kind);
+    if (isPrefault(context)) thread.page.set(state, context.cursor);
     for (const local of [thread.stale, thread.decided, thread.hit]) local.set(state, 0);
     if (context.telling) context.say(`a ${KINDS[kind]} access to ${gfnText(context)}; remembers mmu_invalidate_seq`);
     return NEXT;
@@ -139,7 +143,7 @@ function leave(context: Context, why: string): number {
 const exitOf = (context: Context, kind: number): Result => mismatchExit(context.machine, gfnOf(context), kind);
 
 /** A pre-fault that has mapped something succeeds; else its first error is the answer. */
-export function stopPrefault(context: Context, errno: "EFAULT" | "ENOENT" | "EAGAIN" | "EINTR"): number {
+function stopPrefault(context: Context, errno: "EFAULT" | "ENOENT" | "EAGAIN" | "EINTR"): number {
   return context.cursor > 0 ? context.done(ZERO) : context.fail(errno);
 }
 
@@ -152,10 +156,11 @@ const findSlot: StepCode = {
     const slot = slotAt(machine, state, vmOf(context), gfnOf(context));
     if (!slot) return withoutSlot(context);
     if (slot.invalid) {
-      context.say("the slot is being deleted: try again");
+      const stops = isPrefault(context) && machine.features.prefault_invalid === "EAGAIN";
+      context.say(stops ? "the slot is being deleted" : "the slot is being deleted: try again");
+      if (!stops) return again(context);
       endFault(context);
-      if (isPrefault(context) && machine.features.prefault_invalid === "EAGAIN") return stopPrefault(context, "EAGAIN");
-      return again(context);
+      return stopPrefault(context, "EAGAIN");
     }
     thread.slot.set(state, slot.config.index + 1);
     if (context.telling) context.say(`slot ${slot.config.id} has ${gfnText(context)}`);
@@ -189,7 +194,6 @@ const earlyRetry: StepCode = {
       return NEXT;
     }
     context.say("an invalidation came in between: try again");
-    endFault(context);
     return again(context);
   },
 };
@@ -286,10 +290,11 @@ const putPage: StepCode = {
     const frame = thread.frame.get(state);
     const mapped = thread.slot.get(state) !== 0;
     if (frame === 0 && !isPrefault(context)) context.machine.emit("unbalanced-put", thread.index);
-    endFault(context);
+    const next = isPrefault(context) && mapped ? NEXT : again(context);
+    if (next === NEXT) forget(context);
     if (context.telling && frame > 0) context.say(`puts the reference on frame ${frame}`);
     release(context, frame);
-    return isPrefault(context) && mapped ? NEXT : again(context);
+    return next;
   },
 };
 

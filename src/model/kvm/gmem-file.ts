@@ -21,8 +21,7 @@ import { rangeOfBytes } from "./ranges.ts";
 const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];
 
 /** VMs of this type may have private memory: kvm_arch_has_private_mem. */
-export const hasPrivateMemory = (machine: Machine, vm: number): boolean =>
-  machine.features.access_kind === "attribute" && machine.objects.vms[vm].type === 1n;
+export const hasPrivateMemory = (machine: Machine, vm: number): boolean => machine.features.access_kind === "attribute" && machine.objects.vms[vm].type === 1n;
 
 /** Flags that KVM_CREATE_GUEST_MEMFD knows for a VM, as KVM_CAP_GUEST_MEMFD_FLAGS answers them (44c6cb9fe988). */
 export function gmemFlags(machine: Machine, vm: number): bigint {
@@ -71,12 +70,13 @@ const checkSize: StepCode = {
 
 const newFile: StepCode = {
   reads: [],
-  writes: ["size"],
+  writes: ["size", "file"],
   jumps: [],
   returns: false,
   run(context) {
     const file = fileOf(context);
     setSize(context.machine, context.state, file, file.object.size ?? 0n);
+    file.mode.set(context.state, 0o600);
     context.say(`a guest_memfd of ${file.object.size} bytes, for good; it holds a reference on the VM`);
     return NEXT;
   },
@@ -164,7 +164,7 @@ const truncate: StepCode = {
 };
 
 /** Takes one folio out of the file and out of the host page tables. */
-export function dropFolio(context: Context, file: FileState, fileCell: number): void {
+function dropFolio(context: Context, file: FileState, fileCell: number): void {
   const { machine, state } = context;
   for (const mapping of machine.mappings) {
     if (mapping.object.file !== file.object.index) continue;
@@ -229,9 +229,10 @@ export function planGmemMmap(machine: Machine, id: CallId, call: Call): Plan {
 }
 
 /** Why the host's page fault at a page of the file gets SIGBUS, in the order of kvm_gmem_fault_user_mapping; undefined where it gets the page. */
-export function userFaultRefused(file: FileState, page: bigint): string | undefined {
+export function userFaultRefused(machine: Machine, file: FileState, page: bigint): string | undefined {
   const { flags, size } = file.object;
   if (page << 12n >= (size ?? 0n)) return "the offset is at or beyond i_size";
+  if (machine.features.gmem_user_faults === "mapped") return undefined;
   return flags & GUEST_MEMFD_FLAG_INIT_SHARED ? undefined : "the memory is not shared: GUEST_MEMFD_FLAG_INIT_SHARED is not set";
 }
 

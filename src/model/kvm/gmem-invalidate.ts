@@ -7,7 +7,7 @@ import type { Resize } from "../memory/resize.ts";
 import type { FileState } from "../memory/state.ts";
 import type { SlotConfig } from "../objects.ts";
 import { BLOCKED, type CompiledOperation, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { GUEST_MEMFD_FLAG_INIT_SHARED, type GmemState } from "./gmem-state.ts";
+import { type GmemState, GUEST_MEMFD_FLAG_INIT_SHARED } from "./gmem-state.ts";
 import { type Conversion, markHits, moveSequence, zap } from "./notifier.ts";
 import type { GfnRange } from "./ranges.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
@@ -17,7 +17,7 @@ const fileOf = (context: Context): FileState => context.machine.files[context.pl
 const gmemOf = (context: Context): GmemState => fileOf(context).gmem as GmemState;
 
 /** True where a step comes behind `lock` and before `unlock` in its operation: locks are taken and dropped in the order of the list. */
-export function isUnder(operation: CompiledOperation, at: string, lock: string, unlock: string): boolean {
+function isUnder(operation: CompiledOperation, at: string, lock: string, unlock: string): boolean {
   const names = operation.steps.map((step) => step.name);
   const before = names.slice(0, names.indexOf(at));
   return before.lastIndexOf(lock) > before.lastIndexOf(unlock);
@@ -113,11 +113,11 @@ function holeKinds(context: Context): readonly number[] {
   return filter === "sharing" && fileOf(context).object.flags & GUEST_MEMFD_FLAG_INIT_SHARED ? [SHARED] : [PRIVATE];
 }
 
-export const conversionKinds = (context: Context, toPrivate: boolean): readonly number[] =>
+const conversionKinds = (context: Context, toPrivate: boolean): readonly number[] =>
   context.machine.features.zap_filter === "none" ? BOTH : [toPrivate ? SHARED : PRIVATE];
 
 /** kvm_mmu_invalidate_begin, _range_add for each range (the hull of all in progress), unmap, flush: one section under mmu_lock. */
-export function beginRanges(context: Context, vm: VmState, ranges: readonly GfnRange[], kinds: readonly number[]): void {
+function beginRanges(context: Context, vm: VmState, ranges: readonly GfnRange[], kinds: readonly number[]): void {
   if (ranges.length === 0) return;
   const { state, thread } = context;
   const count = vm.inProgress.get(state) + 1;
@@ -134,7 +134,7 @@ export function beginRanges(context: Context, vm: VmState, ranges: readonly GfnR
 }
 
 /** kvm_mmu_invalidate_end: the sequence moves, then in_progress falls. */
-export function endRanges(context: Context, vm: VmState, any: boolean): void {
+function endRanges(context: Context, vm: VmState, any: boolean): void {
   if (!any) return;
   const { machine, state, thread } = context;
   moveSequence(context, vm);

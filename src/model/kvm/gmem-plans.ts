@@ -72,7 +72,6 @@ const ON_FILE: Readonly<Record<string, Maker>> = {
   migrate: planGmemMove,
   reclaim: planGmemMove,
   open_fd: missing,
-  madvise: missing,
 };
 
 /** The guest_memfd that a call works on: behind its descriptor, its mapping or its page. */

@@ -8,7 +8,7 @@ import type { Machine } from "../machine.ts";
 import { isReferenced } from "../memory/file.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, objectOfOperand, type SlotConfig } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
-import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { isPrivateSlot } from "./fault.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
 import { checkLockOrder, SLOT_FREED } from "./gmem-invalidate.ts";
@@ -197,6 +197,35 @@ const waitNotifiers: StepCode = {
   },
 };
 
+/** Notes which faults and pre-faults are under way, then is enabled when each of them has ended once. */
+const synchronizeSrcu: StepCode = {
+  reads: ["faults", "srcu"],
+  writes: ["srcu"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { machine, state, thread } = context;
+    const vm = vmOf(context).object.index;
+    if (context.cursor === 1) {
+      if (machine.vcpus.some((vcpu) => vcpu.object.vm === vm && vcpu.reader.get(state) === 1)) return BLOCKED;
+      thread.cursor.set(state, 0);
+      context.say("every fault that may have seen the old slots has ended");
+      return NEXT;
+    }
+    let waits = false;
+    for (const reader of machine.threads) {
+      if (reader.vm !== vm || reader.inFault.get(state) === 0) continue;
+      const call = machine.instruction(state, reader.index)?.call;
+      const fault = call === undefined ? undefined : (machine.plans[call]?.data as { vcpu: number } | undefined);
+      if (fault) machine.vcpus[fault.vcpu].reader.set(state, 1);
+      waits = true;
+    }
+    context.say(waits ? "waits for the faults under way" : "no fault is under way");
+    if (waits) thread.cursor.set(state, 1);
+    return waits ? AGAIN : NEXT;
+  },
+};
+
 /** kvm_gmem_unbind: the slot leaves the file's table, under the invalidate lock of the file unless that is about to be released. */
 const unbind: StepCode = {
   reads: ["slot", "handle", "pte", "control", "lock", "file"],
@@ -252,4 +281,12 @@ const freeSlot: StepCode = {
   },
 };
 
-export const gmemSlotSteps = { lock_slots: lockSlots, bind, mark_invalid: markInvalid, wait_notifiers: waitNotifiers, unbind, free_slot: freeSlot };
+export const gmemSlotSteps = {
+  lock_slots: lockSlots,
+  bind,
+  mark_invalid: markInvalid,
+  wait_notifiers: waitNotifiers,
+  synchronize_srcu: synchronizeSrcu,
+  unbind,
+  free_slot: freeSlot,
+};

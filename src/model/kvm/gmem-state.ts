@@ -41,6 +41,3 @@ export function gmemSlot(layout: Layout, vm: string, id: number, configs: readon
   const name = `${vm} gmem ${id}`;
   return { file: layout.field("slot", 1, name), dangling: new Map(bindable.map(({ index }) => [index, layout.field("slot", 1, `${name} dangling`)])) };
 }
-
-/** KVM_MEMSLOT_GMEM_ONLY: with GUEST_MEMFD_FLAG_MMAP the file backs the shared memory of its slots too (Linux 6.18). */
-export const isMmappable = (file: FileObject | undefined): boolean => file?.kind === "guest_memfd" && (file.flags & GUEST_MEMFD_FLAG_MMAP) !== 0n;

@@ -20,12 +20,11 @@ const vmOf = (context: Context): VmState => context.machine.vms[fileOf(context).
 /** Whether a call that is about to return has to run the release first; from then on nobody else does. */
 export function beginRelease(machine: Machine, state: Int32Array, plan: Plan): boolean {
   const file = machine.files[plan.file];
-  if (!file?.gmem || file.gmem.released.get(state) !== 0 || isReferenced(machine, state, file)) return false;
-  file.gmem.released.set(state, BEGUN);
+  const released = file?.gmem?.released;
+  if (!released || released.get(state) !== 0 || isReferenced(machine, state, file)) return false;
+  released.set(state, BEGUN);
   return true;
 }
-
-export const isFreed = (state: Int32Array, file: FileState): boolean => file.gmem?.released.get(state) === FREED;
 
 const lockSlots: StepCode = {
   reads: ["lock"],

@@ -77,7 +77,7 @@ function faultOn(context: Context, vm: VmState, thread: Context["thread"]): Gues
   const access = plan?.data as GuestAccess | undefined;
   if (!plan || !access) return undefined;
   // A pre-fault has come to one of its pages; where the attribute says what an access is, the fault has noted it.
-  const gfn = access.mmio === undefined ? vm.cells.start(plan.cells[thread.cursor.get(state)]) : access.gfn;
+  const gfn = access.mmio === undefined ? vm.cells.start(plan.cells[thread.page.get(state)]) : access.gfn;
   const kind = machine.features.access_kind === "attribute" ? thread.kind.get(state) : access.kind;
   return gfn === access.gfn && kind === access.kind ? access : { ...access, gfn, kind };
 }

@@ -8,8 +8,9 @@ import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { Reach } from "../scope.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { guestScope } from "./scopes.ts";
+import { endFault } from "./fault.ts";
 import type { GuestAccess } from "./notifier.ts";
+import { guestScope } from "./scopes.ts";
 
 /** Pages that a pre-fault can be asked for: each of them is a step that others can see. */
 const MAX_PAGES = 64;
@@ -53,7 +54,7 @@ function prefaultScope(machine: Machine, call: Call, data: GuestAccess, pages: r
 /** gpa and size of the request move over the page; the caller gets them back with the answer. */
 const advance: StepCode = {
   reads: [],
-  writes: [],
+  writes: ["fault", "srcu", "reference", "free"],
   jumps: ["snapshot"],
   returns: false,
   run(context: Context) {
@@ -63,6 +64,7 @@ const advance: StepCode = {
       context.say("gpa and size move over the page");
       return context.jump("snapshot");
     }
+    endFault(context);
     context.say("the last page of the request");
     return NEXT;
   },

@@ -7,8 +7,8 @@ import type { Call, CallId } from "../../scenario/program.ts";
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { dropPage, isMadeInaccessible, isReferenced } from "../memory/file.ts";
-import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
 import { type FileState, MARK } from "../memory/state.ts";
+import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { isPrivateSlot } from "./fault.ts";
@@ -202,7 +202,8 @@ function notTaken(context: Context, file: FileState): Errno | undefined {
   if (machine.features.bind_kind === "EINVAL") return isMadeInaccessible(machine, file.object) ? undefined : "EINVAL";
   if (machine.features.bind_kind !== "marks" || file.marked.get(state) & MARK.PINNED) return undefined;
   if (file.object.huge !== undefined) return "EOPNOTSUPP";
-  if (context.telling && file.marked.get(state) === 0) context.say("the ordinary memfd is inaccessible from here on: the registration sets the flags of its node");
+  if (context.telling && file.marked.get(state) === 0)
+    context.say("the ordinary memfd is inaccessible from here on: the registration sets the flags of its node");
   file.marked.set(state, MARK.INACCESSIBLE | MARK.PINNED);
   return undefined;
 }

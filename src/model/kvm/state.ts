@@ -69,7 +69,12 @@ export function vmState(layout: Layout, object: VmObject, cells: Cells, configs:
     config: layout.field("slot", configs.length, `${name} id ${id}`),
     invalid: layout.field("slot", 1, `${name} id ${id}`),
     bound: layout.field("slot", configs.length, `${name} bound ${id}`),
-    gmem: gmemSlot(layout, name, id, configs.filter((config) => config.vm === object.index && config.id === id)),
+    gmem: gmemSlot(
+      layout,
+      name,
+      id,
+      configs.filter((config) => config.vm === object.index && config.id === id),
+    ),
   }));
   const inProgress = layout.field("notifier", (configs.length + 1) * actors, name);
   const bounds = Math.max(1, cells.bounds.length);

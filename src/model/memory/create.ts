@@ -124,7 +124,8 @@ const applySysctl: StepCode = {
     const { flags } = creation(context);
     const result = withSysctl(machine, flags);
     if (typeof result !== "bigint") return context.fail(result);
-    if (context.telling) context.say(result === flags ? "vm.memfd_noexec changes nothing" : `vm.memfd_noexec adds ${flagNames("MFD_", result & ~flags, machine.profile.base)}`);
+    if (context.telling)
+      context.say(result === flags ? "vm.memfd_noexec changes nothing" : `vm.memfd_noexec adds ${flagNames("MFD_", result & ~flags, machine.profile.base)}`);
     return NEXT;
   },
 };

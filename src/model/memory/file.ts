@@ -3,8 +3,7 @@
 import { formatAddress } from "../../base/units.ts";
 import type { HandleId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
-import type { FileObject } from "../objects.ts";
-import type { SlotConfig } from "../objects.ts";
+import type { FileObject, SlotConfig } from "../objects.ts";
 import { BOUND } from "../runner.ts";
 import type { Context } from "../step.ts";
 import { allocateFrame, allocateWide, clear, frameName, release } from "./frames.ts";
@@ -68,6 +67,7 @@ export function isReferenced(machine: Machine, state: Int32Array, file: FileStat
   if (isInUse(machine, state, index)) return true;
   if (descriptorsOf(machine, index).some((handle) => machine.handles[handle].get(state) === BOUND)) return true;
   if (machine.mappings.some((mapping) => mapping.object.file === index && mapping.mapped.some((field) => field.get(state) === 1))) return true;
+  if (file.gmem) return false;
   return machine.vms.some((vm) =>
     vm.slots.some((slot) => slot.files.has(index) && slot.bound.get(state) > 0 && holds(machine.objects.slots[slot.bound.get(state) - 1], index)),
   );
@@ -113,8 +113,8 @@ export function addPage(context: Context, file: FileState, cell: number): number
 export function makeUptodate(context: Context, file: FileState, cell: number): void {
   const { machine, state } = context;
   const frame = file.frames[cell].get(state);
-  if (file.uptodate[cell].get(state) === 1 || !file.cells.single(cell) || frame === 0) return;
-  clear(machine, state, frame);
+  if (file.uptodate[cell].get(state) === 1 || frame === 0) return;
+  if (file.cells.single(cell)) clear(machine, state, frame);
   file.uptodate[cell].set(state, 1);
 }
 

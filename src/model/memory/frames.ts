@@ -3,6 +3,7 @@
 
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
+import { NotModelled } from "../objects.ts";
 import { MoreFramesNeeded } from "../refine.ts";
 import type { Context } from "../step.ts";
 import { FOUND, LEFT } from "./state.ts";
@@ -20,6 +21,8 @@ export interface FrameFields {
   readonly holders: readonly Field[];
   readonly owners: number;
   readonly kinds: readonly Holder[];
+  /** Cells of several pages, which hold as many frames that nobody tells apart, or none. */
+  readonly wide: readonly { readonly field: Field; readonly pages: number }[];
   /** Page tables and TLBs. */
   readonly mapped: readonly Field[];
   /** By frame; all 0 between two uses. */
@@ -49,7 +52,10 @@ export function frameFields(machine: Machine): FrameFields {
   const tables = [...machine.vms.flatMap((vm) => vm.ept.flat()), ...machine.vcpus.flatMap((vcpu) => vcpu.tlb.flat())];
   const mapped = [...tables, ...machine.mappings.flatMap((mapping) => mapping.ptes)].filter((field) => field !== undefined);
   const count = machine.frames.length;
-  return { holders, owners, kinds, mapped, marks: new Uint8Array(count), free: new Int32Array(count) };
+  const wide = machine.files.flatMap(({ cells, frames }) =>
+    frames.flatMap((field, cell) => (cells.single(cell) ? [] : [{ field, pages: cells.end(cell) - cells.start(cell) }])),
+  );
+  return { holders, owners, kinds, wide, mapped, marks: new Uint8Array(count), free: new Int32Array(count) };
 }
 
 /** Calls `visit` for every holder of a frame; in-flight references are no owners. */
@@ -74,7 +80,23 @@ function isMapped(machine: Machine, state: Int32Array, frame: number): boolean {
   return false;
 }
 
-/** Fills `free` and answers how many: one clean frame for all of them, then the frames that can be told apart from it (model.md, rule 6). */
+/** Frames that can still be allocated, of those that a `machine { frames = N }` gives the scenario. */
+export function framesLeft(machine: Machine, state: Int32Array): number {
+  const limit = Number(machine.setting("frames"));
+  if (limit < 0) return Number.POSITIVE_INFINITY;
+  const { holders, wide } = machine.frameFields;
+  const held = new Set<number>();
+  for (const holder of holders) held.add(holder.get(state));
+  held.delete(0);
+  let left = limit - held.size;
+  for (const { field, pages } of wide) if (field.get(state) > 0) left -= pages;
+  return Math.max(0, left);
+}
+
+/**
+ * Fills `free` and answers how many: one clean frame for all of them, then the frames that can be told apart from it (model.md, rule 6). Where memory is
+ * limited there may be no clean one left.
+ */
 function candidates(machine: Machine, state: Int32Array): number {
   const { holders, mapped, marks, free } = machine.frameFields;
   for (const holder of holders) marks[holder.get(state)] |= HELD;
@@ -87,6 +109,10 @@ function candidates(machine: Machine, state: Int32Array): number {
     else if (clean === 0) clean = frame;
   }
   marks.fill(0);
+  if (framesLeft(machine, state) < count) {
+    free.copyWithin(0, 1, count);
+    return count - 1;
+  }
   if (clean === 0) throw new MoreFramesNeeded();
   free[0] = clean;
   return count;
@@ -102,6 +128,8 @@ function isClean(machine: Machine, state: Int32Array, frame: number): boolean {
 /** Takes any free frame: a free choice of the step. Its bytes are as found until `clear`. */
 export function allocateFrame(context: Context): number {
   const { machine, state } = context;
+  if (framesLeft(machine, state) === 0)
+    throw new NotModelled(context.plan.id, "what the kernel does here without free memory (it kills a process) is not modelled");
   const frame = machine.frameFields.free[context.pick(candidates(machine, state))];
   const { content, tainted } = machine.frames[frame];
   for (const field of content) {

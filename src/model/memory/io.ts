@@ -1,5 +1,6 @@
 // read, pread, write, pwrite (mm/shmem.c shmem_file_read_iter, shmem_write_begin, shmem_write_end; mm/filemap.c generic_perform_write).
 
+import type { Errno } from "../../base/errno.ts";
 import { S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand } from "../../scenario/program.ts";
 import { BYTES, type Cells } from "../cells.ts";
@@ -9,7 +10,7 @@ import { canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO
 import { CutNeeded } from "../refine.ts";
 import { AGAIN, BLOCKED, type Context, DONE, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, isInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
-import { readRange, writeRange } from "./frames.ts";
+import { framesLeft, readRange, writeRange } from "./frames.ts";
 import { READ_AT } from "./narrow.ts";
 import { failUnlocked, unlock } from "./resize.ts";
 import { transferScope } from "./scopes.ts";
@@ -42,7 +43,8 @@ export function planTransfer(machine: Machine, id: CallId, call: Call): Plan {
   const open = openOperand(machine, call.operands[0]);
   const allowed = source?.kind === "data" || call.spec.endsWith("write") ? canWrite(open) : canRead(open);
   if (open && !positioned) checkPositions(machine, id, open);
-  if (machine.objects.files[file ?? -1]?.huge !== undefined && call.spec.endsWith("read")) throw new NotModelled(id, "reading a hugetlbfs file is not modelled");
+  if (machine.objects.files[file ?? -1]?.huge !== undefined && call.spec.endsWith("read"))
+    throw new NotModelled(id, "reading a hugetlbfs file is not modelled");
   if (length > MAX_PAGES << 12n) throw new NotModelled(id, `${call.spec} of more than ${MAX_PAGES} pages is not modelled`);
   return plan(id, call, {
     operations: [call.spec],
@@ -77,7 +79,9 @@ const positionOf = (machine: Machine, state: Int32Array, open: OpenState | undef
 export function checkPositions(machine: Machine, id: CallId, open: OpenState): void {
   if (machine.program.calls[open.object.call].spec !== "open_fd") return;
   const actors = new Set(
-    machine.program.calls.filter((call) => ["read", "write", "lseek"].includes(call.spec) && openOperand(machine, call.operands[0]) === open).map((call) => call.actor),
+    machine.program.calls
+      .filter((call) => ["read", "write", "lseek"].includes(call.spec) && openOperand(machine, call.operands[0]) === open)
+      .map((call) => call.actor),
   );
   if (actors.size > 1) throw new NotModelled(id, "f_pos_lock of a reopened file, which keeps several users of its offset apart, is not modelled");
 }
@@ -166,22 +170,27 @@ const checkSealChunk: StepCode = {
     const { machine, state } = context;
     const file = fileOf(context);
     const { to } = chunk(context);
-    const answer = checkedAnswer(context);
     const seals = file.seals.get(state);
     const refused = isInaccessible(state, file) || seals & (SEAL.WRITE | SEAL.FUTURE_WRITE) || (seals & SEAL.GROW && to > sizeOf(machine, state, file));
     if (!refused) {
       context.say("no seal forbids this chunk");
       return NEXT;
     }
-    if (answer.value === 0n) return failUnlocked(context, "EPERM");
-    unlock(context);
-    return finish(context, answer);
+    return cutShort(context, "EPERM");
   },
 };
 
+/** generic_perform_write: what has been written so far counts, else the errno. */
+function cutShort(context: Context, errno: Errno): number {
+  const answer = checkedAnswer(context);
+  if (answer.value === 0n) return failUnlocked(context, errno);
+  unlock(context);
+  return finish(context, answer);
+}
+
 const writeChunk: StepCode = {
   reads: ["file", "lock", "page", "size", "uptodate"],
-  writes: ["page", "uptodate", "content", "free", "size", "position"],
+  writes: ["lock", "page", "uptodate", "content", "free", "size", "position"],
   jumps: ["unlock_inode"],
   events: true,
   run(context) {
@@ -190,6 +199,7 @@ const writeChunk: StepCode = {
     const { from, to } = chunk(context);
     const cell = singleCell(file.cells, Number(from >> 12n));
     if (file.folios[cell].get(state) !== 0) return BLOCKED;
+    if (file.frames[cell].get(state) === 0 && framesLeft(machine, state) === 0) return cutShort(context, "ENOMEM");
     const frame = file.frames[cell].get(state) || addPage(context, file, cell);
     makeUptodate(context, file, cell);
     machine.emit("host-access", frame);

@@ -8,16 +8,15 @@ import { invalidateHva } from "../kvm/notifier.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, MAP_ANONYMOUS, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
+import { FAILED } from "../runner.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { addPage, dropPage, isInaccessible, isReferenced, makeUptodate, offsetOf, sizeOf } from "./file.ts";
 import { allocateFrame, readRange, release, writeRange } from "./frames.ts";
 import { singleCell } from "./io.ts";
-import { FAILED } from "../runner.ts";
 import { COPY_ON_WRITE, narrowHostAccess } from "./narrow.ts";
 import { hostScope, mappingScope } from "./scopes.ts";
-import { type FileState, fileCellOf, type MappingState, type OpenState, protOf, SEAL } from "./state.ts";
+import { type FileState, fileCellOf, type MappingState, type OpenState, permits, protOf, SEAL } from "./state.ts";
 
-const PROT_READ = 1;
 const PROT_WRITE = 2;
 /** MAP_FIXED, MAP_POPULATE, MAP_HUGETLB and the like change what mmap does; MAP_NORESERVE and MAP_STACK do not. */
 const MAP_PLAIN = MAP_TYPE | MAP_ANONYMOUS | 0x4000n | 0x20000n;
@@ -246,9 +245,6 @@ export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
   });
 }
 
-/** PROT_WRITE without PROT_READ can be read all the same. */
-const permits = (prot: number, store: boolean): boolean => (prot & (store ? PROT_WRITE : PROT_READ | PROT_WRITE)) !== 0;
-
 /** Translate and touch are one step. */
 const accessHost: StepCode = {
   reads: ["pte", "page", "content"],
@@ -315,9 +311,9 @@ const lookupHost: StepCode = {
     const fileCell = fileCellOf(file, mapping, cell);
     // The access that comes next finds out why it may not.
     if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), value !== undefined)) return NEXT;
-    const refused = file.gmem && userFaultRefused(file, BigInt(page + mapping.object.filePage));
+    const refused = file.gmem && userFaultRefused(machine, file, BigInt(page + mapping.object.filePage));
     if (refused && context.telling) context.say(refused);
-    const beyond = refused !== undefined || file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file);
+    const beyond = refused !== undefined || (file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file));
     if (beyond) return context.always(BUS_ERROR);
     if (file.folios[fileCell].get(state) !== 0) return BLOCKED;
     if (file.frames[fileCell].get(state) === 0) {
@@ -366,7 +362,7 @@ export function getUserPage(context: Context, mapping: MappingState, page: numbe
   if (present !== 0 && (!write || isWritable(state, mapping, page))) return present;
   const file = machine.files[mapping.object.file];
   const fileCell = fileCellOf(file, mapping, cell);
-  if (file.gmem && userFaultRefused(file, BigInt(page + mapping.object.filePage)) !== undefined) return undefined;
+  if (file.gmem && userFaultRefused(machine, file, BigInt(page + mapping.object.filePage)) !== undefined) return undefined;
   if (file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file)) return undefined;
   if (file.folios[fileCell].get(state) !== 0 || holeCovers(context, file, fileCell)) return "blocked";
   if (file.frames[fileCell].get(state) === 0) {

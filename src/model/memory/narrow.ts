@@ -4,7 +4,7 @@ import type { Field, Region } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import type { CompiledOperation, Context, Plan, Shape } from "../step.ts";
 import { isMadeInaccessible } from "./file.ts";
-import { type FileState, fileCellOf } from "./state.ts";
+import { type FileState, fileCellOf, permits, protOf } from "./state.ts";
 
 /** A private mapping's copy on write replaces a PTE, and tells secondary MMUs (mmu notifier). */
 export const COPY_ON_WRITE: { readonly reads: readonly Region[]; readonly writes: readonly Region[] } = {
@@ -73,7 +73,7 @@ export function narrowHostAccess(context: Context): Shape | undefined {
   const { mapping: index, page, value } = context.plan.data as { mapping: number; page: number; value: number | undefined };
   const mapping = machine.mappings[index];
   const cell = mapping.cells.at(page);
-  if (mapping.mapped[cell]?.get(state) !== 1) return undefined;
+  if (mapping.mapped[cell]?.get(state) !== 1 || !permits(protOf(state, mapping, cell), value !== undefined)) return undefined;
   if ((mapping.ptes[cell]?.get(state) ?? 0) === 0) return NO_PTE;
   return value === undefined ? HOST_LOAD : undefined;
 }

@@ -9,8 +9,8 @@ import type { Machine } from "../machine.ts";
 import { intOf, NotModelled, O_ACCMODE, O_PATH } from "../objects.ts";
 import { descriptor, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { checkPositions } from "./io.ts";
 import { isMadeInaccessible, sizeOf } from "./file.ts";
+import { checkPositions } from "./io.ts";
 import { inodeLockOf } from "./narrow.ts";
 import { failUnlocked, type Resize } from "./resize.ts";
 import { fileScope } from "./scopes.ts";
@@ -85,7 +85,7 @@ function target(machine: Machine, state: Int32Array, file: FileState, from: bigi
 const LAST_PAGE = S64_MAX >> 12n;
 const OVERFLOWN = -S64_MAX - 1n;
 
-/** A page that was allocated and never used is not up to date, so it counts as a hole. Wide cells hold nothing else. */
+/** A page that was allocated and never used is not up to date, so it counts as a hole. */
 function isUsed(state: Int32Array, file: FileState, page: bigint): boolean {
   const cell = file.cells.at(Number(page));
   return cell >= 0 && file.frames[cell].get(state) > 0 && file.uptodate[cell].get(state) === 1;
@@ -173,7 +173,8 @@ export function planOpen(machine: Machine, id: CallId, call: Call): Plan {
 }
 
 function checkOpen(machine: Machine, id: CallId, file: FileState | undefined, flags: bigint): void {
-  if (!(flags & O_PATH) && flags & ~OPEN_FLAGS) throw new NotModelled(id, "of the flags of open only access mode, O_CREAT, O_EXCL, O_TRUNC, O_CLOEXEC and O_PATH are modelled");
+  if (!(flags & O_PATH) && flags & ~OPEN_FLAGS)
+    throw new NotModelled(id, "of the flags of open only access mode, O_CREAT, O_EXCL, O_TRUNC, O_CLOEXEC and O_PATH are modelled");
   if ((flags & O_ACCMODE) === O_ACCMODE) throw new NotModelled(id, "the access mode 3 is not modelled");
   if (!file) return;
   if (file.object.kind !== "memfd" || isMadeInaccessible(machine, file.object)) throw new NotModelled(id, "reopening this kind of file is not modelled");

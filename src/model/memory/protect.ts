@@ -5,18 +5,19 @@ import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
 import { rangeOfBytes } from "../kvm/ranges.ts";
 import type { Machine } from "../machine.ts";
-import { intOf, MAP_ANONYMOUS, MAP_TYPE, MAP_PRIVATE, NotModelled, objectOfOperand } from "../objects.ts";
+import { intOf, MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage } from "./file.ts";
 import { release } from "./frames.ts";
-import { failedAddress, isMapping, mappedCells, MMAP_MIN_ADDR, TASK_SIZE } from "./mapping.ts";
+import { failedAddress, isMapping, MMAP_MIN_ADDR, mappedCells, TASK_SIZE } from "./mapping.ts";
 import { KEEP_SIZE, PUNCH_HOLE } from "./modes.ts";
 import { type Resize, rangeCells } from "./resize.ts";
 import { fileScope, mappingScope } from "./scopes.ts";
 import { fileCellOf, type MappingState, protOf } from "./state.ts";
 
 const PROT_WRITE = 2;
+const PROT_EXEC = 4;
 const PROT_SEM = 8n;
 const PROT_GROWS = 0x3000000n;
 const NO_MEMORY: Result = { kind: "errno", errno: "ENOMEM" };
@@ -102,6 +103,8 @@ const changeVma: StepCode = {
     for (const cell of range.cells) {
       if (mapping.mapped[cell].get(state) === 0) return context.always(NO_MEMORY);
       if (prot & PROT_WRITE && mapping.mayWrite.get(state) === 0) return context.fail("EACCES");
+      // The mount of guest_memfd is noexec, so its mappings have no VM_MAYEXEC (real-kernel.md 4.5).
+      if (prot & PROT_EXEC && machine.files[mapping.object.file]?.object.kind === "guest_memfd") return context.fail("EACCES");
       if (protOf(state, mapping, cell) === prot) continue;
       invalidateHva(context, mapping, cell);
       mapping.prots?.[cell].set(state, prot);

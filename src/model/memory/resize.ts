@@ -11,10 +11,10 @@ import type { Machine } from "../machine.ts";
 import { intOf } from "../objects.ts";
 import { canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { addPage, dropPage, isInaccessible, isMadeInaccessible, makeUptodate, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
+import { dropPage, isInaccessible, isMadeInaccessible, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
 import { release } from "./frames.ts";
 import { KEEP_SIZE, PUNCH_HOLE, vfsRefuses } from "./modes.ts";
-import { innerLockOf, inodeLockOf, truncateLocksOf } from "./narrow.ts";
+import { inodeLockOf, truncateLocksOf } from "./narrow.ts";
 import { fileScope } from "./scopes.ts";
 import { type FileState, type MappingState, SEAL } from "./state.ts";
 
@@ -32,7 +32,7 @@ export interface Resize {
   readonly parts: ReadonlyMap<number, { readonly from: number; readonly to: number }>;
 }
 
-const resize = (context: Context): Resize => context.plan.data as Resize;
+export const resize = (context: Context): Resize => context.plan.data as Resize;
 const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];
 const me = (context: Context): number => context.thread.index + 1;
 
@@ -311,7 +311,7 @@ function unmapAgain(context: Context, file: FileState): void {
 
 const hasOuterLock = (context: Context): boolean => context.operation.labels.has("lock_inode") && fileOf(context).shim.get(context.state) === 0;
 
-function enterInnerLock(context: Context): boolean {
+export function enterInnerLock(context: Context): boolean {
   const { lock } = fileOf(context);
   if (hasOuterLock(context)) return true;
   const owner = lock.get(context.state);
@@ -320,40 +320,11 @@ function enterInnerLock(context: Context): boolean {
   return true;
 }
 
-function leaveInnerLock(context: Context, code: number): number {
+export function leaveInnerLock(context: Context, code: number): number {
   const { lock } = fileOf(context);
   if (!hasOuterLock(context) && code !== AGAIN && lock.get(context.state) === me(context)) lock.set(context.state, 0);
   return code;
 }
-
-/** Allocates what is missing. v8 hands every mode to the tmpfs, which may still refuse it; KVM is told all the same. */
-const allocate: StepCode = {
-  reads: ["file", "lock", "page", "size", "uptodate"],
-  writes: ["lock", "page", "uptodate", "content", "free", "size"],
-  jumps: [],
-  acquires: innerLockOf,
-  run(context) {
-    const { machine, state } = context;
-    const { mode, end } = resize(context);
-    const file = fileOf(context);
-    if (mode & ~(KEEP_SIZE | PUNCH_HOLE)) {
-      if (context.telling) context.say("the tmpfs below refuses this mode: EOPNOTSUPP");
-      return context.remember({ kind: "errno", errno: "EOPNOTSUPP" });
-    }
-    if (!enterInnerLock(context)) return BLOCKED;
-    if (file.object.huge !== undefined) return failUnlocked(context, "ENOSPC");
-    // SGP_FALLOC on a page that was allocated before and not used since clears it, so that an undo leaves it alone.
-    if (file.frames[context.cell].get(state) === 0) addPage(context, file, context.cell);
-    else {
-      if (file.shim.get(state) === 0) makeUptodate(context, file, context.cell);
-      if (context.telling) context.say(`${pagesOf(file, context.cell)} is there already`);
-    }
-    const code = context.each();
-    if (code !== AGAIN && !context.operation.labels.has("set_size") && !(mode & KEEP_SIZE) && end > sizeOf(machine, state, file))
-      setSize(machine, state, file, end);
-    return leaveInnerLock(context, code);
-  },
-};
 
 /** shmem keeps faults out of the range while the hole is made (shmem_falloc, the fix for CVE-2014-4171). */
 const announceHole: StepCode = {
@@ -389,7 +360,6 @@ export const resizeSteps = {
   set_size: setSizeStep,
   unmap_user: unmapUser,
   truncate,
-  allocate,
   announce_hole: announceHole,
   retract_hole: retractHole,
 };

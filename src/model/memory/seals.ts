@@ -76,7 +76,8 @@ const expandExec: StepCode = {
     const { state, thread } = context;
     const expands = (requested(context) & SEAL.EXEC) !== 0 && (fileOf(context).mode.get(state) & X_BITS) !== 0;
     if (expands) thread.seals.set(state, requested(context) | IMPLIED);
-    if (context.telling) context.say(expands ? "the file has an x bit, so F_SEAL_EXEC brings the four seals of size and content along" : "no further seal is implied");
+    if (context.telling)
+      context.say(expands ? "the file has an x bit, so F_SEAL_EXEC brings the four seals of size and content along" : "no further seal is implied");
     return NEXT;
   },
 };
@@ -152,4 +153,11 @@ export function countsAsWritable(machine: Machine, state: Int32Array, mapping: M
   return machine.features.shared_readonly === "counts" || mapping.mayWrite.get(state) === 1;
 }
 
-export const sealSteps = { expand_exec: expandExec, check_seal_seal: checkSealSeal, deny_writable: denyWritable, wait_pins: waitPins, set_seals: setSeals, get_seals: getSeals };
+export const sealSteps = {
+  expand_exec: expandExec,
+  check_seal_seal: checkSealSeal,
+  deny_writable: denyWritable,
+  wait_pins: waitPins,
+  set_seals: setSeals,
+  get_seals: getSeals,
+};

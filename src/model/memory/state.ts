@@ -137,6 +137,9 @@ export function protOf(state: Int32Array, mapping: MappingState, cell: number): 
   return mapping.prots?.[cell]?.get(state) ?? mapping.object.prot;
 }
 
+/** PROT_WRITE without PROT_READ can be read all the same. */
+export const permits = (prot: number, store: boolean): boolean => (prot & (store ? 2 : 3)) !== 0;
+
 /** The file cell behind a mapping's cell. */
 export function fileCellOf(file: FileState, mapping: MappingState, cell: number): number {
   return file.cells.at(mapping.cells.start(cell) + mapping.object.filePage);

@@ -66,5 +66,6 @@ export const GUEST_MEMFD_FEATURES: Features = {
   bind_offset: "signed",
   clear_guest_memfd: "EINVAL",
   dying_unbind: "done",
+  gmem_user_faults: "init_shared",
   prefault_invalid: "retries",
 };

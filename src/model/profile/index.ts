@@ -2,13 +2,13 @@
 
 import { feature, features, isLaterStep, isStepName, type StepName, steps } from "../../scenario/catalogue/index.ts";
 import type { ProfileChoice, ProfileEdit, Site } from "../../scenario/program.ts";
-import type { Profile, StepList } from "./types.ts";
-import { V6_8 } from "./6.8.ts";
 import { V6_8_0 } from "./6.8.0.ts";
+import { V6_8 } from "./6.8.ts";
 import { V6_16 } from "./6.16.ts";
-import { V6_18 } from "./6.18.ts";
 import { V6_18_0 } from "./6.18.0.ts";
+import { V6_18 } from "./6.18.ts";
 import { V7_2 } from "./7.2.ts";
+import type { Profile, StepList } from "./types.ts";
 import { V4 } from "./v4.ts";
 import { V5 } from "./v5.ts";
 import { V6 } from "./v6.ts";

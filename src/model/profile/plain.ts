@@ -25,6 +25,7 @@ export const PLAIN_FEATURES: PlainFeatures = {
   bind_offset: "signed",
   clear_guest_memfd: "EINVAL",
   dying_unbind: "done",
+  gmem_user_faults: "init_shared",
   prefault_invalid: "retries",
 };
 

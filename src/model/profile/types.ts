@@ -9,7 +9,9 @@ export type StepList = readonly (StepName | readonly StepName[])[];
 export type Features = { readonly [Name in FeatureName]: FeatureValue<Name> };
 
 /** Those of the ordinary memfd, which a kernel of the same age shares with others. */
-export type PlainFeatures = Pick<Features, "memfd_flags" | "memfd_noexec_2" | "seal_argument" | "shared_readonly" | "fallocate_modes"> & GuestMemfdFeatures & SeriesFeatures;
+export type PlainFeatures = Pick<Features, "memfd_flags" | "memfd_noexec_2" | "seal_argument" | "shared_readonly" | "fallocate_modes"> &
+  GuestMemfdFeatures &
+  SeriesFeatures;
 
 /** Those in which only some versions of the series differ. */
 export type SeriesFeatures = Pick<Features, "slot_offset" | "bind_kind" | "ordinary_slot" | "conversion_store" | "entry_memory" | "notifier_start">;
@@ -26,6 +28,7 @@ export type GuestMemfdFeatures = Pick<
   | "bind_offset"
   | "clear_guest_memfd"
   | "dying_unbind"
+  | "gmem_user_faults"
   | "prefault_invalid"
 >;
 

@@ -76,7 +76,6 @@ export const features = [
       { name: "xflag", help: "SHM_F_INACCESSIBLE among the flags of the shmem inode" },
       { name: "node_flag", help: "USER_INACCESSIBLE in the memfile_node of the inode, where the first binding sets it too" },
       { name: "shim", help: "an inode of its own over the tmpfs file, with no read, write or mmap" },
-      { name: "none", help: "there is no such flag: private memory is a guest_memfd" },
       { name: "none", help: "this kernel has no such flag" },
     ],
     source: "v4 02/12 memfd_create; v5 01/13; v6 1/8 and 3/8; v8 1/8 memfd_mkinaccessible; v9 1/8",
@@ -314,6 +313,15 @@ export const features = [
       { name: "done", help: "it takes the binding out" },
     ],
     source: "virt/kvm/guest_memfd.c kvm_gmem_unbind, ae431059e75d",
+  },
+  {
+    name: "gmem_user_faults",
+    help: "What a host access through a mapping of a guest_memfd gets.",
+    values: [
+      { name: "init_shared", help: "the page where the file has GUEST_MEMFD_FLAG_INIT_SHARED, else SIGBUS" },
+      { name: "mapped", help: "the page: that the file may be mapped is taken to mean that its memory is shared" },
+    ],
+    source: "virt/kvm/guest_memfd.c kvm_gmem_fault_user_mapping (3d3a04fad25a, Linux 6.18-rc1; fe2bf6234e94)",
   },
   {
     name: "prefault_invalid",

@@ -13,12 +13,12 @@ import type { CallSpec } from "./types.ts";
 export { constant, constants, constantsNamed, flagNames } from "./constants.ts";
 export { type FeatureName, type FeatureValue, feature, features } from "./features.ts";
 export { type InvariantRow, invariants } from "./invariants.ts";
-export { operation, operations };
 export { profile, profiles } from "./profiles.ts";
 export { queries } from "./queries.ts";
 export { type SettingName, type SettingRow, setting, settingDefault, settings } from "./settings.ts";
 export { isLaterStep, isStepName, type StepName, steps } from "./steps.ts";
 export type * from "./types.ts";
+export { operation, operations };
 
 export const calls: readonly CallSpec[] = [...fileCalls, ...mappingCalls, ...kvmCalls, ...tdxCalls, ...physicalCalls];
 

@@ -36,7 +36,7 @@ export const mappingCalls: readonly CallSpec[] = [
         when: "private file: the wrapper inode has no mmap method; guest_memfd without GUEST_MEMFD_FLAG_MMAP",
         profiles: [...IN.v8v10, ...IN.upstream],
       },
-      { errno: "EPERM", when: "private file (v4 only once F_SEAL_INACCESSIBLE is set, which its memfd_create never does)", profiles: IN.v4v6 },
+      { errno: "EPERM", when: "private file (v4 only once F_SEAL_INACCESSIBLE is set, which its memfd_create never does)", profiles: IN.v4v7 },
       { errno: "EPERM", when: "MAP_SHARED with PROT_WRITE, and F_SEAL_WRITE or F_SEAL_FUTURE_WRITE is set" },
       { errno: "EPERM", when: "MAP_SHARED without PROT_WRITE of a file with F_SEAL_WRITE (before Linux 6.7)", profiles: IN.series },
       { errno: "ENOMEM", when: "length is too large for the address space" },

@@ -12,7 +12,10 @@ export const operations: readonly OperationRow[] = [
   { name: "ftruncate.plain", help: "ftruncate of an ordinary memfd: grows it, or frees what lies behind the new size." },
   { name: "fallocate.allocate", help: "fallocate without FALLOC_FL_PUNCH_HOLE on an inaccessible file or a guest_memfd." },
   { name: "fallocate.allocate.plain", help: "fallocate without FALLOC_FL_PUNCH_HOLE on an ordinary memfd." },
-  { name: "fallocate.punch_hole", help: "fallocate with FALLOC_FL_PUNCH_HOLE on an inaccessible file or a guest_memfd: frees pages that a guest may have mapped." },
+  {
+    name: "fallocate.punch_hole",
+    help: "fallocate with FALLOC_FL_PUNCH_HOLE on an inaccessible file or a guest_memfd: frees pages that a guest may have mapped.",
+  },
   { name: "fallocate.punch_hole.plain", help: "fallocate with FALLOC_FL_PUNCH_HOLE on an ordinary memfd." },
   { name: "read", help: "read at the file position." },
   { name: "pread", help: "read at an offset." },

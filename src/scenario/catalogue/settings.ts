@@ -33,9 +33,25 @@ export const settings = [
   { name: "hugepages_1G", help: "Huge pages of 1 GiB in the pool of hugetlbfs.", min: 0n, max: 1n << 20n, value: 0n, source: "mm/hugetlb.c" },
   { name: "uid", help: "User id of the processes; 0 is root.", min: 0n, max: (1n << 32n) - 2n, value: 0n, source: "kernel/cred.c" },
   { name: "cpus", help: "Processors of the machine.", min: 1n, max: 8192n, value: 2n, source: "kernel/cpu.c", modelled: false },
-  { name: "packages", help: "Processor packages: each has its own keys and caches.", min: 1n, max: 64n, value: 1n, source: "arch/x86/kernel/cpu/topology.c", modelled: false },
+  {
+    name: "packages",
+    help: "Processor packages: each has its own keys and caches.",
+    min: 1n,
+    max: 64n,
+    value: 1n,
+    source: "arch/x86/kernel/cpu/topology.c",
+    modelled: false,
+  },
   { name: "memory_limit", help: "RLIMIT_MEMLOCK of the processes, in bytes.", min: 0n, max: (1n << 63n) - 1n, source: "mm/mlock.c", modelled: false },
-  { name: "erratum", help: "The partial-write erratum of the first TDX processors.", min: 0n, max: 1n, value: 0n, source: "arch/x86/kernel/cpu/common.c", modelled: false },
+  {
+    name: "erratum",
+    help: "The partial-write erratum of the first TDX processors.",
+    min: 0n,
+    max: 1n,
+    value: 0n,
+    source: "arch/x86/kernel/cpu/common.c",
+    modelled: false,
+  },
 ] as const satisfies readonly SettingRow[];
 
 export type SettingName = (typeof settings)[number]["name"];

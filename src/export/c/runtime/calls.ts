@@ -22,6 +22,20 @@ __attribute__((unused)) static long long ret_fd(long fd)
 }`,
 };
 
+export const REOPENING: Block = {
+  name: "reopening",
+  needs: ["descriptors"],
+  text: `
+/* The same inode once more, with an offset and an access mode of its own. */
+static long long reopen(int fd, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return ret_fd(open(path, flags, 0600));
+}`,
+};
+
 export const MAPPINGS: Block = {
   name: "mappings",
   needs: ["report"],

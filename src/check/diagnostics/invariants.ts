@@ -1,0 +1,187 @@
+// MEMFD4xxx: one row per invariant that a scenario broke.
+
+import type { DiagnosticRow } from "./types.ts";
+
+const FILE =
+  'ram = memfd_create("ram", MFD_INACCESSIBLE)\n' +
+  "vm = KVM_CREATE_VM(0)\n" +
+  "vcpu0 = KVM_CREATE_VCPU(vm, 0)\n" +
+  "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=8K, private_fd=ram, private_offset=0)\n";
+const PUNCH = "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K)";
+
+const GUEST_MEMFD = "vm = KVM_CREATE_VM(0)\nram = KVM_CREATE_GUEST_MEMFD(vm, 8K)\n";
+const BIND = "KVM_SET_USER_MEMORY_REGION2(vm, slot=0, flags=KVM_MEM_GUEST_MEMFD, guest_phys_addr=0, memory_size=8K, guest_memfd_offset=0, guest_memfd=ram)\n";
+
+export const invariantRows: readonly DiagnosticRow[] = [
+  {
+    code: "MEMFD4001",
+    severity: "error",
+    title: "no-stale-mapping",
+    explanation:
+      "A second-level page table entry or a usable TLB entry of a guest leads to a frame that the backing file, or the host mapping of the slot, no " +
+      "longer holds at that place. The guest then reads and writes memory that may belong to somebody else by now. Whoever takes a page out of the " +
+      "file must keep the entry from being there, and from coming back, while it is taken: begin, remove, end.",
+    example: `kernel v8\n${FILE}vcpu0: store(0x1000, 1)\n${PUNCH}`,
+  },
+  {
+    code: "MEMFD4002",
+    severity: "error",
+    title: "frame-one-owner",
+    explanation:
+      "A frame has two owners at once: two offsets of files, or a file and another user, or one that holds it while it is on the free list. No " +
+      "kernel that is modelled reaches such a state, so no text triggers it; the rule stands guard over the model and over variants of its steps.",
+    example: "",
+  },
+  {
+    code: "MEMFD4003",
+    severity: "error",
+    title: "private-inaccessible",
+    explanation:
+      "A host access reaches a frame that a guest wrote through a private mapping since its last allocation, by read, write or a user mapping, or a " +
+      "host page table entry to it is installed. With real hardware the access may crash the host or spoil the guest's data; without encryption it " +
+      "reads the guest's secrets.",
+    example: `kernel v4\ncheck private-inaccessible\n${FILE}fallocate(ram, 0, 0, 4K)\nvcpu0: store(0, 1)\npread(ram, 1, 0)`,
+  },
+  {
+    code: "MEMFD4004",
+    severity: "error",
+    title: "inaccessible-marked",
+    explanation:
+      "A file that was created with MFD_INACCESSIBLE does not carry the mark that makes it inaccessible when its descriptor becomes visible. Series " +
+      "v4 ands the seal word with a mask in place of or-ing the seal, so the seal is never set and read, write and mmap work as on any memfd.",
+    example: 'kernel v4\nmemfd_create("ram", MFD_INACCESSIBLE)',
+  },
+  {
+    code: "MEMFD4005",
+    severity: "error",
+    title: "private-unmovable",
+    explanation:
+      "A frame with private content is migrated, swapped or reclaimed. The host copies ciphertext bound to its physical address, or plain text that " +
+      "it must not see: either way the guest's data are lost or leak. The page must be unmovable and unevictable.",
+    example: 'kernel v8\nram = memfd_create("ram", MFD_INACCESSIBLE)\nfallocate(ram, 0, 0, 4K)\nmigrate(frame(ram, 0))',
+  },
+  {
+    code: "MEMFD4006",
+    severity: "error",
+    title: "write-sealed",
+    explanation:
+      "A file with F_SEAL_WRITE has a shared mapping that is or may become writable, or a write call reaches a file with a write seal. Whoever was handed the sealed " +
+      "file relies on its content staying as it is. Before 3b041514cb6e, F_SEAL_EXEC of an executable file brought F_SEAL_WRITE along without looking at the mappings.",
+    example:
+      'kernel 6.18.0\nf = memfd_create("f", MFD_ALLOW_SEALING|MFD_EXEC)\n' +
+      "m = mmap(NULL, 4K, PROT_READ|PROT_WRITE, MAP_SHARED, f, 0)\nfcntl(f, F_ADD_SEALS, F_SEAL_EXEC)",
+  },
+  {
+    code: "MEMFD4007",
+    severity: "error",
+    title: "zeroed-on-allocation",
+    explanation:
+      "A read returns bytes that lay in the frame before its present allocation: nobody cleared the page. In series v8 the page comes from the file " +
+      "without the user fault that would clear it, so the guest sees what the last owner left.",
+    example: `kernel v8\n${FILE}vcpu0: load(0)`,
+  },
+  {
+    code: "MEMFD4008",
+    severity: "error",
+    title: "refcount-balanced",
+    explanation:
+      "A call returns and keeps a reference on a page that nobody will put, so the frame is never free again; or it puts a reference that it does not " +
+      "hold, so the frame is free while somebody uses it. Every get needs its put, on the paths of errors and retries too.",
+    example:
+      "kernel a extends 6.18 { fault without put_page }\nkernel a\nvm = KVM_CREATE_VM(0)\nvcpu0 = KVM_CREATE_VCPU(vm, 0)\n" +
+      "map = mmap(NULL, 4K, PROT_READ, MAP_SHARED|MAP_ANONYMOUS, -1, 0)\n" +
+      "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=0, guest_phys_addr=0, memory_size=4K, userspace_addr=map)\nvcpu0: load(0)",
+  },
+  {
+    code: "MEMFD4009",
+    severity: "error",
+    title: "attributes-respected",
+    explanation:
+      "The guest has a shared mapping of a gfn that is private now, or a private one of a gfn that is shared, outside the open window of a " +
+      "conversion. A fault that decided by the old kind must be retried, and what was mapped must be zapped after the kind is stored.",
+    example: `kernel a extends v8 { notifier_units = pages; KVM_MEMORY_ENCRYPT_UNREG_REGION = check_args, store }\nkernel a\ncheck attributes-respected\n${FILE}vcpu0: load(0)\nKVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0, 4K)`,
+  },
+  {
+    code: "MEMFD4010",
+    severity: "error",
+    title: "no-lost-invalidation",
+    explanation:
+      "A fault installs a mapping although an invalidation of its gfn began after the fault had looked the page up. The sequence counter, or a lock " +
+      "held from the look-up to the mapping, must make the fault notice and retry.",
+    example: `kernel v8\ncheck no-lost-invalidation\n${FILE}parallel {\n  vmm { ${PUNCH} }\n  vcpu0 { load(0x1000) }\n}`,
+  },
+  {
+    code: "MEMFD4011",
+    severity: "error",
+    title: "invalidate-balanced",
+    explanation:
+      "A call returns and leaves mmu_invalidate_in_progress raised, so that faults of the range retry for ever; or it ends an invalidation that " +
+      "nobody began. Begin and end must pair on every path, errors and newly bound slots included.",
+    example: `kernel a extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate }\nkernel a\nram = memfd_create("ram", MFD_INACCESSIBLE)\nvm = KVM_CREATE_VM(0)\nKVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=8K, private_fd=ram, private_offset=0)\n${PUNCH}`,
+  },
+  {
+    code: "MEMFD4012",
+    severity: "error",
+    title: "bound-once",
+    explanation:
+      "Two memory slots of one VM refer to the same page of a file, so one page has two guest addresses, and an invalidation of one slot's range " +
+      "leaves the other's mapping. guest_memfd keeps a table of its bindings and refuses the second one; the series tests nothing from v5 on.",
+    example: `kernel v8\nram = memfd_create("ram", MFD_INACCESSIBLE)\nvm = KVM_CREATE_VM(0)\n${["0", "1"].map((slot) => `KVM_SET_USER_MEMORY_REGION(vm, slot=${slot}, flags=KVM_MEM_PRIVATE, guest_phys_addr=${slot}M, memory_size=8K, private_fd=ram, private_offset=0)`).join("\n")}`,
+  },
+  {
+    code: "MEMFD4013",
+    severity: "error",
+    title: "binding-in-bounds",
+    explanation:
+      "A memory slot refers to pages that lie outside its file. Up to Linux 7.1 the end of a binding is compared as a signed number, so an offset just " +
+      "below 2^63 is let through.",
+    example: `kernel 6.18\n${GUEST_MEMFD}${BIND.replace("memory_size=8K, guest_memfd_offset=0", "memory_size=4K, guest_memfd_offset=0x7ffffffffffff000").trim()}`,
+  },
+  {
+    code: "MEMFD4014",
+    severity: "error",
+    title: "binding-valid",
+    explanation:
+      "A guest_memfd keeps a pointer to a memory slot that has been freed, or a slot one to a file that has been freed, or such a pointer is followed: " +
+      "use after free. Neither side holds a reference on the other, so each must take itself out of the other's table before it goes.",
+    example: `kernel 6.18.0\n${GUEST_MEMFD}${BIND}KVM_SET_USER_MEMORY_REGION2(vm, slot=0, flags=KVM_MEM_LOG_DIRTY_PAGES, guest_phys_addr=0, memory_size=8K)`,
+  },
+  {
+    code: "MEMFD4015",
+    severity: "error",
+    title: "conversion-atomic",
+    explanation:
+      "A conversion fails and has changed the attributes of some gfns, or succeeds and has not changed all of them. Its caller cannot know what is " +
+      "private and what is shared then. From Linux 6.8 on the entries are reserved before the first one is stored, so that no store can fail.",
+    example:
+      "kernel a extends 6.18 { KVM_SET_MEMORY_ATTRIBUTES without store }\nkernel a\nvm = KVM_CREATE_VM(KVM_X86_SW_PROTECTED_VM)\nKVM_SET_MEMORY_ATTRIBUTES(vm, 0, 4K, 8)",
+  },
+  {
+    code: "MEMFD4016",
+    severity: "error",
+    title: "lock-order",
+    explanation:
+      "A lock is taken while one that stands behind it in the order is held, or mmap_lock under the invalidate lock: another thread that keeps the " +
+      "order may then wait for ever, whether or not these schedules show it. The order is slots_lock, invalidate lock, mmu_lock.",
+    example: `kernel a extends 6.18 { release = lock_invalidate, lock_slots, clear_slots, unlock_slots, unlock_invalidate, free_pages, free_file }\nkernel a\n${GUEST_MEMFD}close(ram)`,
+  },
+  {
+    code: "MEMFD4017",
+    severity: "error",
+    title: "no-deadlock",
+    explanation:
+      "A state is reachable in which nobody can go on: each actor that has not ended waits for a lock, a count or another call. A call that is meant " +
+      "to wait for ever expects `blocks`.",
+    example: 'kernel a extends v8 { ftruncate.plain without unlock_inode }\nkernel a\nmem = memfd_create("mem", 0)\nftruncate(mem, 4K)\nftruncate(mem, 8K)',
+  },
+  {
+    code: "MEMFD4018",
+    severity: "error",
+    title: "no-livelock",
+    explanation:
+      "A state is reachable in which somebody can always step and no call that is under way can come to an end any more: a fault retries, for what it " +
+      "waits for no longer happens. No lock is held, so it is no deadlock, and on a real machine it looks like a vCPU at 100 %. The story ends with one " +
+      "round of the circle. An invalidation that is begun and never ended does it to every later fault of its range; begin and end must pair on every path.",
+    example: `kernel a extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate }\nkernel a\ncheck no-livelock\n${FILE}${PUNCH}\nvcpu0: load(0x1000)`,
+  },
+];
