@@ -33,7 +33,8 @@ function ownFields(machine: Machine, actor: ActorId): (Field | undefined)[] {
 /** Fields that name an actor. */
 function naming(machine: Machine): Field[] {
   const ofFiles = machine.files.flatMap(({ lock, shimLock, hole, folios }) => [lock, shimLock, hole, ...folios]);
-  return [machine.atomicOwner, ...ofFiles, ...machine.vms.map((vm) => vm.slotsLock)];
+  const ofGuestMemfds = machine.files.flatMap(({ gmem }) => (gmem ? [gmem.invalidateLock] : []));
+  return [machine.atomicOwner, ...ofFiles, ...ofGuestMemfds, ...machine.vms.flatMap((vm) => [vm.slotsLock, vm.kvmLock])];
 }
 
 function exchanged(machine: Machine, state: Int32Array, a: ActorId, b: ActorId): Int32Array {

@@ -2,7 +2,7 @@
 // it hits; a fault holds the SRCU read side of the slots.
 
 import { asU64, formatAddress } from "../../base/units.ts";
-import type { Call, CallId, Result } from "../../scenario/program.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
 import { SHARED_BIT } from "../cuts.ts";
 import type { Machine } from "../machine.ts";
 import { addPage, makeUptodate, sizeOf } from "../memory/file.ts";

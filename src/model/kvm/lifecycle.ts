@@ -21,7 +21,7 @@ const vmOf = (context: Context): VmState => context.machine.vms[fileOf(context).
 export function beginRelease(machine: Machine, state: Int32Array, plan: Plan): boolean {
   const file = machine.files[plan.file];
   const released = file?.gmem?.released;
-  if (!released || released.get(state) !== 0 || isReferenced(machine, state, file)) return false;
+  if (released?.get(state) !== 0 || isReferenced(machine, state, file)) return false;
   released.set(state, BEGUN);
   return true;
 }
