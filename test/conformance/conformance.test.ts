@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
+import { answerText } from "../../src/export/c/answer.ts";
 import { type Comparison, compare, type Options, showComparison, showDifference } from "./compare.ts";
 import { explain, VERSION_DIFFERENCES } from "./differences.ts";
 import { contentPrograms, filePrograms, guestPrograms, type Lines, mainlinePrograms, scenarioText, slotPrograms } from "./generate.ts";
@@ -12,7 +13,7 @@ import { KVM_TABLES } from "./kvm-tables.ts";
 import { abilities, atLeast } from "./machine.ts";
 import { MAINLINE_TABLES } from "./mainline-tables.ts";
 import { minimise } from "./minimise.ts";
-import { programsOf, resultText, runModel } from "./model.ts";
+import { programsOf, runModel } from "./model.ts";
 import { SEAL_TABLES } from "./seal-tables.ts";
 import { FILE_TABLES, scenario, type Table } from "./tables.ts";
 
@@ -246,7 +247,7 @@ for (const row of VERSION_DIFFERENCES) {
   const text = `kernel ${SERIES.join(", ")}\n\n${scenario(row.name, row.lines)}`;
   test(`version difference, the model's side: ${row.name}`, () => {
     for (const program of programsOf(row.name, text)) {
-      const answers = runModel(program).report.calls.map(({ results }) => results.map(({ result }) => resultText(result)).join(" | "));
+      const answers = runModel(program).report.calls.map(({ results }) => results.map(({ result }) => answerText(result)).join(" | "));
       assert.equal(answers.at(-1), row.model[program.profile.base as "v4" | "v8"], program.profile.base);
     }
   });

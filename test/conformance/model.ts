@@ -2,34 +2,9 @@
 
 import { check } from "../../src/check/index.ts";
 import type { Report } from "../../src/check/report.ts";
+import { answerText } from "../../src/export/c/answer.ts";
 import { analyse } from "../../src/language/index.ts";
-import type { Program, Result } from "../../src/scenario/program.ts";
-
-/** Answers in the words that `machine.ts` reads from the C programs. */
-export function resultText(result: Result): string {
-  switch (result.kind) {
-    case "value":
-      return result.data === undefined || result.data.length === 0 ? `${result.value}` : `${result.value} ${Buffer.from(result.data).toString("hex")}`;
-    case "handle":
-      return "ok";
-    case "found":
-      return "bytes as found";
-    case "text":
-      return JSON.stringify(result.text);
-    case "errno":
-      return `-${result.errno}`;
-    case "signal":
-      return result.signal;
-    case "exit":
-      return ["exit", result.exit, ...result.fields.map(({ name, value }) => `${name}=${value}`)].join(" ");
-    case "status":
-      return result.status;
-    case "exception":
-      return result.exception;
-    case "blocks":
-      return "blocks";
-  }
-}
+import type { Program } from "../../src/scenario/program.ts";
 
 /** All programs of a text; a finding of the language is a mistake of the test. */
 export function programsOf(file: string, text: string): readonly Program[] {
@@ -53,7 +28,7 @@ export interface ModelRun {
 
 export function runModel(program: Program): ModelRun {
   const report = check(program, { now: () => performance.now() });
-  const answers = report.calls.map(({ results }) => results.map(({ result }) => resultText(result)).join(" | "));
+  const answers = report.calls.map(({ results }) => results.map(({ result }) => answerText(result)).join(" | "));
   const limit = report.exploration.complete || !answers.every((answer) => answer !== "") ? undefined : report.exploration.limit;
   return { report, answers, problem: problemOf(report, limit), limit };
 }

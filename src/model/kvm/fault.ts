@@ -83,44 +83,45 @@ export function letsPass(context: Context, kind: number): boolean {
   const { machine, state } = context;
   const { gfn, value } = accessOf(context);
   const config = value === undefined || kind === PRIVATE ? undefined : slotAt(machine, state, vmOf(context), gfn)?.config;
-  if (!config) return true;
+  if (!config || config.gmemOnly) return true;
   const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
   return !(config.flags & KVM_MEM_READONLY) && (mapping === undefined || isWritable(state, mapping, config.mappingPage + gfn - config.gfn));
 }
 
-/** Translate and touch are one step: TLB, else the EPT (and the TLB is filled), else a fault. */
+/** Translate and touch are one step: TLB, else the EPT (and the TLB is filled), else a fault. `kind`: of the mapping that the access uses. */
+export function touch(context: Context, kind: number): number {
+  const { machine, state } = context;
+  const { vcpu, range, value } = accessOf(context);
+  const cell = cellOf(context);
+  const entry = machine.vcpus[vcpu].tlb[kind][cell];
+  const leaf = vmOf(context).ept[kind][cell];
+  const cached = entry?.get(state) ?? 0;
+  const frame = cached || (leaf?.get(state) ?? 0);
+  if (frame === 0) {
+    if (context.telling) context.say(`neither TLB nor EPT maps ${gfnText(context)}: EPT violation`);
+    return NEXT;
+  }
+  if (!letsPass(context, kind)) {
+    context.say(`${gfnText(context)} is mapped read-only: EPT violation`);
+    return NEXT;
+  }
+  if (!cached) entry?.set(state, frame);
+  const where = cached ? "TLB hit" : "the EPT has it, the TLB is filled";
+  if (value === undefined)
+    return context.done(byteResult(readRange(context, frame, range), context, context.telling ? `${where}: loads from frame ${frame}` : ""));
+  writeRange(context, frame, range, value);
+  if (machine.options.taint) machine.frames[frame].tainted.set(state, kind === PRIVATE ? 1 : 0);
+  if (context.telling) context.say(`${where}: stores 0x${value.toString(16)} into frame ${frame}`);
+  return context.done(ZERO);
+}
+
 const access: StepCode = {
   reads: ["tlb", "ept", "slot", "content", "pte", "page"],
   writes: ["tlb", "content"],
   jumps: [],
   narrow: narrowAccess,
   events: true,
-  run(context) {
-    const { machine, state } = context;
-    const { vcpu, range, value } = accessOf(context);
-    const kind = effectiveKind(context);
-    const cell = cellOf(context);
-    const entry = machine.vcpus[vcpu].tlb[kind][cell];
-    const leaf = vmOf(context).ept[kind][cell];
-    const cached = entry?.get(state) ?? 0;
-    const frame = cached || (leaf?.get(state) ?? 0);
-    if (frame === 0) {
-      if (context.telling) context.say(`neither TLB nor EPT maps ${gfnText(context)}: EPT violation`);
-      return NEXT;
-    }
-    if (!letsPass(context, kind)) {
-      context.say(`${gfnText(context)} is mapped read-only: EPT violation`);
-      return NEXT;
-    }
-    if (!cached) entry?.set(state, frame);
-    const where = cached ? "TLB hit" : "the EPT has it, the TLB is filled";
-    if (value === undefined)
-      return context.done(byteResult(readRange(context, frame, range), context, context.telling ? `${where}: loads from frame ${frame}` : ""));
-    writeRange(context, frame, range, value);
-    if (machine.options.taint) machine.frames[frame].tainted.set(state, kind === PRIVATE ? 1 : 0);
-    if (context.telling) context.say(`${where}: stores 0x${value.toString(16)} into frame ${frame}`);
-    return context.done(ZERO);
-  },
+  run: (context) => touch(context, effectiveKind(context)),
 };
 
 /** smp_rmb after reading mmu_invalidate_seq: what moves it from here on makes the fault try again. */

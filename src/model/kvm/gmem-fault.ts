@@ -4,14 +4,14 @@
 import { formatAddress } from "../../base/units.ts";
 import type { Result } from "../../scenario/program.ts";
 import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
-import { readRange, release, writeRange } from "../memory/frames.ts";
-import { byteResult, getUserPage, isWritable } from "../memory/mapping.ts";
+import { release } from "../memory/frames.ts";
+import { getUserPage } from "../memory/mapping.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { KVM_MEM_READONLY, type SlotConfig } from "../objects.ts";
 import { ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { mismatchExit } from "./exits.ts";
-import { cellOf, configOf, endFault, isPrivateSlot, slotAt } from "./fault.ts";
+import { cellOf, configOf, endFault, isPrivateSlot, slotAt, touch } from "./fault.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
 import { checkLockOrder } from "./gmem-invalidate.ts";
 import type { GuestAccess } from "./notifier.ts";
@@ -57,46 +57,12 @@ function presentKind(context: Context): number {
   return (machine.vms[vm].ept[PRIVATE][cell]?.get(state) ?? 0) !== 0 ? PRIVATE : SHARED;
 }
 
-/** A mapping that a load put there lets a store pass only where the slot and the host's PTE do. */
-function letsPass(context: Context, kind: number): boolean {
-  const { machine, state } = context;
-  const { gfn, value } = accessOf(context);
-  const config = value === undefined || kind === PRIVATE ? undefined : slotAt(machine, state, vmOf(context), gfn)?.config;
-  if (!config || config.gmemOnly) return true;
-  const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
-  return !(config.flags & KVM_MEM_READONLY) && (mapping === undefined || isWritable(state, mapping, config.mappingPage + gfn - config.gfn));
-}
-
-/** Translate and touch are one step: TLB, else the EPT (and the TLB is filled), else a fault. */
 const access: StepCode = {
   reads: ["tlb", "ept", "slot", "content", "pte", "page"],
   writes: ["tlb", "content"],
   jumps: [],
   events: true,
-  run(context) {
-    const { machine, state } = context;
-    const { vcpu, range, value, cell } = accessOf(context);
-    const kind = presentKind(context);
-    const entry = machine.vcpus[vcpu].tlb[kind][cell];
-    const cached = entry?.get(state) ?? 0;
-    const frame = cached || (vmOf(context).ept[kind][cell]?.get(state) ?? 0);
-    if (frame === 0) {
-      if (context.telling) context.say(`neither TLB nor EPT maps ${gfnText(context)}: EPT violation`);
-      return NEXT;
-    }
-    if (!letsPass(context, kind)) {
-      context.say(`${gfnText(context)} is mapped read-only: EPT violation`);
-      return NEXT;
-    }
-    if (!cached) entry?.set(state, frame);
-    const where = cached ? "TLB hit" : "the EPT has it, the TLB is filled";
-    if (value === undefined)
-      return context.done(byteResult(readRange(context, frame, range), context, context.telling ? `${where}: loads from frame ${frame}` : ""));
-    writeRange(context, frame, range, value);
-    if (machine.options.taint) machine.frames[frame].tainted.set(state, kind === PRIVATE ? 1 : 0);
-    if (context.telling) context.say(`${where}: stores 0x${value.toString(16)} into frame ${frame}`);
-    return context.done(ZERO);
-  },
+  run: (context) => touch(context, presentKind(context)),
 };
 
 /** Takes the access for what the attribute of the gfn says, then reads mmu_invalidate_seq. */
