@@ -7,9 +7,9 @@ import type { Machine } from "../machine.ts";
 import { intOf, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { Reach } from "../scope.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
-import { checkLockOrder } from "./gmem-invalidate.ts";
+import { slotsLockSteps } from "./gmem-invalidate.ts";
 import type { Conversion } from "./notifier.ts";
 import type { VmState } from "./state.ts";
 
@@ -55,34 +55,7 @@ function attributesScope(machine: Machine, call: Call, index: number | undefined
 const conversion = (context: Context): Conversion => context.plan.data as Conversion;
 const vmOf = (context: Context): VmState => context.machine.vms[conversion(context).vm];
 
-const lockSlots: StepCode = {
-  reads: ["lock"],
-  writes: ["lock"],
-  jumps: [],
-  returns: false,
-  acquires: (machine, plan) => [machine.vms[(plan.data as Conversion).vm].slotsLock],
-  events: true,
-  run(context) {
-    const { slotsLock } = vmOf(context);
-    if (slotsLock.get(context.state) !== 0) return BLOCKED;
-    checkLockOrder(context, 0);
-    slotsLock.set(context.state, context.thread.index + 1);
-    context.say("slots_lock taken");
-    return NEXT;
-  },
-};
-
-const unlockSlots: StepCode = {
-  reads: [],
-  writes: ["lock"],
-  jumps: [],
-  returns: false,
-  run(context) {
-    vmOf(context).slotsLock.set(context.state, 0);
-    context.say("slots_lock released");
-    return NEXT;
-  },
-};
+const { lock: lockSlots, unlock: unlockSlots } = slotsLockSteps((machine, plan) => machine.vms[(plan.data as Conversion).vm]);
 
 /** Nothing is zapped where every gfn has the attributes already. */
 const same: StepCode = {

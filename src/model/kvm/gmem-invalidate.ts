@@ -8,7 +8,7 @@ import type { FileState } from "../memory/state.ts";
 import type { SlotConfig } from "../objects.ts";
 import { BLOCKED, type CompiledOperation, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { type GmemState, GUEST_MEMFD_FLAG_INIT_SHARED } from "./gmem-state.ts";
-import { type Conversion, markHits, moveSequence, zap } from "./notifier.ts";
+import { type Conversion, end, markHits, zap } from "./notifier.ts";
 import type { GfnRange } from "./ranges.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
 
@@ -135,22 +135,7 @@ function beginRanges(context: Context, vm: VmState, ranges: readonly GfnRange[],
 
 /** kvm_mmu_invalidate_end: the sequence moves, then in_progress falls. */
 function endRanges(context: Context, vm: VmState, any: boolean): void {
-  if (!any) return;
-  const { machine, state, thread } = context;
-  moveSequence(context, vm);
-  const count = vm.inProgress.get(state);
-  thread.begun.set(state, Math.max(0, thread.begun.get(state) - 1));
-  if (count === 0) {
-    machine.emit("end-without-begin", vm.object.index);
-    if (context.telling) context.say(`mmu_invalidate_in_progress of ${vm.object.name} would fall below 0`);
-    return;
-  }
-  vm.inProgress.set(state, count - 1);
-  if (count === 1) {
-    vm.rangeStart.set(state, 0);
-    vm.rangeEnd.set(state, 0);
-  }
-  if (context.telling) context.say(`mmu_invalidate_seq of ${vm.object.name} moves, in_progress becomes ${count - 1}`);
+  if (any) end(context, vm);
 }
 
 const vmOfFile = (context: Context): VmState => context.machine.vms[fileOf(context).object.vm as number];
@@ -240,3 +225,35 @@ const endConversion: StepCode = {
 export const invalidateLockSteps = { lock_invalidate: lockInvalidate, unlock_invalidate: unlockInvalidate };
 export const fileInvalidateSteps = { invalidate_begin: beginFile, invalidate_end: endFile };
 export const conversionInvalidateSteps = { invalidate_begin: beginConversion, invalidate_end: endConversion };
+
+/** slots_lock of the VM that a plan is about. */
+export function slotsLockSteps(vmOf: (machine: Machine, plan: Plan) => VmState): { readonly lock: StepCode; readonly unlock: StepCode } {
+  const lock: StepCode = {
+    reads: ["lock"],
+    writes: ["lock"],
+    jumps: [],
+    returns: false,
+    acquires: (machine, plan) => [vmOf(machine, plan).slotsLock],
+    events: true,
+    run(context) {
+      const { slotsLock } = vmOf(context.machine, context.plan);
+      if (slotsLock.get(context.state) !== 0) return BLOCKED;
+      checkLockOrder(context, 0);
+      slotsLock.set(context.state, context.thread.index + 1);
+      context.say("slots_lock taken");
+      return NEXT;
+    },
+  };
+  const unlock: StepCode = {
+    reads: [],
+    writes: ["lock"],
+    jumps: [],
+    returns: false,
+    run(context) {
+      vmOf(context.machine, context.plan).slotsLock.set(context.state, 0);
+      context.say("slots_lock released");
+      return NEXT;
+    },
+  };
+  return { lock, unlock };
+}

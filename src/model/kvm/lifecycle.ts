@@ -4,8 +4,8 @@
 import type { Machine } from "../machine.ts";
 import { dropPage, isReferenced } from "../memory/file.ts";
 import type { FileState } from "../memory/state.ts";
-import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { checkLockOrder, FILE_FREED, useFreed } from "./gmem-invalidate.ts";
+import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { FILE_FREED, slotsLockSteps, useFreed } from "./gmem-invalidate.ts";
 import type { SlotState, VmState } from "./state.ts";
 
 /** The operation that follows a call when it has dropped the last reference. */
@@ -26,34 +26,7 @@ export function beginRelease(machine: Machine, state: Int32Array, plan: Plan): b
   return true;
 }
 
-const lockSlots: StepCode = {
-  reads: ["lock"],
-  writes: ["lock"],
-  jumps: [],
-  returns: false,
-  acquires: (machine, plan) => [machine.vms[machine.files[plan.file].object.vm as number].slotsLock],
-  events: true,
-  run(context) {
-    const { slotsLock } = vmOf(context);
-    if (slotsLock.get(context.state) !== 0) return BLOCKED;
-    checkLockOrder(context, 0);
-    slotsLock.set(context.state, context.thread.index + 1);
-    context.say("slots_lock taken");
-    return NEXT;
-  },
-};
-
-const unlockSlots: StepCode = {
-  reads: [],
-  writes: ["lock"],
-  jumps: [],
-  returns: false,
-  run(context) {
-    vmOf(context).slotsLock.set(context.state, 0);
-    context.say("slots_lock released");
-    return NEXT;
-  },
-};
+const { lock: lockSlots, unlock: unlockSlots } = slotsLockSteps((machine, plan) => machine.vms[machine.files[plan.file].object.vm as number]);
 
 /** The slots in the file's table. */
 function* boundSlots(context: Context): Generator<SlotState> {
