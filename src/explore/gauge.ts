@@ -7,7 +7,7 @@ const MOST_STATES = 1024;
 /** Between two polls: fewer states from here on when they took longer than `SLOW` milliseconds, more when they took less than `FAST`. */
 const SLOW = 4;
 const FAST = 1;
-/** Milliseconds between two tellings. Polls lie some milliseconds apart, and the promise is ten a second. */
+/** Milliseconds between two tellings, where the next poll is expected to come later than that. Polls lie some milliseconds apart, and the promise is ten a second. */
 const TELL = 80;
 
 /** What the gauge needs to see of a search while it runs. */
@@ -38,9 +38,9 @@ export class Gauge {
     const took = now - this.last;
     this.last = now;
     if (took > SLOW) this.interval = Math.max(1, Math.floor((this.interval * SLOW) / took));
-    else if (took < FAST) this.interval = Math.min(MOST_STATES, this.interval * 2);
+    else if (took < FAST && done > 0) this.interval = Math.min(MOST_STATES, this.interval * 2);
     this.nextPoll = done + this.interval;
-    if (this.budget.progress !== undefined && now - this.told >= TELL) {
+    if (this.budget.progress !== undefined && now - this.told + took >= TELL) {
       this.told = now;
       this.budget.progress({ ...this.counts(), milliseconds: now - this.started });
     }

@@ -335,16 +335,20 @@ function placesOf({ vcpus, hosts, faults, rounds }: Instance, hostBase: number, 
   for (let local = 0; local < 0x20; local++) table[0xa0 + local] = local >> 3 === rounds ? -1 : allocatorBase;
   return (state, actor) => {
     if (actor < vcpus) return table[(state[2] >> (actor * VCPU_BITS)) & 0x1f];
-    if (actor < vcpus + hosts) return table[0x20 + ((state[0] >> (HOST_SHIFT + (actor - vcpus) * HOST_BITS)) & 0x7f)];
-    return table[0xa0 + ((state[0] >> (ALLOCATOR_SHIFT + (actor - vcpus - hosts) * ALLOCATOR_BITS)) & 0x1f)];
+    if (actor >= vcpus + hosts) return table[0xa0 + ((state[0] >> (ALLOCATOR_SHIFT + (actor - vcpus - hosts) * ALLOCATOR_BITS)) & 0x1f)];
+    const host = actor - vcpus;
+    const place = table[0x20 + ((state[0] >> (HOST_SHIFT + host * HOST_BITS)) & 0x7f)];
+    return place < 0 ? place : place + host * HOST_LOCATIONS;
   };
 }
 
-/** Locations: 8 per fault of a vCPU (all vCPUs share them), then 3 pages × 8 per host (hosts share them too: they differ in where they begin), then one. */
+const HOST_LOCATIONS = 3 * 8;
+
+/** Locations: 8 per fault of a vCPU (all vCPUs share them), then 3 pages × 8 per host, then one for the allocators. */
 function independenceOf(instance: Instance, variant: Variant): Independence {
-  const { pages, faults } = instance;
+  const { pages, hosts, faults } = instance;
   const hostBase = faults * 8;
-  const allocatorBase = hostBase + 3 * 8;
+  const allocatorBase = hostBase + hosts * HOST_LOCATIONS;
   const locations: Location[] = [];
   for (let done = 0; done < faults; done++) {
     for (let pc = 0; pc < 8; pc++) {
@@ -354,13 +358,17 @@ function independenceOf(instance: Instance, variant: Variant): Independence {
     }
   }
   const chain = HOST_NEXT[variant === "buggy" ? "buggy" : "fixed"];
-  for (let page = 0; page < 3; page++) {
-    for (let pc = 0; pc < 8; pc++) {
-      const loops = (pc === HOST.zap || pc === HOST.truncate) && page + 1 < pages;
-      const after = [0, 1, 2].map((first) => hostBase + first * 8 + chain[pc]);
-      const next = loops ? [hostBase + (page + 1) * 8 + pc] : chain[pc] === HOST.ended ? [] : after;
-      const acquires = pc === HOST.lock || pc === HOST.lockAgain ? LOCK_BIT : 0;
-      locations.push({ footprint: hostFootprint(pc, page), acquires, next });
+  for (let host = 0; host < hosts; host++) {
+    const base = hostBase + host * HOST_LOCATIONS;
+    for (let page = 0; page < 3; page++) {
+      for (let pc = 0; pc < 8; pc++) {
+        const loops = (pc === HOST.zap || pc === HOST.truncate) && page + 1 < pages;
+        // The walks over the pages begin at the host's own first one; all other positions lie at page 0.
+        const first = chain[pc] === HOST.zap || chain[pc] === HOST.truncate ? host % pages : 0;
+        const next = loops ? [base + (page + 1) * 8 + pc] : chain[pc] === HOST.ended ? [] : [base + first * 8 + chain[pc]];
+        const acquires = pc === HOST.lock || pc === HOST.lockAgain ? LOCK_BIT : 0;
+        locations.push({ footprint: hostFootprint(pc, page), acquires, next });
+      }
     }
   }
   locations.push({ footprint: footprint([FRAMES_ATOM], [FRAMES_ATOM]), acquires: 0, next: [allocatorBase] });
@@ -373,10 +381,9 @@ function independenceOf(instance: Instance, variant: Variant): Independence {
     const under: readonly number[] = variant === "buggy" ? [HOST.zap, HOST.end, HOST.unlock] : [HOST.begin, HOST.zap, HOST.unlock, HOST.end, HOST.unlockAgain];
     return under.includes(pc) ? LOCK_BIT : 0;
   });
-  // By location of a look-up: where its page lies in the cache, and what it touches when the page is there.
-  const shifts = locations.map((_, location) => (location < hostBase && location % 8 === VCPU.getPfn ? ((location >> 3) % pages) * PAGE_BITS : -1));
-  const found = locations.map((_, location) => footprint([removalAtom((location >> 3) % pages)], []));
+  const less = locations.map((location, number) => (number < allocatorBase ? lessOf(location, number, hostBase, pages) : undefined));
   const footprints = locations.map((location) => location.footprint);
+  const shifts = locations.map((_, number) => pageOf(number, hostBase, pages) * PAGE_BITS);
   return {
     locations,
     at,
@@ -387,8 +394,53 @@ function independenceOf(instance: Instance, variant: Variant): Independence {
     footprint(state, actor) {
       const location = at(state, actor);
       if (location < 0) return undefined;
+      const narrower = less[location];
+      if (narrower === undefined) return footprints[location];
       const shift = shifts[location];
-      return shift >= 0 && ((state[1] >> shift) & PAGE) !== 0 ? found[location] : footprints[location];
+      const frame = (state[1] >> shift) & PAGE;
+      const mapped = (state[1] >> (SPTE_SHIFT + shift)) & PAGE;
+      // Only a vCPU has such a frame; for a host these bits say nothing and its footprints do not ask.
+      const taken = actor < instance.vcpus && ((state[2] >> (actor * VCPU_BITS + PFN_SHIFT)) & PAGE) === frame ? TAKEN : 0;
+      return narrower[(frame === 0 ? EMPTY : 0) | (mapped === 0 ? UNMAPPED : 0) | (mapped === frame ? SAME : 0) | taken];
     },
   };
+}
+
+function pageOf(location: number, hostBase: number, pages: number): number {
+  return location < hostBase ? (location >> 3) % pages : ((location - hostBase) % HOST_LOCATIONS) >> 3;
+}
+
+// What a state says of the page of a step: the file has none there; it is not mapped; the mapped one is the file's; the one that the vCPU looked up is the file's.
+const EMPTY = 1;
+const UNMAPPED = 2;
+const SAME = 4;
+const TAKEN = 8;
+
+/**
+ * By these bits, the footprint that a step has in such a state, where that is less than its location's; `undefined` for steps to which the page says nothing.
+ * A look-up of a page that is there, and a removal where there is none, leave all as it is. A step is visible where it may change whether the page that the
+ * guest reaches is the file's: not where nothing is mapped, nor where both are the same before and after. What it looked at for that is among its reads.
+ */
+function lessOf(location: Location, number: number, hostBase: number, pages: number): readonly Footprint[] | undefined {
+  const page = pageOf(number, hostBase, pages);
+  const [spte, arrival, removal] = [spteAtom(page), arrivalAtom(page), removalAtom(page)];
+  const all = location.footprint;
+  const by = (choose: (bits: number) => Footprint): readonly Footprint[] => Array.from({ length: 16 }, (_, bits) => choose(bits));
+  if (number < hostBase && number % 8 === VCPU.getPfn) {
+    const [found, unseen] = [footprint([removal], []), footprint([arrival, removal, FRAMES_ATOM, spte], [arrival, FRAMES_ATOM])];
+    return by((bits) => ((bits & EMPTY) === 0 ? found : (bits & UNMAPPED) !== 0 ? unseen : all));
+  }
+  if (number < hostBase && number % 8 === VCPU.map) {
+    const same = footprint([removal], [spte]);
+    return by((bits) => ((bits & TAKEN) !== 0 ? same : all));
+  }
+  if (number >= hostBase && (number - hostBase) % 8 === HOST.zap) {
+    const [nothing, same] = [footprint([spte], []), footprint([removal], [spte])];
+    return by((bits) => ((bits & UNMAPPED) !== 0 ? nothing : (bits & SAME) !== 0 ? same : all));
+  }
+  if (number >= hostBase && (number - hostBase) % 8 === HOST.truncate) {
+    const [nothing, unseen] = [footprint([arrival], []), footprint([spte], [removal, FRAMES_ATOM])];
+    return by((bits) => ((bits & EMPTY) !== 0 ? nothing : (bits & UNMAPPED) !== 0 ? unseen : all));
+  }
+  return undefined;
 }
