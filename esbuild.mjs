@@ -15,24 +15,19 @@ for (const flag of flags) if (!["--dev", "--watch"].includes(flag)) throw new Er
 const watching = flags.has("--watch");
 const developing = watching || flags.has("--dev");
 
-// What ships runs on Node 20 (VS Code 1.100) and in a web worker; the panel in the Chromium of that VS Code.
-const NODE = { platform: "node", target: "node20", format: "cjs" };
+// What ships runs on Node 20 (VS Code 1.100) and in a web worker; the panel in the Chromium of that VS Code. Under Node a file of pure ASCII is read and
+// compiled in half the time: V8 keeps it in one byte a character.
+const NODE = { platform: "node", target: "node20", format: "cjs", charset: "ascii" };
 const WEB = { platform: "browser", target: "chrome132" };
 
 const BUNDLES = [
   { out: "client.js", entry: "src/client/node.ts", ...NODE, external: ["vscode"] },
   { out: "client.browser.js", entry: "src/client/browser.ts", ...WEB, format: "cjs", external: ["vscode"] },
-  // The entry only switches the compile cache on; what it imports dynamically is a bundle of its own and comes out of that cache.
-  {
-    out: "server.js",
-    entry: "src/server/node.ts",
-    ...NODE,
-    plugins: [dynamicImports({ "./stdio.ts": "./server-main.js" })],
-    supported: { "dynamic-import": false },
-  },
+  { out: "server.js", entry: "src/server/node.ts", ...NODE, ...cached({ "./stdio.ts": "./server-main.js" }) },
   { out: "server-main.js", entry: "src/server/stdio.ts", ...NODE },
   { out: "server.browser.js", entry: "src/server/browser.ts", ...WEB, format: "iife" },
-  { out: "model-worker.js", entry: "src/server/model-worker.node.ts", ...NODE },
+  { out: "model-worker.js", entry: "src/server/model-worker.node.ts", ...NODE, ...cached({ "./model-thread.ts": "./model-thread.js" }) },
+  { out: "model-thread.js", entry: "src/server/model-thread.ts", ...NODE },
   { out: "model-worker.browser.js", entry: "src/server/model-worker.browser.ts", ...WEB, format: "iife" },
   { out: "cli.js", entry: "src/cli/main.ts", ...NODE, executable: true },
   { out: "panel.js", entry: "src/panel/main.ts", ...WEB, format: "iife" },
@@ -40,11 +35,11 @@ const BUNDLES = [
   { out: "test/suite.js", entry: "test/vscode/suite.ts", ...NODE, external: ["vscode", "mocha"] },
 ];
 
-/** Leaves `import("./a.ts")` in the code, as the import of another bundle. */
-function dynamicImports(bundles) {
+/** An entry that only switches the compile cache on: what it imports dynamically is a bundle of its own and comes out of that cache. */
+function cached(bundles) {
   const setup = (build) =>
     build.onResolve({ filter: /^\./ }, ({ kind, path }) => (kind === "dynamic-import" && bundles[path] ? { path: bundles[path], external: true } : undefined));
-  return { name: "dynamic-imports", setup };
+  return { plugins: [{ name: "dynamic-imports", setup }], supported: { "dynamic-import": false } };
 }
 
 function buildGrammar() {
@@ -62,12 +57,12 @@ function missing(path) {
 function options({ out, entry, executable, ...rest }) {
   const hashbang = executable && !readFileSync(join(ROOT, entry), "utf8").startsWith("#!");
   return {
+    charset: "utf8",
     ...rest,
     entryPoints: [join(ROOT, entry)],
     outfile: join(OUT, out),
     absWorkingDir: ROOT,
     bundle: true,
-    charset: "utf8",
     legalComments: "none",
     minify: !developing,
     sourcemap: developing ? "linked" : false,

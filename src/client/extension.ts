@@ -35,6 +35,8 @@ export function clientOptions(readFile: boolean): LanguageClientOptions {
 export interface Api {
   /** Settles when the language server answers. */
   readonly ready: Promise<void>;
+  /** What the status bar says of the active file; undefined while it says nothing. */
+  status(): string | undefined;
 }
 
 export function activateWith(context: vscode.ExtensionContext, client: BaseLanguageClient): Api {
@@ -57,7 +59,7 @@ export function activateWith(context: vscode.ExtensionContext, client: BaseLangu
   ready.catch(
     (error) => void vscode.window.showErrorMessage(`Memfd: the language server did not start: ${error instanceof Error ? error.message : String(error)}`),
   );
-  return { ready };
+  return { ready, status: () => status.text };
 }
 
 async function explanation(client: Client, uri: vscode.Uri): Promise<string> {

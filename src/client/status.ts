@@ -17,6 +17,7 @@ export class StatusBar implements vscode.Disposable {
   /** A screen reader is told when something begins or ends, not ten times a second how far it is. */
   #label = "";
   #tooltip = "";
+  #shown = false;
 
   constructor() {
     this.#item = vscode.window.createStatusBarItem("memfd.verdict", vscode.StatusBarAlignment.Left, 50);
@@ -47,6 +48,11 @@ export class StatusBar implements vscode.Disposable {
     this.#show();
   }
 
+  /** What the item says at the moment; undefined while it is hidden. */
+  get text(): string | undefined {
+    return this.#shown ? this.#item.text : undefined;
+  }
+
   dispose(): void {
     this.#subscription.dispose();
     this.#item.dispose();
@@ -57,7 +63,10 @@ export class StatusBar implements vscode.Disposable {
     const status = editor?.document.languageId === "memfd" ? this.#known.get(editor.document.uri.toString()) : undefined;
     if (status === undefined) {
       // The panel takes the focus away from the editor; what it shows still belongs to the file.
-      if (editor !== undefined || vscode.window.tabGroups.activeTabGroup.activeTab === undefined) this.#item.hide();
+      if (editor !== undefined || vscode.window.tabGroups.activeTabGroup.activeTab === undefined) {
+        this.#item.hide();
+        this.#shown = false;
+      }
       return;
     }
     const line = verdictLine(status.scenarios);
@@ -71,6 +80,7 @@ export class StatusBar implements vscode.Disposable {
     if (told.value !== this.#tooltip) this.#item.tooltip = told;
     this.#tooltip = told.value;
     this.#item.show();
+    this.#shown = true;
   }
 }
 

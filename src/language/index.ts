@@ -43,6 +43,8 @@ export interface Analysis {
 export interface Options {
   imports(path: string, from: string): { file: string; text: string } | undefined;
   readonly previous?: Analysis;
+  /** Told each Program as soon as it is there, before the rest of the file is read. */
+  made?(program: Program): void;
 }
 
 interface Cached {
@@ -102,6 +104,7 @@ class Analyser {
   readonly file: string;
   readonly text: string;
   readonly previous: Analysis | undefined;
+  readonly made: Options["made"];
   readonly collector: Collector;
   readonly findings: Finding[] = [];
   readonly programs: Program[] = [];
@@ -118,6 +121,7 @@ class Analyser {
     this.file = file;
     this.text = text;
     this.previous = options.previous;
+    this.made = options.made;
     this.parsed = parseFile(file, text, options.previous?.parsed);
     this.collector = new Collector({ imports: (path, from) => options.imports(path, from), parse: (name, source) => this.parseImport(name, source) });
   }
@@ -246,7 +250,10 @@ class Analyser {
     if (!this.units.has(unit.name)) this.units.set(unit.name, unit);
     const cached = this.lower(unit, key);
     for (const name of cached.lowered.usedSetups) this.used.add(name);
-    for (const program of cached.programs) this.programs.push(program);
+    for (const program of cached.programs) {
+      this.programs.push(program);
+      this.made?.(program);
+    }
     for (const finding of cached.findings) this.findings.push(finding);
     const at = (r: { from: number; to: number }): Span => ({ file: this.file, from: r.from + parsed.offset, to: r.to + parsed.offset });
     const { kernels, broken, names } = cached.lowered;

@@ -1,11 +1,12 @@
 // Code actions: the fixes that findings carry, and for a broken or found invariant its story in the panel.
 
-import { type CodeAction, CodeActionKind, type Range, type TextEdit, type WorkspaceEdit } from "vscode-languageserver";
+import type { CodeAction, Range, TextEdit, WorkspaceEdit } from "vscode-languageserver";
 import type { Fix } from "../base/finding.ts";
 import { isSaveable as isAbout, saveable } from "../check/suggest/index.ts";
 import { encodeSchedule } from "../explore/schedule.ts";
 import { type DiagnosticOptions, findingsOf, type Located, locatedFindings, rangeOf, toDiagnostic } from "./diagnostics.ts";
 import type { Snapshot } from "./documents.ts";
+import { CodeActionKind } from "./lsp.ts";
 import { SHOW_COMMAND, SUGGEST_COMMAND } from "./protocol.ts";
 import type { Texts } from "./texts.ts";
 import type { Outcomes } from "./verdicts.ts";

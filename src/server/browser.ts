@@ -1,6 +1,6 @@
 // Entry of the server as a web worker. The client sends the text of the model worker first, for a worker cannot know where the extension's files are served from.
 
-import { BrowserMessageReader, BrowserMessageWriter, createConnection } from "vscode-languageserver/browser";
+import { BrowserMessageReader, BrowserMessageWriter, createMessageConnection, type Logger, type MessageConnection } from "vscode-jsonrpc/browser";
 import type { ModelPort, WorkerFactory } from "./lane.ts";
 import type { ModelMessage } from "./model-task.ts";
 import { startServer } from "./server.ts";
@@ -10,6 +10,7 @@ import { NO_FILES } from "./texts.ts";
 interface Scope {
   addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
   removeEventListener(type: "message", listener: (event: MessageEvent) => void): void;
+  postMessage(message: unknown): void;
   readonly crossOriginIsolated?: boolean;
   readonly navigator?: { readonly hardwareConcurrency?: number };
 }
@@ -19,8 +20,12 @@ const MOST_WORKERS = 2;
 /** How browsers say that a worker's heap or an array of it could not grow. */
 const OUT_OF_MEMORY = /out of memory|allocation failed/i;
 
-const scope = globalThis as unknown as Scope & DedicatedScope;
-type DedicatedScope = ConstructorParameters<typeof BrowserMessageReader>[0];
+const scope = globalThis as unknown as Scope;
+
+const connect = (logger: Logger): MessageConnection => {
+  const port = scope as unknown as Worker;
+  return createMessageConnection(new BrowserMessageReader(port), new BrowserMessageWriter(port), logger);
+};
 
 function workerFactory(source: string): WorkerFactory {
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
@@ -49,7 +54,7 @@ function start(event: MessageEvent): void {
   const source = (event.data as { modelWorker?: unknown } | undefined)?.modelWorker;
   if (typeof source !== "string") return;
   scope.removeEventListener("message", start);
-  startServer(createConnection(new BrowserMessageReader(scope), new BrowserMessageWriter(scope)), { files: NO_FILES, workers: workerFactory(source) });
+  startServer(connect, { files: NO_FILES, workers: workerFactory(source) });
 }
 
 scope.addEventListener("message", start);

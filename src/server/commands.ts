@@ -1,6 +1,7 @@
 // The server's own requests: run, trace, stop, explain. These wait for runs; a newer text or the client's cancellation ends the waiting.
 
-import type { CancellationToken } from "vscode-languageserver";
+import type { CancellationToken } from "vscode-jsonrpc";
+import type { ExecuteCommandParams } from "vscode-languageserver";
 import { saveable } from "../check/suggest/index.ts";
 import { storyText } from "../view/story.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
@@ -41,7 +42,7 @@ export class Commands {
     connection.onRequest(protocol.IMPORT, (params: unknown, token: CancellationToken) => importAnswer(params as protocol.ImportParams, token));
     connection.onRequest(protocol.STOP, (params: unknown) => this.stop(params as protocol.StopParams | undefined));
     connection.onRequest(protocol.EXPLAIN, (params: unknown) => ({ markdown: explain((params as protocol.ExplainParams | undefined)?.code ?? "") }));
-    connection.onExecuteCommand(async ({ command, arguments: given }, token) => {
+    connection.onRequest("workspace/executeCommand", async ({ command, arguments: given }: ExecuteCommandParams, token) => {
       if (command !== protocol.SERVER_RUN_COMMAND) return null;
       return this.run((given?.[0] ?? {}) as protocol.ScenarioSelector, token);
     });
@@ -129,7 +130,7 @@ export class Commands {
 
   async compareMachine(params: protocol.ScenarioSelector, token: CancellationToken): Promise<protocol.CompareMachineResult> {
     const answered = await this.#answered(params, token);
-    return "refusal" in answered ? answered : compareAnswer(answered, this.#state.texts, this.#state.machine, token);
+    return "refusal" in answered ? answered : compareAnswer(answered, this.#state.texts, await this.#state.host.machine?.(), token);
   }
 
   /** The first run of the scenario that was asked for, with its report. */

@@ -1,10 +1,11 @@
 // Completion: what the language offers, in LSP's words.
 
-import { type CompletionItem, CompletionItemKind, MarkupKind } from "vscode-languageserver";
+import type { CompletionItem } from "vscode-languageserver";
 import { type Completion, completeAt } from "../language/complete.ts";
 import type { Snapshot } from "./documents.ts";
+import { CompletionItemKind, MarkupKind } from "./lsp.ts";
 
-const KIND: Readonly<Record<string, CompletionItemKind>> = {
+const KIND: Readonly<Record<string, CompletionItem["kind"]>> = {
   call: CompletionItemKind.Function,
   constant: CompletionItemKind.Constant,
   handle: CompletionItemKind.Variable,

@@ -1,11 +1,12 @@
 // Findings of the language and of the model as LSP diagnostics of one document: merged where several kernels or scenarios say the same of one line.
 
-import { type CodeDescription, type Diagnostic, type DiagnosticRelatedInformation, DiagnosticSeverity, type Range } from "vscode-languageserver";
+import type { CodeDescription, Diagnostic, DiagnosticRelatedInformation, Range } from "vscode-languageserver";
 import type { Finding, Related, Span } from "../base/finding.ts";
 import { forecastFinding } from "../check/forecast.ts";
 import { locate } from "../check/locate.ts";
 import type { Program } from "../scenario/program.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
+import { DiagnosticSeverity } from "./lsp.ts";
 import type { Outcome } from "./runner.ts";
 import type { Texts } from "./texts.ts";
 import type { Outcomes } from "./verdicts.ts";

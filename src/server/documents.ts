@@ -24,6 +24,8 @@ export interface Snapshot {
 interface Open {
   readonly document: TextDocument;
   settings: Settings;
+  /** Its own settings are known; nothing runs before. */
+  configured: boolean;
   snapshot?: Snapshot;
   /** An import changed: the text is the same, its meaning may not be. */
   stale: boolean;
@@ -53,7 +55,7 @@ export class Documents {
 
   /** A document that was opened; later versions are read from the same object. */
   open(document: TextDocument): void {
-    this.#open.set(canonicalUri(document.uri), { document, settings: DEFAULT_SETTINGS, stale: false, imports: new Set(), asked: new Set() });
+    this.#open.set(canonicalUri(document.uri), { document, settings: DEFAULT_SETTINGS, configured: false, stale: false, imports: new Set(), asked: new Set() });
   }
 
   document(uri: string): TextDocument | undefined {
@@ -68,7 +70,9 @@ export class Documents {
   /** True when that changes anything. */
   configure(uri: string, settings: Settings): boolean {
     const open = this.#open.get(canonicalUri(uri));
-    if (open === undefined || sameSettings(open.settings, settings)) return false;
+    if (open === undefined) return false;
+    open.configured = true;
+    if (sameSettings(open.settings, settings)) return false;
     open.settings = settings;
     if (open.snapshot !== undefined) open.snapshot = { ...open.snapshot, runs: runsOf(open.snapshot.analysis, settings) };
     return true;
@@ -98,11 +102,21 @@ export class Documents {
     if (snapshot !== undefined && snapshot.version === document.version && !open.stale) return snapshot;
     const imported = new Set<string>();
     const imports = this.#texts.importer((asked) => imported.add(canonicalUri(asked)));
-    const analysis = analyse(document.uri, document.getText(), { imports, previous: snapshot?.analysis });
+    const analysis = analyse(document.uri, document.getText(), { imports, previous: snapshot?.analysis, made: this.#ahead(open) });
     open.stale = false;
     open.imports = imported;
     open.snapshot = { uri: document.uri, version: document.version, document, analysis, runs: runsOf(analysis, open.settings) };
     return open.snapshot;
+  }
+
+  /** The first scenario of a document that was just opened runs while the rest of it is read. */
+  #ahead({ document, settings, configured, snapshot }: Open): ((program: Program) => void) | undefined {
+    if (!configured || settings.run !== "onType" || snapshot !== undefined) return undefined;
+    let first = true;
+    return (program) => {
+      if (first) this.#runner.want(document.uri, [wanted(program, limitsOf(settings))]);
+      first = false;
+    };
   }
 
   /** The last analysis, whatever became of the text since. */

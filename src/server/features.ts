@@ -1,6 +1,6 @@
 // LSP requests that read what is known already: hints, hovers, lenses, symbols, folding, formatting, completion, code actions. None of them starts a run.
 
-import type { TextEdit } from "vscode-languageserver";
+import type { CodeActionParams, InlayHintParams, TextDocumentIdentifier, TextDocumentPositionParams, TextEdit } from "vscode-languageserver";
 import type { TextDocument } from "vscode-languageserver-textdocument";
 import { format } from "../language/format.ts";
 import { codeActions } from "./actions.ts";
@@ -12,6 +12,10 @@ import { hover } from "./hover.ts";
 import { codeLenses } from "./lenses.ts";
 import type { ServerState } from "./server.ts";
 
+interface OfDocument {
+  readonly textDocument: TextDocumentIdentifier;
+}
+
 export function registerFeatures(state: ServerState): void {
   const { connection, documents, runner, texts, traces } = state;
   /** A request about a document that is closed by now, or whose analysis failed, has an empty answer. */
@@ -20,30 +24,36 @@ export function registerFeatures(state: ServerState): void {
       const snapshot = documents.snapshot(uri);
       return snapshot === undefined ? null : use(snapshot);
     } catch (error) {
-      connection.console.error(`A request about ${uri} failed: ${error instanceof Error ? error.stack : String(error)}`);
+      state.complain(`A request about ${uri} failed: ${error instanceof Error ? error.stack : String(error)}`);
       return null;
     }
   };
-  connection.languages.inlayHint.on(({ textDocument, range }) => read(textDocument.uri, (snapshot) => inlayHints(snapshot, runner, range)));
-  connection.onCodeLens(({ textDocument }) => read(textDocument.uri, (snapshot) => codeLenses(snapshot, runner, texts, state.options.clientCommands === true)));
-  connection.onDocumentSymbol(({ textDocument }) => read(textDocument.uri, (snapshot) => documentSymbols(snapshot, texts)));
-  connection.onHover(async ({ textDocument, position }) => {
+  connection.onRequest("textDocument/inlayHint", ({ textDocument, range }: InlayHintParams) =>
+    read(textDocument.uri, (snapshot) => inlayHints(snapshot, runner, range)),
+  );
+  connection.onRequest("textDocument/codeLens", ({ textDocument }: OfDocument) =>
+    read(textDocument.uri, (snapshot) => codeLenses(snapshot, runner, texts, state.options.clientCommands === true)),
+  );
+  connection.onRequest("textDocument/documentSymbol", ({ textDocument }: OfDocument) => read(textDocument.uri, (snapshot) => documentSymbols(snapshot, texts)));
+  connection.onRequest("textDocument/hover", async ({ textDocument, position }: TextDocumentPositionParams) => {
     const found = await read(textDocument.uri, (snapshot) => hover(snapshot, runner, texts, traces, snapshot.document.offsetAt(position)));
     return found ?? null;
   });
-  connection.onCompletion(({ textDocument, position }) => read(textDocument.uri, (snapshot) => completions(snapshot, snapshot.document.offsetAt(position))));
-  connection.onCodeAction(({ textDocument, range }) =>
+  connection.onRequest("textDocument/completion", ({ textDocument, position }: TextDocumentPositionParams) =>
+    read(textDocument.uri, (snapshot) => completions(snapshot, snapshot.document.offsetAt(position))),
+  );
+  connection.onRequest("textDocument/codeAction", ({ textDocument, range }: CodeActionParams) =>
     read(textDocument.uri, (snapshot) => {
       const relatedInformation = state.capabilities.textDocument?.publishDiagnostics?.relatedInformation === true;
       const clientCommands = state.options.clientCommands === true;
       return codeActions(snapshot, runner, texts, range, { helpScheme: state.options.helpScheme, relatedInformation, clientCommands });
     }),
   );
-  connection.onFoldingRanges(({ textDocument }) => {
+  connection.onRequest("textDocument/foldingRange", ({ textDocument }: OfDocument) => {
     const document = documents.document(textDocument.uri);
     return document === undefined ? null : foldingRanges(document);
   });
-  connection.onDocumentFormatting(({ textDocument }) => {
+  connection.onRequest("textDocument/formatting", ({ textDocument }: OfDocument) => {
     const document = documents.document(textDocument.uri);
     return document === undefined ? null : formattingEdits(document, format(document.getText()));
   });

@@ -1,9 +1,10 @@
 // Folding ranges and document symbols. Folding scans braces and comments itself, so that it also works in text that does not parse.
 
-import { type DocumentSymbol, type FoldingRange, FoldingRangeKind, SymbolKind } from "vscode-languageserver";
+import type { DocumentSymbol, FoldingRange } from "vscode-languageserver";
 import type { TextDocument } from "vscode-languageserver-textdocument";
 import { rangeOf } from "./diagnostics.ts";
 import type { Snapshot } from "./documents.ts";
+import { FoldingRangeKind, SymbolKind } from "./lsp.ts";
 import type { Texts } from "./texts.ts";
 
 /** VS Code shows no more of them. */
@@ -15,7 +16,7 @@ export function foldingRanges(document: TextDocument): FoldingRange[] {
   const braces: number[] = [];
   let line = 0;
   let at = 0;
-  const add = (from: number, to: number, kind?: FoldingRangeKind): void => {
+  const add = (from: number, to: number, kind?: FoldingRange["kind"]): void => {
     if (to > from && ranges.length < MAX_RANGES) ranges.push({ startLine: from, endLine: to, ...(kind === undefined ? {} : { kind }) });
   };
   // Strings and comments are consumed whole; a newline ends a string.

@@ -1,7 +1,8 @@
 // Inlay hints: behind each call what it returns, as the set over all interleavings (and kernels, and scenarios that use the line).
 
-import { type InlayHint, InlayHintKind, type Range } from "vscode-languageserver";
+import type { InlayHint, Range } from "vscode-languageserver";
 import type { Snapshot } from "./documents.ts";
+import { InlayHintKind } from "./lsp.ts";
 import { type Answer, type CallPlace, callPlaces, kernelsOf, resultSet } from "./results.ts";
 import type { Outcomes } from "./verdicts.ts";
 

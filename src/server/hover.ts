@@ -1,12 +1,13 @@
 // Hover: what the language says of the word, then what the call returned here and the state of the machine after it, in the shortest story.
 
-import { type Hover, MarkupKind } from "vscode-languageserver";
+import type { Hover } from "vscode-languageserver";
 import { encodeSchedule } from "../explore/schedule.ts";
 import { describeAt } from "../language/hover.ts";
 import type { MachineView, TraceView } from "../view/rows.ts";
 import { rangeOf } from "./diagnostics.ts";
 import type { Snapshot } from "./documents.ts";
 import { escapeMarkdown } from "./hints.ts";
+import { MarkupKind } from "./lsp.ts";
 import { type Answer, type CallPlace, callPlaces } from "./results.ts";
 import type { Texts } from "./texts.ts";
 import type { Traces } from "./traces.ts";

@@ -1,6 +1,6 @@
 // A trace that the client sent, as a scenario. It is read in slices, so that the other requests of the editor do not wait for a long one.
 
-import type { CancellationToken } from "vscode-languageserver";
+import type { CancellationToken } from "vscode-jsonrpc";
 import { isKernel, TraceImport } from "../export/import/index.ts";
 import type * as protocol from "./protocol.ts";
 

@@ -1,7 +1,7 @@
 // `memfd/kernels`: the scenario at the cursor under every kernel that is modelled and every variant of its file. The runs go where all runs go, so that what is
 // known already is not run again; the comparison is made in the worker of the traces.
 
-import type { CancellationToken } from "vscode-languageserver";
+import type { CancellationToken } from "vscode-jsonrpc";
 import type { Finding } from "../base/finding.ts";
 import { kernelsOf, type UnderKernel, underKernel } from "../language/under.ts";
 import type { Program } from "../scenario/program.ts";

@@ -1,6 +1,7 @@
-// Entry of the model worker under Node (worker_threads).
+// Entry of the model worker under Node (worker_threads). Each thread keeps a compile cache of its own, so it is switched on here, before the model is loaded.
 
-import { parentPort } from "node:worker_threads";
-import { type ModelRequest, perform } from "./model-task.ts";
+import * as modules from "node:module";
 
-parentPort?.on("message", (request: ModelRequest) => parentPort?.postMessage(perform(request, (message) => parentPort?.postMessage(message))));
+const { enableCompileCache, flushCompileCache } = modules as { enableCompileCache?: () => unknown; flushCompileCache?: () => void };
+enableCompileCache?.();
+void import("./model-thread.ts").then(({ serveModel }) => serveModel(() => flushCompileCache?.()));

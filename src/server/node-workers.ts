@@ -41,8 +41,9 @@ export function nodeWorkers(file: string | URL, options: NodeWorkerOptions = {})
 }
 
 function startWorker(file: string | URL, heapMegabytes: number): ModelPort {
-  // Standard output belongs to the protocol, or to the report.
-  const worker = new Worker(file, { stdout: true, resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } });
+  // Standard output belongs to the protocol, or to the report. Errors are handed on once the thread is under way.
+  const worker = new Worker(file, { stdout: true, stderr: true, resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } });
+  worker.stderr.on("data", (text) => void process.stderr.write(text));
   // An idle worker does not keep the process alive after the client has gone.
   worker.unref();
   return {

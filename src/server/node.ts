@@ -6,12 +6,15 @@ import { nodeWorkers, workerFile } from "./node-workers.ts";
 
 /** Long after the first answers, and long before an editor is closed. */
 const KEEP_AFTER_MILLISECONDS = 3_000;
+/** As a process that a signal ends: 128 and the signal's number. */
+const TERMINATED = 143;
 
 const { enableCompileCache, flushCompileCache } = modules as { enableCompileCache?: () => unknown; flushCompileCache?: () => void };
 enableCompileCache?.();
 const workers = nodeWorkers(workerFile("model-worker.node.ts"), { ahead: true });
 void import("./stdio.ts").then(({ serve }) => {
   serve(workers);
-  // Written at exit too, but an editor ends its servers by a signal.
   if (flushCompileCache) setTimeout(flushCompileCache, KEEP_AFTER_MILLISECONDS).unref();
+  // It is written at exit too, but some editors end their servers by a signal.
+  process.once("SIGTERM", () => process.exit(TERMINATED));
 });

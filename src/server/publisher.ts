@@ -13,11 +13,14 @@ export const SETTLE_MILLISECONDS = 15;
 /** While a long list of scenarios runs, squiggles come in strokes of this length; the first answers do not wait for one. */
 export const PROGRESS_MILLISECONDS = 100;
 
+const EMPTY = "[]";
+
 interface State {
   timer?: ReturnType<typeof setTimeout>;
   /** What the client has; a repetition of it is not sent. */
   sent?: string;
-  sentAt?: number;
+  /** When answers of runs last went out; what a change of the text sends holds up no answer. */
+  stroke?: number;
 }
 
 export class Publisher {
@@ -49,8 +52,10 @@ export class Publisher {
 
   /** An answer came. */
   progressed(uri: string): void {
-    const since = this.#now() - (this.#states.get(uri)?.sentAt ?? Number.NEGATIVE_INFINITY);
-    this.#plan(uri, Math.max(SETTLE_MILLISECONDS, PROGRESS_MILLISECONDS - since), false);
+    const { sent = EMPTY, stroke = Number.NEGATIVE_INFINITY } = this.#states.get(uri) ?? {};
+    // Where nothing is shown nothing can flicker.
+    const settle = sent === EMPTY ? 0 : SETTLE_MILLISECONDS;
+    this.#plan(uri, Math.max(settle, PROGRESS_MILLISECONDS - (this.#now() - stroke)), false);
   }
 
   closed(uri: string): void {
@@ -72,18 +77,19 @@ export class Publisher {
     if (!this.#pending(uri)) {
       clearTimeout(state.timer);
       state.timer = undefined;
-      this.#publish(uri);
+      this.#publish(uri, !replace);
       return;
     }
     if (state.timer !== undefined && !replace) return;
     clearTimeout(state.timer);
     state.timer = setTimeout(() => {
       state.timer = undefined;
-      this.#publish(uri);
+      this.#publish(uri, !replace);
     }, delay);
   }
 
-  #publish(uri: string): void {
+  /** `answers`: because answers of runs came. */
+  #publish(uri: string, answers: boolean): void {
     const state = this.#states.get(uri);
     const collected = state === undefined ? undefined : this.#collect(uri);
     if (state === undefined || collected === undefined) return;
@@ -91,7 +97,7 @@ export class Publisher {
     const sent = JSON.stringify(diagnostics);
     if (sent === state.sent) return;
     state.sent = sent;
-    state.sentAt = this.#now();
+    if (answers) state.stroke = this.#now();
     this.#send({ uri, version, diagnostics });
   }
 }

@@ -1,6 +1,6 @@
 // A scenario as a C program, and what this machine's kernel makes of it: the server's side of two commands that run at a user's word only.
 
-import type { CancellationToken } from "vscode-languageserver";
+import type { CancellationToken } from "vscode-jsonrpc";
 import type { Report } from "../check/report.ts";
 import { type Compared, type ComparedRow, compareAnswers, headingOf } from "../export/c/compare.ts";
 import { type Emitted, emitC } from "../export/c/emit.ts";

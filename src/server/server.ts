@@ -1,18 +1,19 @@
 // The language server, whatever carries it: wires LSP to the documents, the runner and the publisher. No request waits for a model run but those that ask for one.
 
-import type { Connection, InitializeParams, InitializeResult } from "vscode-languageserver";
-import { CodeActionKind, DidChangeWatchedFilesNotification, TextDocumentSyncKind, TextDocuments } from "vscode-languageserver";
-import { TextDocument } from "vscode-languageserver-textdocument";
+import type { Logger, MessageConnection } from "vscode-jsonrpc";
+import type { DidChangeConfigurationParams, DidChangeWatchedFilesParams, InitializeParams, InitializeResult } from "vscode-languageserver";
 import type { Machine } from "../export/c/machine.ts";
 import { Commands } from "./commands.ts";
 import { diagnosticsOf } from "./diagnostics.ts";
 import { Documents, readSettings } from "./documents.ts";
 import { registerFeatures } from "./features.ts";
 import type { WorkerFactory } from "./lane.ts";
+import { CodeActionKind, MessageType, TextDocumentSyncKind } from "./lsp.ts";
 import * as protocol from "./protocol.ts";
 import { Publisher } from "./publisher.ts";
 import { Runner } from "./runner.ts";
 import { Suggester } from "./suggester.ts";
+import { syncTexts } from "./synced.ts";
 import { type FileHost, Texts } from "./texts.ts";
 import { Traces } from "./traces.ts";
 import { closedStatus, progressOf, statusOf } from "./verdicts.ts";
@@ -21,54 +22,71 @@ import { closedStatus, progressOf, statusOf } from "./verdicts.ts";
 export interface ServerHost {
   readonly files: FileHost;
   readonly workers: WorkerFactory;
-  /** The kernel that a user may compare the model with; absent in a web worker. */
-  readonly machine?: Machine;
+  /** The kernel that a user may compare the model with, loaded when somebody does; absent in a web worker. */
+  machine?(): Promise<Machine>;
+  /** The client's process, where it says which it is. */
+  client?(processId: number): void;
+  /** Ends the process, where it is one. */
+  exit?(code: number): void;
+  /** Milliseconds of a clock that never goes back, where there is one that costs less to load than `performance`. */
+  now?(): number;
 }
 
 /** Hints and lenses are asked for again at most this often while results come in. */
 const REFRESH_MILLISECONDS = 100;
+/** The worker of the traces starts so long after the first answer: it would take the time of what shows that answer. */
+const WARM_MILLISECONDS = 250;
 /** Scenarios of a document wait this long for its settings, then run under those of `initialize`. */
 const SETTINGS_MILLISECONDS = 1_000;
+/** Its text waits only so long: most editors answer sooner, and then its first scenario runs while the rest of it is read. */
+const UNCONFIGURED_MILLISECONDS = 20;
+
+const ignore = (): void => undefined;
 
 /** Parts that the feature handlers share. */
 export interface ServerState {
-  readonly connection: Connection;
+  readonly connection: MessageConnection;
   readonly documents: Documents;
   readonly runner: Runner;
   readonly texts: Texts;
   readonly traces: Traces;
   readonly suggester: Suggester;
-  readonly machine?: Machine;
+  readonly host: ServerHost;
   options: protocol.InitializationOptions;
   capabilities: InitializeParams["capabilities"];
+  /** Into the client's log. */
+  complain(message: string): void;
 }
 
 export class Server implements ServerState {
-  readonly connection: Connection;
+  readonly connection: MessageConnection;
   readonly documents: Documents;
   readonly runner: Runner;
   readonly texts: Texts;
   readonly traces: Traces;
   readonly suggester: Suggester;
-  readonly machine?: Machine;
+  readonly host: ServerHost;
   options: protocol.InitializationOptions = {};
   capabilities: InitializeParams["capabilities"] = {};
   readonly #publisher: Publisher;
-  readonly #synced = new TextDocuments(TextDocument);
   readonly #due = new Set<string>();
   readonly #unconfigured = new Set<string>();
   #drain: ReturnType<typeof setTimeout> | undefined;
+  /** What is due waits for settings. */
+  #patient = false;
   #refresh: ReturnType<typeof setTimeout> | undefined;
+  #warm: ReturnType<typeof setTimeout> | undefined;
   readonly #statusDue = new Map<string, ReturnType<typeof setTimeout>>();
   /** Documents in which a forecast stands: `KEY URI`. */
   readonly #foreseen = new Set<string>();
   #started = false;
+  #stopped = false;
 
-  constructor(connection: Connection, host: ServerHost) {
-    this.connection = connection;
-    this.machine = host.machine;
+  constructor(connect: (logger: Logger) => MessageConnection, host: ServerHost) {
+    this.connection = connect({ error: (message) => this.complain(message), warn: ignore, info: ignore, log: ignore });
+    this.host = host;
     this.texts = new Texts((uri) => this.documents.document(uri), host.files);
-    this.runner = new Runner(host.workers, { changed: (key) => this.#answered(key), progressed: (key) => this.#progressed(key) });
+    this.runner = new Runner(host.workers, { changed: (key) => this.#answered(key), progressed: (key) => this.#progressed(key) }, host.now);
     this.runner.warm();
     this.documents = new Documents(this.texts, this.runner);
     this.traces = new Traces(host.workers, this.texts);
@@ -76,22 +94,43 @@ export class Server implements ServerState {
     this.#publisher = new Publisher({
       collect: (uri) => this.#collect(uri),
       pending: (uri) => this.#pending(uri),
-      send: (params) => void this.connection.sendDiagnostics(params),
+      send: (params) => void this.connection.sendNotification("textDocument/publishDiagnostics", params),
+      now: host.now,
     });
     this.texts.missing = (uri) => void this.#fetch(uri);
-    connection.onInitialize((params) => this.#initialize(params));
-    connection.onInitialized(() => this.#initialized());
-    connection.onShutdown(() => this.#dispose());
-    connection.onDidChangeConfiguration((change) => this.#settingsChanged(change.settings));
-    connection.onDidChangeWatchedFiles(({ changes }) => {
-      for (const { uri } of changes) this.#fileChanged(uri);
-    });
     this.#listen();
+    this.#sync();
     registerFeatures(this);
     new Commands(this, (uri) => this.#status(uri)).register();
   }
 
+  #listen(): void {
+    const { connection } = this;
+    connection.onError(([error]) => this.complain(error.message));
+    connection.onRequest("initialize", (params: InitializeParams) => this.#initialize(params));
+    connection.onNotification("initialized", () => this.#initialized());
+    connection.onRequest("shutdown", () => this.#dispose());
+    connection.onNotification("exit", () => this.gone());
+    connection.onNotification("workspace/didChangeConfiguration", ({ settings }: DidChangeConfigurationParams) => this.#settingsChanged(settings));
+    connection.onNotification("workspace/didChangeWatchedFiles", ({ changes }: DidChangeWatchedFilesParams) => {
+      for (const { uri } of changes) this.#fileChanged(uri);
+    });
+  }
+
+  complain(message: string): void {
+    void this.connection.sendNotification("window/logMessage", { type: MessageType.Error, message });
+  }
+
+  /** The client has left: in order after `shutdown`, else not. */
+  gone(): void {
+    const code = this.#stopped ? 0 : 1;
+    this.#dispose();
+    this.connection.dispose();
+    this.host.exit?.(code);
+  }
+
   #initialize(params: InitializeParams): InitializeResult {
+    if (typeof params.processId === "number") this.host.client?.(params.processId);
     this.capabilities = params.capabilities;
     this.options = typeof params.initializationOptions === "object" && params.initializationOptions !== null ? params.initializationOptions : {};
     return {
@@ -115,42 +154,48 @@ export class Server implements ServerState {
   #initialized(): void {
     this.#started = true;
     if (this.capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true) {
-      const watchers = [{ globPattern: "**/*.memfd" }];
-      this.connection.client.register(DidChangeWatchedFilesNotification.type, { watchers }).catch(() => undefined);
+      const registerOptions = { watchers: [{ globPattern: "**/*.memfd" }] };
+      const registrations = [{ id: "memfd.files", method: "workspace/didChangeWatchedFiles", registerOptions }];
+      this.connection.sendRequest("client/registerCapability", { registrations }).catch(() => undefined);
     }
   }
 
-  #listen(): void {
-    this.#synced.onDidOpen(({ document }) => {
-      this.documents.open(document);
-      this.texts.forget(document.uri);
-      this.#unconfigured.add(document.uri);
-      void this.#configure(document.uri);
+  #sync(): void {
+    syncTexts(this.connection, {
+      opened: (document) => {
+        this.documents.open(document);
+        this.texts.forget(document.uri);
+        this.#unconfigured.add(document.uri);
+        void this.#configure(document.uri);
+      },
+      changed: ({ uri }) => {
+        this.#schedule(uri, this.#unconfigured.has(uri) ? UNCONFIGURED_MILLISECONDS : 0);
+        this.#importChanged(uri);
+      },
+      saved: ({ uri }) => {
+        this.documents.schedule(uri, true);
+        this.#publisher.changed(uri);
+        this.#status(uri);
+      },
+      closed: ({ uri }) => {
+        this.documents.close(uri);
+        this.#due.delete(uri);
+        this.#unconfigured.delete(uri);
+        this.#publisher.closed(uri);
+        void this.connection.sendNotification(protocol.STATUS, closedStatus(uri));
+        this.#fileChanged(uri);
+      },
     });
-    this.#synced.onDidChangeContent(({ document }) => {
-      this.#schedule(document.uri);
-      this.#importChanged(document.uri);
-    });
-    this.#synced.onDidSave(({ document }) => {
-      this.documents.schedule(document.uri, true);
-      this.#publisher.changed(document.uri);
-      this.#status(document.uri);
-    });
-    this.#synced.onDidClose(({ document }) => {
-      this.documents.close(document.uri);
-      this.#due.delete(document.uri);
-      this.#unconfigured.delete(document.uri);
-      this.#publisher.closed(document.uri);
-      void this.connection.sendNotification(protocol.STATUS, closedStatus(document.uri));
-      this.#fileChanged(document.uri);
-    });
-    this.#synced.listen(this.connection);
   }
 
   async #configure(uri: string): Promise<void> {
     let value: unknown = this.options.settings;
     if (this.capabilities.workspace?.configuration === true) {
-      const asked = this.connection.workspace.getConfiguration({ scopeUri: uri, section: "memfd" }).catch(() => value);
+      const items = [{ scopeUri: uri, section: "memfd" }];
+      const asked = this.connection.sendRequest<unknown[]>("workspace/configuration", { items }).then(
+        (values) => values?.[0],
+        () => value,
+      );
       value = await Promise.race([asked, new Promise((done) => setTimeout(() => done(value), SETTINGS_MILLISECONDS))]);
     }
     if (!this.documents.has(uri)) return;
@@ -165,14 +210,17 @@ export class Server implements ServerState {
   }
 
   /** Several changes that wait in the pipe become one analysis. */
-  #schedule(uri: string): void {
+  #schedule(uri: string, delay = 0): void {
     this.#due.add(uri);
-    this.#drain ??= setTimeout(() => {
+    if (this.#drain !== undefined && (delay > 0 || !this.#patient)) return;
+    clearTimeout(this.#drain);
+    this.#patient = delay > 0;
+    this.#drain = setTimeout(() => {
       this.#drain = undefined;
       const due = [...this.#due];
       this.#due.clear();
       for (const one of due) this.#update(one);
-    }, 0);
+    }, delay);
   }
 
   #update(uri: string): void {
@@ -181,7 +229,7 @@ export class Server implements ServerState {
       this.documents.snapshot(uri);
       if (!this.#unconfigured.has(uri)) this.documents.schedule(uri);
     } catch (error) {
-      this.connection.console.error(`The analysis of ${uri} failed: ${error instanceof Error ? error.stack : String(error)}`);
+      this.complain(`The analysis of ${uri} failed: ${error instanceof Error ? error.stack : String(error)}`);
     }
     this.#publisher.changed(uri);
     this.#status(uri);
@@ -205,7 +253,6 @@ export class Server implements ServerState {
 
   /** An outcome came: those who show it show it anew. */
   #answered(key: string): void {
-    this.traces.warm();
     for (const uri of this.documents.uris) {
       const snapshot = this.documents.peek(uri);
       this.#foreseen.delete(`${key} ${uri}`);
@@ -214,6 +261,7 @@ export class Server implements ServerState {
       this.#statusSoon(uri);
     }
     this.#refreshViews();
+    this.#warm ??= setTimeout(() => this.traces.warm(), WARM_MILLISECONDS);
   }
 
   /** A run has come further. A forecast is said once, when it is first there, and taken back when the run begins anew. */
@@ -239,7 +287,7 @@ export class Server implements ServerState {
     this.#refresh = setTimeout(
       () => {
         this.#refresh = undefined;
-        if (this.capabilities.workspace?.inlayHint?.refreshSupport === true) this.connection.languages.inlayHint.refresh().catch(() => undefined);
+        if (this.capabilities.workspace?.inlayHint?.refreshSupport === true) this.connection.sendRequest("workspace/inlayHint/refresh").catch(() => undefined);
         if (this.capabilities.workspace?.codeLens?.refreshSupport === true) this.connection.sendRequest("workspace/codeLens/refresh").catch(() => undefined);
       },
       idle ? 0 : REFRESH_MILLISECONDS,
@@ -293,8 +341,10 @@ export class Server implements ServerState {
   }
 
   #dispose(): void {
+    this.#stopped = true;
     clearTimeout(this.#drain);
     clearTimeout(this.#refresh);
+    clearTimeout(this.#warm);
     for (const timer of this.#statusDue.values()) clearTimeout(timer);
     this.#publisher.dispose();
     this.runner.dispose();
@@ -303,8 +353,8 @@ export class Server implements ServerState {
   }
 }
 
-export function startServer(connection: Connection, host: ServerHost): Server {
-  const server = new Server(connection, host);
-  connection.listen();
+export function startServer(connect: (logger: Logger) => MessageConnection, host: ServerHost): Server {
+  const server = new Server(connect, host);
+  server.connection.listen();
   return server;
 }

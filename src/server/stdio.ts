@@ -2,11 +2,13 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { createConnection } from "vscode-languageserver/node";
-import { thisMachine } from "../export/c/machine.ts";
+import { createMessageConnection } from "vscode-jsonrpc/node";
 import type { WorkerFactory } from "./lane.ts";
 import { startServer } from "./server.ts";
 import { type FileHost, MAX_FILE_BYTES } from "./texts.ts";
+
+/** A client that ended without a word is noticed after this time, where its end leaves our standard input open. */
+const ALIVE_MILLISECONDS = 3_000;
 
 const decoder = new TextDecoder("utf-8");
 /** Texts by URI, as long as the file's time and size stay. */
@@ -34,5 +36,32 @@ const files: FileHost = {
 };
 
 export function serve(workers: WorkerFactory): void {
-  startServer(createConnection(process.stdin, process.stdout), { files, workers, machine: thisMachine });
+  const server = startServer((logger) => createMessageConnection(process.stdin, process.stdout, logger), {
+    files,
+    workers,
+    machine: async () => (await import("../export/c/machine.ts")).thisMachine,
+    client(processId) {
+      const watch = setInterval(() => void (isAlive(processId) || server.gone()), ALIVE_MILLISECONDS);
+      watch.unref();
+    },
+    exit: (code) => process.exit(code),
+    now,
+  });
+  for (const end of ["end", "close"]) process.stdin.on(end, () => server.gone());
+  // A client that does not read any more is gone.
+  process.stdout.on("error", () => server.gone());
+}
+
+function now(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1_000 + nanoseconds / 1_000_000;
+}
+
+/** One that belongs to another user is alive too. */
+function isAlive(processId: number): boolean {
+  try {
+    return process.kill(processId, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }

@@ -1,6 +1,7 @@
 // `Memfd: Suggest an Order`: the search for a change that saves a scenario, in a worker of its own so that typing goes on, and its answer as edits of the text.
 
-import type { CancellationToken, TextEdit } from "vscode-languageserver";
+import type { CancellationToken } from "vscode-jsonrpc";
+import type { TextEdit } from "vscode-languageserver";
 import type { Report } from "../check/report.ts";
 import type { Suggestion, Suggestions } from "../check/suggest/index.ts";
 import { suggestionsText } from "../view/suggestions.ts";

@@ -31,6 +31,7 @@ function checkContents(listing) {
     "server-main.js",
     "server.browser.js",
     "model-worker.js",
+    "model-thread.js",
     "model-worker.browser.js",
     "cli.js",
     "panel.js",

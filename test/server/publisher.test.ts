@@ -8,11 +8,12 @@ import { pause } from "./fake.ts";
 
 const URI = "file:///a.memfd";
 
-function setUp() {
+function setUp(now?: () => number) {
   const sent: PublishDiagnosticsParams[] = [];
   const state = { open: true, pending: false, version: 1, messages: ["language"] };
   const publisher = new Publisher({
     pending: () => state.pending,
+    now,
     send: (params) => void sent.push(params),
     collect: () => {
       if (!state.open) return undefined;
@@ -69,6 +70,36 @@ test("steady progress is published in strokes, and not put off for ever", async 
   const count = texts().length;
   assert.ok(count >= 1 && count <= 3, `${count} publications`);
   publisher.dispose();
+});
+
+test("the findings of the text do not hold up the first answers; later ones come in strokes", async () => {
+  const clock = { now: 1_000 };
+  const { publisher, state, texts } = setUp(() => clock.now);
+  state.pending = true;
+  publisher.changed(URI);
+  await pause(SETTLE_MILLISECONDS * 2);
+  assert.deepEqual(texts(), ["language"]);
+  state.messages = ["language", "first"];
+  publisher.progressed(URI);
+  await pause(SETTLE_MILLISECONDS * 2);
+  assert.deepEqual(texts(), ["language", "language+first"], "a hundred milliseconds have not passed");
+  state.messages = ["language", "first", "second"];
+  publisher.progressed(URI);
+  await pause(SETTLE_MILLISECONDS * 2);
+  assert.equal(texts().length, 2, "the second answer waits for its stroke");
+  publisher.dispose();
+});
+
+test("where nothing is shown the first answer does not wait for the text to settle", async () => {
+  const { publisher, state, texts } = setUp();
+  state.messages = [];
+  publisher.changed(URI);
+  state.pending = true;
+  state.messages = ["model"];
+  publisher.progressed(URI);
+  await pause(0);
+  await pause(0);
+  assert.deepEqual(texts(), ["", "model"]);
 });
 
 test("the same again is not sent", () => {

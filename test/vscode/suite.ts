@@ -30,6 +30,8 @@ export async function run(): Promise<void> {
   await import("./language.suite.ts");
   await import("./reproducer.suite.ts");
   await import("./import.suite.ts");
+  await import("./suggest.suite.ts");
+  await import("./status.suite.ts");
   const counts = { passed: 0, failed: 0, skipped: 0, failures: [] as string[] };
   await new Promise<void>((resolve) => {
     mocha
