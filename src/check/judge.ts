@@ -3,8 +3,7 @@
 
 import type { Machine } from "../model/machine.ts";
 import { matches } from "../model/queries.ts";
-import { callSpec } from "../scenario/catalogue/index.ts";
-import { printPattern, printResult } from "../scenario/print.ts";
+import { printPattern, printResult, returnsOfCall } from "../scenario/print.ts";
 import type { CallId, ExpectedViolation, Point, Program, Question, Result } from "../scenario/program.ts";
 import type { Collector } from "./collect.ts";
 import type { CallReport, Remark, Violation } from "./report.ts";
@@ -13,7 +12,7 @@ export function callReports(machine: Machine, collector: Collector): CallReport[
   return collector.results.map((seen) => ({ results: [...seen].map(([number, schedule]) => ({ result: machine.results.result(number), schedule })) }));
 }
 
-const answerText = (program: Program, call: CallId, result: Result): string => printResult(result, callSpec(program.calls[call].spec).returns);
+const answerText = (program: Program, call: CallId, result: Result): string => printResult(result, returnsOfCall(program.calls[call]));
 
 /** What a fix writes behind `=`: every answer, and what stands there for other kernels. */
 function rewritten(program: Program, call: CallId, results: readonly Result[]): string {

@@ -40,6 +40,17 @@ export const INVARIANT_CODES: Readonly<Record<string, string>> = {
   "lock-order": "MEMFD4016",
   "no-deadlock": "MEMFD4017",
   "no-livelock": "MEMFD4018",
+  "sept-pamt-agree": "MEMFD4019",
+  "tlb-tracked": "MEMFD4020",
+  "cache-flushed": "MEMFD4021",
+  "private-integrity": "MEMFD4022",
+  "mirror-agrees": "MEMFD4023",
+  "key-order": "MEMFD4024",
+  "no-kvm-bug": "MEMFD4025",
+  "epoch-counted": "MEMFD4026",
+  "td-page-held": "MEMFD4027",
+  "no-oops": "MEMFD4030",
+  "vm-valid": "MEMFD4031",
 };
 
 function violationFinding(program: Program, report: Report, violation: Violation): Finding {

@@ -91,10 +91,12 @@ export function deadlocksOf(program: Program, { machine, collector }: Run): Viol
   return [...collector.deadlocks.values()].flatMap(({ calls, schedule }): Violation[] => {
     const unexpected = calls.filter((call) => !program.calls[call].expect?.any.some((pattern) => pattern.kind === "blocks"));
     if (unexpected.length === 0) return [];
-    const { story } = storyOf(machine, schedule, false);
+    const { story, state } = storyOf(machine, schedule, false);
     const names = actorNames(program, unexpected);
-    const step = story.steps.at(-1)?.step ?? "";
-    const message = `nobody can go on: ${names} wait for ever`;
+    const at = (call: CallId): string => machine.position(state, program.calls[call].actor)?.step.name ?? "its first step";
+    const step = at(unexpected[0]);
+    const waits = unexpected.map((call) => `${program.actors[program.calls[call].actor].name} waits for ever at ${at(call)}`);
+    const message = `nobody can go on: ${waits.join(", ")}`;
     return [{ invariant: NO_DEADLOCK, subject: names, call: unexpected[0], step, expected: isExpected(program, NO_DEADLOCK), message, story }];
   });
 }

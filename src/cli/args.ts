@@ -6,6 +6,18 @@ import { nearest } from "../language/near.ts";
 export const FORMATS = ["text", "json", "sarif", "junit", "tap"] as const;
 export type Format = (typeof FORMATS)[number];
 
+/** Which scenarios of what is read are meant, and under which kernels. */
+export interface Choice {
+  readonly scenario?: string;
+  readonly kernels: readonly string[];
+}
+
+/** What all commands about a run of one file take. */
+interface OfOneFile extends Choice {
+  readonly file: string;
+  readonly schedule?: string;
+}
+
 export type Command =
   | {
       readonly name: "check";
@@ -17,19 +29,15 @@ export type Command =
       readonly maxStates?: number;
       readonly seconds?: number;
     }
-  | {
+  | (OfOneFile & {
       readonly name: "trace";
-      readonly file: string;
-      readonly scenario?: string;
-      readonly kernels: readonly string[];
-      readonly schedule?: string;
       /** Every call and step with the page tables, in place of the story. */
       readonly full: boolean;
       readonly maxStates?: number;
       readonly seconds?: number;
-    }
-  | { readonly name: "emit-c"; readonly file: string; readonly scenario?: string; readonly kernels: readonly string[]; readonly schedule?: string }
-  | { readonly name: "compare"; readonly paths: readonly string[]; readonly scenario?: string; readonly kernels: readonly string[] }
+    })
+  | (OfOneFile & { readonly name: "emit-c" })
+  | (Choice & { readonly name: "compare"; readonly paths: readonly string[] })
   | { readonly name: "import"; readonly file: string; readonly kernel?: string; readonly scenario?: string; readonly all: boolean }
   | { readonly name: "kernels" }
   | { readonly name: "calls"; readonly names: readonly string[] }
@@ -44,11 +52,12 @@ export type Parsed = { readonly ok: true; readonly command: Command } | { readon
 
 const STRING = { type: "string" } as const;
 const LIMITS = { "max-states": STRING, timeout: STRING } as const;
+const CHOICE = { scenario: STRING, kernel: { ...STRING, multiple: true } } as const;
 const OPTIONS = {
   check: { format: STRING, kernel: { ...STRING, multiple: true }, suggest: { type: "boolean" }, ...LIMITS },
-  trace: { scenario: STRING, kernel: { ...STRING, multiple: true }, schedule: STRING, full: { type: "boolean" }, ...LIMITS },
-  "emit-c": { scenario: STRING, kernel: { ...STRING, multiple: true }, schedule: STRING },
-  compare: { scenario: STRING, kernel: { ...STRING, multiple: true } },
+  trace: { ...CHOICE, schedule: STRING, full: { type: "boolean" }, ...LIMITS },
+  "emit-c": { ...CHOICE, schedule: STRING },
+  compare: CHOICE,
   import: { kernel: { ...STRING, multiple: true }, scenario: STRING, all: { type: "boolean" } },
   kernels: {},
   calls: {},
@@ -93,28 +102,12 @@ function command(args: readonly string[]): Command {
         ...limits,
       };
     case "trace":
-      if (operands.length !== 1) throw new Refused("trace needs exactly one file");
-      return {
-        name: "trace",
-        file: operands[0],
-        scenario: text(values["scenario"]),
-        kernels: kernels(values["kernel"]),
-        schedule: text(values["schedule"]),
-        full: values["full"] === true,
-        ...limits,
-      };
+      return { name: "trace", ...ofOneFile(first, values, operands), full: values["full"] === true, ...limits };
     case "emit-c":
-      if (operands.length !== 1) throw new Refused("emit-c needs exactly one file");
-      return {
-        name: "emit-c",
-        file: operands[0],
-        scenario: text(values["scenario"]),
-        kernels: kernels(values["kernel"]),
-        schedule: text(values["schedule"]),
-      };
+      return { name: "emit-c", ...ofOneFile(first, values, operands) };
     case "compare":
       if (operands.length === 0) throw new Refused("compare needs a file or a folder");
-      return { name: "compare", paths: operands, scenario: text(values["scenario"]), kernels: kernels(values["kernel"]) };
+      return { name: "compare", paths: operands, ...choice(values) };
     case "import": {
       if (operands.length !== 1) throw new Refused("import needs exactly one file");
       const [kernel, second] = kernels(values["kernel"]);
@@ -130,6 +123,13 @@ function command(args: readonly string[]): Command {
       if (operands.length === 0) throw new Refused("format needs a file");
       return { name: "format", files: operands, check: values["check"] === true };
   }
+}
+
+const choice = (values: Record<string, unknown>): Choice => ({ scenario: text(values["scenario"]), kernels: kernels(values["kernel"]) });
+
+function ofOneFile(name: CommandName, values: Record<string, unknown>, operands: readonly string[]): OfOneFile {
+  if (operands.length !== 1) throw new Refused(`${name} needs exactly one file`);
+  return { file: operands[0], ...choice(values), schedule: text(values["schedule"]) };
 }
 
 const isCommand = (name: string): name is CommandName => (COMMANDS as readonly string[]).includes(name);

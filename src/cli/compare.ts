@@ -4,12 +4,12 @@ import { type Compared, type ComparedRow, compareAnswers, compareStatus, heading
 import type { Machine } from "../export/c/machine.ts";
 import { wrap } from "../view/columns.ts";
 import type { Command } from "./args.ts";
+import { loadChosen } from "./chosen.ts";
 import { emitted } from "./emit-c.ts";
 import { type Environment, EXIT, type ExitStatus } from "./environment.ts";
 import { findFiles } from "./files.ts";
-import { distinct, isInputError, type Loaded, load, type Run, run, unreadable } from "./session.ts";
+import { isInputError, type Loaded, type Run, run, unreadable } from "./session.ts";
 import { findingText } from "./text.ts";
-import { choose } from "./trace.ts";
 
 type CompareCommand = Extract<Command, { name: "compare" }>;
 
@@ -31,20 +31,10 @@ export async function compareCommand(command: CompareCommand, environment: Envir
   let unbuilt = false;
   const all: Compared[] = [];
   for (const file of files) {
-    const loaded = load(file, environment, command.kernels);
-    if (!("programs" in loaded)) {
-      environment.error(findingText(loaded));
-      wrong = true;
-      continue;
-    }
-    for (const finding of distinct(loaded.findings)) if (finding.severity !== "information") environment.error(findingText(finding));
-    wrong ||= loaded.findings.some(isInputError);
-    const chosen = choose(loaded.programs, command.scenario);
-    if (typeof chosen === "string") {
-      environment.error(`memfd: ${file}: ${chosen}\n`);
-      wrong = true;
-      continue;
-    }
+    const found = loadChosen(file, command, environment, `${file}: `);
+    wrong ||= found === undefined || found.loaded.findings.some(isInputError);
+    if (found === undefined) continue;
+    const { loaded, chosen } = found;
     for (const heading of new Set(chosen.map((program) => headingOf(program, machine.release()))))
       environment.out(`${indented(`${file}: ${heading}`, 0, 2)}\n`);
     for (const program of chosen) {

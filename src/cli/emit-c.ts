@@ -4,25 +4,16 @@ import { decodeSchedule } from "../explore/schedule.ts";
 import { type Emitted, emitC } from "../export/c/emit.ts";
 import type { Program, Site } from "../scenario/program.ts";
 import type { Command } from "./args.ts";
+import { loadChosen } from "./chosen.ts";
 import { type Environment, EXIT, type ExitStatus } from "./environment.ts";
-import { distinct, isInputError, type Loaded, load, type Run, run } from "./session.ts";
-import { findingText } from "./text.ts";
-import { choose } from "./trace.ts";
+import { isInputError, type Loaded, type Run, run } from "./session.ts";
 
 type EmitCommand = Extract<Command, { name: "emit-c" }>;
 
 export async function emitCommand(command: EmitCommand, environment: Environment): Promise<ExitStatus> {
-  const loaded = load(command.file, environment, command.kernels);
-  if (!("programs" in loaded)) {
-    environment.error(findingText(loaded));
-    return EXIT.input;
-  }
-  for (const finding of distinct(loaded.findings)) if (finding.severity !== "information") environment.error(findingText(finding));
-  const chosen = choose(loaded.programs, command.scenario);
-  if (typeof chosen === "string") {
-    environment.error(`memfd: ${chosen}\n`);
-    return EXIT.input;
-  }
+  const found = loadChosen(command.file, command, environment);
+  if (found === undefined) return EXIT.input;
+  const { loaded, chosen } = found;
   if (chosen.length !== 1) {
     const list = chosen.map((program) => `  "${program.name}" under ${program.profile.name}\n`).join("");
     environment.error(

@@ -98,7 +98,7 @@ function description(spec: CallSpec): string {
     return beside(
       `  ${row.errno}`,
       `${row.when}${kernels}${row.derived ? " (concluded from the code)" : ""}`,
-      row.errno.length > 12 ? row.errno.length + 4 : 14,
+      row.errno.length >= 12 ? row.errno.length + 4 : 14,
       WIDTH,
     );
   });

@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 import {
+  COMPARE_KERNELS_COMMAND,
   COPY_STORY_COMMAND,
   RUN,
   RUN_COMMAND,
@@ -48,7 +49,7 @@ export function registerCommands(client: Client, panel: PagePanel): vscode.Dispo
       const selector = selectorOf(argument);
       return selector === undefined ? undefined : suggestOrder(client, selector);
     }),
-    vscode.commands.registerCommand("memfd.compareKernels", (argument?: unknown) => {
+    vscode.commands.registerCommand(COMPARE_KERNELS_COMMAND, (argument?: unknown) => {
       const selector = selectorOf(argument);
       if (selector === undefined) return undefined;
       const options = { location: vscode.ProgressLocation.Window, title: "Memfd: running under every kernel" };

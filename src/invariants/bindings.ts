@@ -1,10 +1,16 @@
 // Invariants of memory slots and the files behind them, of conversions as a whole, of the order of locks and of references. Predicates, moments and exemptions
 // are those of model.md 3.
 
+import { assert } from "../base/assert.ts";
 import { formatAddress, formatSize } from "../base/units.ts";
-import { FILE_FREED, LOCKS, SLOT_FREED, USED } from "../model/kvm/gmem-invalidate.ts";
+import { LOCKS } from "../model/kvm/gmem-invalidate.ts";
+import { convertedKind, FILE_FREED, SLOT_FREED, USED } from "../model/kvm/kinds.ts";
+import type { Conversion } from "../model/kvm/notifier.ts";
+import { KINDS, PRIVATE, SHARED } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
 import type { SlotConfig } from "../model/objects.ts";
+import type { CallId } from "../scenario/program.ts";
+import { checkPins, describePin } from "./tdx-kvm.ts";
 import { type Invariant, overStates } from "./types.ts";
 
 const pagesText = (config: SlotConfig): string => `${formatSize(BigInt(config.pages) << 12n)} at ${formatAddress(BigInt(config.filePage) << 12n)}`;
@@ -12,18 +18,28 @@ const fileName = (machine: Machine, config: SlotConfig): string => machine.objec
 
 const share = (a: SlotConfig, b: SlotConfig): boolean => a.file === b.file && a.filePage < b.filePage + b.pages && b.filePage < a.filePage + a.pages;
 
-/** Subjects: a pair of slot configurations, the lower number first. The copy of a slot that is being changed has the same id and counts once. */
+const slotName = (machine: Machine, config: SlotConfig): string =>
+  machine.vms.length > 1 ? `slot ${config.id} of ${machine.objects.vms[config.vm].name}` : `slot ${config.id}`;
+
+/**
+ * Subjects: a pair of slot configurations, the lower number first, whether of one VM or of two. The copy of a slot that is being changed has the same id and
+ * counts once.
+ */
 const boundOnce: Invariant = {
   name: "bound-once",
   reads: ["slot"],
   ...overStates((machine) => {
     const { slots } = machine.objects;
-    const pairs = machine.vms.flatMap((vm) => vm.slots.flatMap((a, at) => vm.slots.slice(at + 1).map((b) => ({ a: a.config, b: b.config }))));
+    const all = machine.vms.flatMap((vm) => vm.slots.map((slot) => slot.config));
     const meets = slots.map((one) => slots.map((other) => one.file !== undefined && share(one, other)));
     return (state, broken) => {
-      for (const { a, b } of pairs) {
-        const [first, second] = [a.get(state) - 1, b.get(state) - 1];
-        if (first >= 0 && second >= 0 && meets[first][second]) broken(Math.min(first, second) * slots.length + Math.max(first, second));
+      for (let at = 0; at < all.length; at++) {
+        const first = all[at].get(state) - 1;
+        if (first < 0) continue;
+        for (let next = at + 1; next < all.length; next++) {
+          const second = all[next].get(state) - 1;
+          if (second >= 0 && meets[first][second]) broken(Math.min(first, second) * slots.length + Math.max(first, second));
+        }
       }
     };
   }),
@@ -32,19 +48,21 @@ const boundOnce: Invariant = {
     const [a, b] = [slots[Math.floor(subject / slots.length)], slots[subject % slots.length]];
     const name = fileName(machine, a);
     return {
-      subject: `${name} in slots ${a.id} and ${b.id}`,
-      message: `slots ${a.id} and ${b.id} both refer to the same pages of ${name}: ${pagesText(a)} and ${pagesText(b)}`,
+      subject: `${name} in ${slotName(machine, a)} and ${slotName(machine, b)}`,
+      message: `${slotName(machine, a)} and ${slotName(machine, b)} are both backed by the same pages of ${name}: ${pagesText(a)} and ${pagesText(b)}`,
       about: { vm: a.vm, ...(a.file === undefined ? {} : { file: a.file }) },
     };
   },
 };
 
+const WRAP = 1n << 64n;
+const endOf = (config: SlotConfig): bigint => (BigInt(config.filePage) + BigInt(config.pages)) << 12n;
+
 /** Offset and size do not wrap; a guest_memfd has its size for good, so its bindings lie within it. Others may be bound before they have a size. */
 function isOutside(machine: Machine, config: SlotConfig): boolean {
-  const end = (BigInt(config.filePage) + BigInt(config.pages)) << 12n;
   const file = machine.objects.files[config.file ?? -1];
   if (!file) return false;
-  return end >= 1n << 64n || (file.kind === "guest_memfd" && end > (file.size ?? 0n));
+  return endOf(config) >= WRAP || (file.kind === "guest_memfd" && endOf(config) > (file.size ?? 0n));
 }
 
 const bindingInBounds: Invariant = {
@@ -63,9 +81,10 @@ const bindingInBounds: Invariant = {
   describe(machine, subject) {
     const config = machine.objects.slots[subject];
     const file = machine.objects.files[config.file ?? -1];
+    const why = endOf(config) >= WRAP ? "offset and size wrap around 2^64" : `the file ends at ${formatSize(file?.size ?? 0n)}`;
     return {
-      subject: `slot ${config.id}`,
-      message: `slot ${config.id} refers to ${pagesText(config)} of ${fileName(machine, config)}, which has ${formatSize(file?.size ?? 0n)}`,
+      subject: slotName(machine, config),
+      message: `${slotName(machine, config)} is bound to ${pagesText(config)} of ${fileName(machine, config)}: ${why}`,
       about: { vm: config.vm, ...(config.file === undefined ? {} : { file: config.file }) },
     };
   },
@@ -80,33 +99,62 @@ const bindingValid: Invariant = {
     const { slots } = machine.objects;
     const config = slots[subject % slots.length];
     const name = fileName(machine, config);
+    const slot = slotName(machine, config);
+    // struct kvm_gmem has an xarray of its slots, a private file of the series a list of notifiers that are part of theirs.
+    const table = config.guestMemfd ? `the table of bindings of ${name}` : `the notifier list of ${name}`;
     const what = {
-      [USED]: `the table of ${name} is followed to slot ${config.id}, whose structure has been freed: use after free`,
-      [SLOT_FREED]: `slot ${config.id} is freed and the table of ${name} still leads to it`,
-      [FILE_FREED]: `${name} is freed and slot ${config.id} still leads to it`,
+      [USED]: `${table} is followed to the kvm_memory_slot of ${slot}, which has been freed: use after free`,
+      [SLOT_FREED]: `the kvm_memory_slot of ${slot} is freed, and ${table} still points to it`,
+      [FILE_FREED]: `${name} is freed, and the kvm_memory_slot of ${slot} still points to it`,
     }[Math.floor(subject / slots.length)];
     return {
-      subject: `slot ${config.id} and ${name}`,
+      subject: `${slot} and ${name}`,
       message: what ?? "",
       about: { vm: config.vm, ...(config.file === undefined ? {} : { file: config.file }) },
     };
   },
 };
 
-/** Subjects: calls. */
+const kindAt = (machine: Machine, state: Int32Array, vm: number, cell: number): number => convertedKind(machine, state, machine.vms[vm], cell) ?? SHARED;
+
+function planOf(machine: Machine, call: CallId): { readonly cells: readonly number[]; readonly data: Conversion } {
+  const plan = machine.plans[call];
+  assert(plan, "a conversion that has run has a plan");
+  return { cells: plan.cells, data: plan.data as Conversion };
+}
+
+/** Of a conversion that failed: a cell that has the kind which this call gave it. */
+function writtenBy(machine: Machine, state: Int32Array, call: CallId): number | undefined {
+  const { cells, data } = planOf(machine, call);
+  const { writers } = machine.vms[data.vm];
+  return cells.find((cell) => writers[cell]?.get(state) === machine.program.calls[call].actor + 1);
+}
+
+/** Of one that succeeded: a cell that has not the kind which was asked for. */
+function unwritten(machine: Machine, state: Int32Array, call: CallId): number | undefined {
+  const { cells, data } = planOf(machine, call);
+  const { vm, private: wanted } = data;
+  return cells.find((cell) => kindAt(machine, state, vm, cell) !== (wanted ? PRIVATE : SHARED));
+}
+
+/** Subjects: calls, and whether the call failed. */
 const conversionAtomic: Invariant = {
   name: "conversion-atomic",
   reads: ["kind"],
   ghosts: { conversionGhost: true },
-  event: (_machine, event) => (event.kind === "conversion-torn" ? event.a : undefined),
-  describe(machine, call) {
-    const actor = machine.program.calls[call].actor;
-    const count = machine.plans[call]?.cells.length ?? 0;
-    return {
-      subject: `${machine.program.calls[call].spec} of ${machine.program.actors[actor].name}`,
-      message: `the conversion has not stored the attributes of its ${count === 1 ? "range" : `${count} ranges`} as a whole: it fails and has changed some, or succeeds and has not`,
-      about: { actor },
-    };
+  event: (_machine, event) => (event.kind === "conversion-torn" ? event.a * 2 + event.b : undefined),
+  describe(machine, subject, state) {
+    const [call, failed] = [Math.floor(subject / 2), subject % 2 === 1];
+    const { actor, spec } = machine.program.calls[call];
+    const name = machine.program.actors[actor].name;
+    const { vm, private: wanted } = planOf(machine, call).data;
+    const cell = failed ? writtenBy(machine, state, call) : unwritten(machine, state, call);
+    const gfn = cell === undefined ? undefined : machine.vms[vm].cells.start(cell);
+    const kind = cell === undefined ? "" : KINDS[kindAt(machine, state, vm, cell)];
+    const where =
+      gfn === undefined ? `not every gfn of its range was made ${KINDS[wanted ? PRIVATE : SHARED]}` : `gfn ${formatAddress(BigInt(gfn))} is ${kind}`;
+    const message = failed ? `${spec} of ${name} fails, and ${where} all the same` : `${spec} of ${name} succeeds, and ${where}`;
+    return { subject: `${spec} of ${name}`, message, about: { actor, ...(gfn === undefined ? {} : { vm, gfn }) } };
   },
 };
 
@@ -117,31 +165,49 @@ const lockOrder: Invariant = {
   event: (_machine, event) => (event.kind === "lock-order" ? event.a : undefined),
   describe: (_machine, lock) => ({
     subject: LOCKS[lock],
-    message: `${LOCKS[lock]} is taken while the invalidate lock is held: the order is slots_lock, invalidate lock, mmu_lock, and mmap_lock stands outside the invalidate lock`,
+    message: `${LOCKS[lock]} is taken under the invalidate lock: the order is slots_lock, invalidate lock, mmu_lock, and mmap_lock is taken outside the invalidate lock`,
     about: {},
   }),
 };
 
-/** Subjects: a frame whose reference nobody puts, and behind them an actor that puts one that it does not hold. */
+/** Subjects: actors. */
+const noOops: Invariant = {
+  name: "no-oops",
+  reads: [],
+  event: (_machine, event) => (event.kind === "null-dereference" ? event.a : undefined),
+  describe(machine, actor) {
+    const { name } = machine.program.actors[actor];
+    return { subject: name, message: `${name} dereferences a NULL pointer in the kernel: an oops, and its thread dies inside the call`, about: { actor } };
+  },
+};
+
+const PINS = 0x100000000;
+
+/** Subjects: a frame whose reference nobody puts, behind them an actor that puts one that it does not hold, behind `PINS` pages of a secure EPT. */
 const refcountBalanced: Invariant = {
   name: "refcount-balanced",
-  reads: ["reference"],
+  reads: ["reference", "td", "sept", "ept", "page"],
+  ...overStates((machine) => {
+    const check = checkPins(machine);
+    return (state, broken) => check(state, (subject) => broken(PINS + subject));
+  }),
   event(machine, event) {
     if (event.kind === "reference-leaked") return event.a;
     return event.kind === "unbalanced-put" ? machine.frames.length + event.a : undefined;
   },
-  describe(machine, subject) {
+  describe(machine, subject, state) {
+    if (subject >= PINS) return describePin(machine, subject - PINS, state);
     if (subject < machine.frames.length) {
       return {
         subject: `frame ${subject}`,
-        message: `the call returns and its reference on frame ${subject} is never put: the frame is lost when its owner frees it`,
+        message: `the call returns without a put of its reference on frame ${subject}: the frame can never be freed`,
         about: { frame: subject },
       };
     }
     const actor = subject - machine.frames.length;
     const name = machine.program.actors[actor].name;
-    return { subject: name, message: `${name} puts a reference that it does not hold`, about: { actor } };
+    return { subject: name, message: `${name} puts a reference that it does not have: a page that is in use may be freed`, about: { actor } };
   },
 };
 
-export const bindingInvariants: readonly Invariant[] = [boundOnce, bindingInBounds, bindingValid, conversionAtomic, lockOrder, refcountBalanced];
+export const bindingInvariants: readonly Invariant[] = [boundOnce, bindingInBounds, bindingValid, conversionAtomic, lockOrder, noOops, refcountBalanced];

@@ -1,7 +1,7 @@
 // Invariants of KVM: private or shared, and the bookkeeping of invalidations. Predicates, moments and exemptions are those of model.md 3.
 
 import { formatAddress } from "../base/units.ts";
-import { convertedKind, isPrivateSlot } from "../model/kvm/fault.ts";
+import { convertedKind, isPrivateSlot } from "../model/kvm/kinds.ts";
 import type { Conversion } from "../model/kvm/notifier.ts";
 import { KINDS, PRIVATE, SHARED } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
@@ -64,24 +64,25 @@ function checkKinds(machine: Machine): Check {
   return (state, broken) => {
     for (const judged of places) {
       const { place, subject, fileCells } = judged;
-      if (place.field.get(state) === 0) continue;
+      if (place.field.get(state) === 0 || machine.kvmTds?.vms[place.vm]?.dead.get(state) === 1) continue;
       if (machine.features.access_kind === "attribute") {
         if (machine.vms[place.vm].converted[place.cell].get(state) !== place.kind) broken(subject);
         continue;
       }
       const cover = coverOf(place, state);
       const config = place.covers[cover];
-      if (config === undefined || !isPrivateSlot(config) || config.file === undefined) continue;
-      const present = (machine.files[config.file].frames[fileCells[cover]]?.get(state) ?? 0) > 0;
+      // Where only slots with private memory are asked for the kind, whatever another one maps is ordinary memory.
+      if (config === undefined || (fileCells[cover] < 0 && machine.features.ordinary_slot !== "exits")) continue;
+      const present = fileCells[cover] >= 0 && (machine.files[config.file as number].frames[fileCells[cover]]?.get(state) ?? 0) > 0;
       const kind = convertedKind(machine, state, machine.vms[place.vm], place.cell) ?? (present ? PRIVATE : SHARED);
-      if (kind !== place.kind && !inWindow(judged, config.file, fileCells[cover], state)) broken(subject);
+      if (kind !== place.kind && !inWindow(judged, config.file ?? -1, fileCells[cover], state)) broken(subject);
     }
   };
 }
 
 const attributesRespected: Invariant = {
   name: "attributes-respected",
-  reads: ["ept", "kind", "page", "slot", "thread"],
+  reads: ["ept", "kind", "page", "slot", "thread", "td"],
   ...overStates(checkKinds),
   describe(machine, subject) {
     const kind = subject % 2;
@@ -104,22 +105,25 @@ const noLostInvalidation: Invariant = {
   describe(machine, subject) {
     const index = Math.floor(subject / 0x10000);
     const actor = machine.program.actors[index].name;
-    const vcpu = machine.objects.vcpus.find((candidate) => candidate.handle === machine.program.actors[index].handle);
-    const gfn = vcpu ? formatAddress(BigInt(machine.vms[vcpu.vm].cells.start(subject % 0x10000))) : "";
+    // A host thread pre-faults for a vCPU of its VM.
+    const { vm } = machine.threads[index];
+    const gfn = machine.vms[vm].cells.start(subject % 0x10000);
+    const text = formatAddress(BigInt(gfn));
     return {
-      subject: `${actor} gfn ${gfn}`,
-      message: `the fault of ${actor} installs gfn ${gfn} although an invalidation of it began after the fault had looked it up`,
-      about: { actor: index, ...(vcpu ? { vm: vcpu.vm, gfn: machine.vms[vcpu.vm].cells.start(subject % 0x10000) } : {}) },
+      subject: `${actor} gfn ${text}`,
+      message: `the fault of ${actor} maps gfn ${text} to what it looked up before an invalidation of that gfn began`,
+      about: { actor: index, vm, gfn },
     };
   },
 };
 
-/** Subjects: a VM for an end without a begin, 0x10000 + actor for a begin without an end. */
+/** Subjects: a VM for an end without a begin, 0x10000 + actor for a begin without an end, 0x20000 + VM for one that is destroyed meanwhile. */
 const invalidateBalanced: Invariant = {
   name: "invalidate-balanced",
   reads: ["notifier"],
   event(_machine, event) {
     if (event.kind === "end-without-begin") return event.a;
+    if (event.kind === "destroyed-in-progress") return 0x20000 + event.a;
     return event.kind === "begin-without-end" ? 0x10000 + event.a : undefined;
   },
   describe(machine, subject) {
@@ -127,8 +131,13 @@ const invalidateBalanced: Invariant = {
       const vm = machine.vms[subject].object.name;
       return { subject: vm, message: `mmu_invalidate_in_progress of ${vm} would fall below 0: an end without a begin`, about: { vm: subject } };
     }
+    if (subject >= 0x20000) {
+      const vm = subject - 0x20000;
+      const { name } = machine.vms[vm].object;
+      return { subject: name, message: `${name} is destroyed while mmu_invalidate_in_progress is not 0 and no MMU notifier is active`, about: { vm } };
+    }
     const actor = machine.program.actors[subject - 0x10000].name;
-    const message = `the call of ${actor} returns and leaves an invalidation begun: mmu_invalidate_in_progress stays raised`;
+    const message = `the call of ${actor} returns with an invalidation begun and not ended: mmu_invalidate_in_progress stays above 0`;
     return { subject: actor, message, about: { actor: subject - 0x10000 } };
   },
 };

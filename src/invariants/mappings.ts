@@ -4,6 +4,8 @@ import { PRIVATE, SHARED } from "../model/kvm/state.ts";
 import type { Field } from "../model/layout.ts";
 import type { Machine } from "../model/machine.ts";
 import type { SlotConfig } from "../model/objects.ts";
+import { LEVEL } from "../model/tdx/tables.ts";
+import { isLive, isUsable } from "./tdx.ts";
 
 /** A place in which a page table or a TLB can name a frame. */
 export interface Place {
@@ -14,6 +16,8 @@ export interface Place {
   readonly field: Field;
   /** Of a TLB entry: the page table entry that it comes from, where the guest has one; an equal entry is judged there. */
   readonly leaf: Field | undefined;
+  /** Whether it is in reach of a guest now; without it always. */
+  readonly inReach?: (state: Int32Array) => boolean;
   /** The slots of the VM: who is visible in each. */
   readonly slots: readonly Field[];
   /** By content of a slot's field: what stands there covers the gfn. */
@@ -41,6 +45,41 @@ function findPlaces(machine: Machine): { leaves: Place[]; entries: Place[] } {
     const { vm } = vcpu.object;
     for (const kind of [SHARED, PRIVATE]) {
       vcpu.tlb[kind].forEach((entry, cell) => void (entry && entries.push(placeOf(machine, vm, kind, cell, entry, machine.vms[vm].ept[kind][cell]))));
+    }
+  }
+  return { leaves, entries };
+}
+
+const hardwareOf = new WeakMap<Machine, { readonly leaves: readonly Place[]; readonly entries: readonly Place[] }>();
+
+/**
+ * What processors walk and hit: as `mappingPlaces`, but for private memory of a TD its secure EPT in place of the mirror, which no hardware reads, and the TLBs
+ * that the TDX module knows.
+ */
+export function hardwarePlaces(machine: Machine): { readonly leaves: readonly Place[]; readonly entries: readonly Place[] } {
+  let places = hardwareOf.get(machine);
+  if (!places) hardwareOf.set(machine, (places = findHardware(machine)));
+  return places;
+}
+
+function findHardware(machine: Machine): { leaves: readonly Place[]; entries: readonly Place[] } {
+  const places = mappingPlaces(machine);
+  const tds = (machine.kvmTds?.vms ?? []).filter((td) => td !== undefined);
+  if (tds.length === 0 || !machine.tdx) return places;
+  const leaves = places.leaves.filter(({ vm, kind }) => kind === SHARED || !tds.some((td) => td.vm === vm));
+  const entries = places.entries.filter(({ vm, kind }) => kind === SHARED || !tds.some((td) => td.vm === vm));
+  for (const { vm, td } of tds) {
+    const { cells } = machine.vms[vm];
+    for (const { gfn, frame } of td.entries[LEVEL.PT].values()) {
+      leaves.push({ ...placeOf(machine, vm, PRIVATE, cells.one(gfn), frame), inReach: (state) => isLive(td, state) });
+    }
+    for (const vcpu of machine.tdx.vcpus) {
+      if (vcpu.object.vcpu === undefined || machine.objects.vcpus[vcpu.object.vcpu].vm !== vm) continue;
+      for (const [gfn, entry] of vcpu.tlb) {
+        const leaf = td.entries[LEVEL.PT].get(gfn)?.frame;
+        const inReach = (state: Int32Array): boolean => isLive(td, state) && isUsable(td, vcpu, state);
+        entries.push({ ...placeOf(machine, vm, PRIVATE, cells.one(gfn), entry, leaf), inReach });
+      }
     }
   }
   return { leaves, entries };

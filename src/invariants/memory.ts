@@ -6,7 +6,7 @@ import { PRIVATE, SHARED } from "../model/kvm/state.ts";
 import type { Machine, ModelEvent } from "../model/machine.ts";
 import { isInaccessible, isMadeInaccessible } from "../model/memory/file.ts";
 import { SEAL } from "../model/memory/state.ts";
-import { coverOf, heldAt, mappingPlaces, type Place } from "./mappings.ts";
+import { coverOf, hardwarePlaces, heldAt, type Place } from "./mappings.ts";
 import { type Check, type Invariant, overStates } from "./types.ts";
 
 /** Subjects (VM, gfn cell, frame) as one number. */
@@ -24,7 +24,7 @@ function unpackMapping(machine: Machine, subject: number): MappingSubject {
 
 /** What is present in page tables, and in TLBs beside it. A TLB is flushed together with the EPT, so each entry in it is usable. */
 function checkMappings(machine: Machine): Check {
-  const { leaves, entries } = mappingPlaces(machine);
+  const { leaves, entries } = hardwarePlaces(machine);
   return (state, broken) => {
     for (const place of leaves) {
       const frame = place.field.get(state);
@@ -38,6 +38,7 @@ function checkMappings(machine: Machine): Check {
 }
 
 function judgePlace(machine: Machine, place: Place, frame: number, state: Int32Array, broken: (subject: number) => void): void {
+  if (place.inReach?.(state) === false) return;
   const held = heldAt(place, state);
   if (held >= 0 && held !== frame) broken((place.vm * 0x10000 + place.cell) * machine.frames.length + frame);
 }
@@ -53,43 +54,72 @@ const gfnText = (vm: VmState, cell: number): string => `gfn ${formatAddress(BigI
 
 const noStaleMapping: Invariant = {
   name: "no-stale-mapping",
-  reads: ["ept", "tlb", "slot", "page", "pte"],
+  reads: ["ept", "tlb", "slot", "page", "pte", "sept", "td"],
   ...overStates(checkMappings),
   describe(machine, subject, state) {
     const { vm: index, cell, frame } = unpackMapping(machine, subject);
     const vm = machine.vms[index];
-    const isEpt = vm.ept.some((leaves) => leaves[cell]?.get(state) === frame);
-    const kind = vm.ept[PRIVATE][cell]?.get(state) === frame || machine.vcpus.some((vcpu) => vcpu.tlb[PRIVATE][cell]?.get(state) === frame) ? PRIVATE : SHARED;
-    const { leaves, entries } = mappingPlaces(machine);
-    const place = [...leaves, ...entries].find((one) => one.vm === index && one.cell === cell && one.kind === kind);
+    const { leaves, entries } = hardwarePlaces(machine);
+    const leads = (one: Place): boolean => one.vm === index && one.cell === cell && one.field.get(state) === frame;
+    const leaf = leaves.find(leads);
+    const place = leaf ?? entries.find(leads);
+    const kind = place?.kind ?? SHARED;
+    const table = place?.inReach ? "secure EPT" : "EPT";
     const held = place ? Math.max(0, heldAt(place, state)) : 0;
     const config = place?.covers[coverOf(place, state)];
-    const source = config?.gmemOnly ? "the guest_memfd" : kind === PRIVATE ? "the private file" : "the host page table";
+    const file = config && (config.gmemOnly || kind === PRIVATE) ? machine.objects.files[config.file ?? -1] : undefined;
+    const offset = config ? formatAddress(BigInt(config.filePage + vm.cells.start(cell) - config.gfn) << 12n) : "";
+    const source = file ? file.name : "the host page table behind userspace_addr";
+    const there = file ? `at ${offset}` : "there";
     return {
       subject: `${vm.object.name} ${gfnText(vm, cell)} → frame ${frame}`,
-      message: `${isEpt ? "the EPT" : "a TLB"} of ${vm.object.name} still maps ${gfnText(vm, cell)} to frame ${frame}, but ${source} ${held === 0 ? "no longer holds it there" : `holds frame ${held} there now`}`,
+      message: `${leaf ? `the ${table}` : "a TLB"} of ${vm.object.name} still maps ${gfnText(vm, cell)} to frame ${frame}, but ${source} ${held === 0 ? `no longer has it ${there}` : `has frame ${held} ${there} now`}`,
       about: { vm: index, gfn: vm.cells.start(cell), frame },
     };
   },
 };
 
+/** Who owns a frame, in words. */
+function ownersOf(machine: Machine, state: Int32Array, frame: number): string[] {
+  const { holders, owners, kinds } = machine.frameFields;
+  return kinds.flatMap((holder, index) => {
+    if (index >= owners || holders[index].get(state) !== frame) return [];
+    if (holder.kind === "page") {
+      const { object, cells } = machine.files[holder.file];
+      return [`${object.name} at ${formatAddress(BigInt(cells.start(holder.cell)) << 12n)}`];
+    }
+    return [holder.kind === "copy" ? `a copy of ${machine.objects.mappings[holder.mapping].name}` : "who took it with alloc_frame()"];
+  });
+}
+
 const frameOneOwner: Invariant = {
   name: "frame-one-owner",
   reads: ["page", "driver"],
   ...overStates((machine) => {
-    const { holders, owners } = machine.frameFields;
-    const counts = new Uint8Array(machine.frames.length);
+    const { holders, owners, kinds } = machine.frameFields;
+    // What a private mapping held at a fork is one anonymous page, which parent and child map.
+    const owner = kinds.map((kind, index) =>
+      kind.kind === "copy" ? owners + 1 + machine.objects.mappings[kind.mapping].root * 0x10000 + kind.cell : index + 1,
+    );
+    const found = new Int32Array(machine.frames.length);
     return (state, broken) => {
-      counts.fill(0);
+      found.fill(0);
       for (let index = 0; index < owners; index++) {
         const frame = holders[index].get(state);
-        if (frame === 0 || counts[frame] > 1) continue;
-        counts[frame] += 1;
-        if (counts[frame] === 2) broken(frame);
+        if (frame === 0 || found[frame] < 0 || found[frame] === owner[index]) continue;
+        if (found[frame] === 0) found[frame] = owner[index];
+        else {
+          found[frame] = -1;
+          broken(frame);
+        }
       }
     };
   }),
-  describe: (_machine, frame) => ({ subject: `frame ${frame}`, message: `frame ${frame} has two owners`, about: { frame } }),
+  describe: (machine, frame, state) => ({
+    subject: `frame ${frame}`,
+    message: `frame ${frame} has more than one owner: ${ownersOf(machine, state, frame).join(", ")}`,
+    about: { frame },
+  }),
 };
 
 /** What a file lacks that should be inaccessible. */
@@ -164,7 +194,7 @@ const privateInaccessible: Invariant = {
   event: (machine, event, state) => ((event.kind === "host-access" || event.kind === "host-pte") && isTainted(machine, event, state) ? event.a : undefined),
   describe: (_machine, frame) => ({
     subject: `frame ${frame}`,
-    message: `the host reaches frame ${frame}, which a guest wrote through a private mapping`,
+    message: `the host gets at frame ${frame}, which a guest wrote as private memory`,
     about: { frame },
   }),
 };
@@ -173,12 +203,15 @@ const privateUnmovable: Invariant = {
   name: "private-unmovable",
   reads: ["content", "page"],
   ghosts: { taint: true },
-  event: (_machine, event) => ((event.kind === "migrated" || event.kind === "reclaimed") && event.b === 1 ? event.a : undefined),
-  describe: (_machine, frame) => ({
-    subject: `frame ${frame}`,
-    message: `frame ${frame} holds private content and is moved or reclaimed all the same`,
-    about: { frame },
-  }),
+  event(_machine, event) {
+    if (event.b !== 1) return undefined;
+    return event.kind === "migrated" ? event.a * 2 : event.kind === "reclaimed" ? event.a * 2 + 1 : undefined;
+  },
+  describe(_machine, subject) {
+    const frame = Math.floor(subject / 2);
+    const message = `frame ${frame}, which a guest wrote as private memory, is ${subject % 2 === 0 ? "migrated" : "reclaimed"}`;
+    return { subject: `frame ${frame}`, message, about: { frame } };
+  },
 };
 
 const zeroedOnAllocation: Invariant = {
@@ -190,7 +223,7 @@ const zeroedOnAllocation: Invariant = {
     const frame = Math.floor(subject / machine.bytes.count);
     return {
       subject: `frame ${frame}`,
-      message: `the reader gets bytes that lay in frame ${frame} before it was allocated here: nobody cleared them`,
+      message: `a read gets bytes that were in frame ${frame} before its allocation, and that nobody cleared`,
       about: { frame },
     };
   },

@@ -6,6 +6,8 @@ import type { Machine, MachineOptions, ModelEvent } from "../model/machine.ts";
 /** What a violation is about, as numbers of the model's objects; the story tells who brought them there. */
 export interface About {
   readonly vm?: number;
+  /** A TD of the TDX module. */
+  readonly td?: number;
   readonly gfn?: number;
   readonly frame?: number;
   readonly file?: number;
@@ -33,7 +35,7 @@ export interface Invariant {
   /** Regions that it reads: a step that writes them is never hidden by a reduction. */
   readonly reads: readonly Region[];
   /** Ghost state that the layout holds only while this is watched. */
-  readonly ghosts?: Pick<MachineOptions, "provenance" | "invalidationGhost" | "taint" | "conversionGhost">;
+  readonly ghosts?: Pick<MachineOptions, "provenance" | "invalidationGhost" | "taint" | "conversionGhost" | "integrity">;
   /** Calls `broken` with the number of each subject for which the predicate does not hold. */
   readonly state?: (machine: Machine, state: Int32Array, broken: (subject: number) => void) => void;
   /** The same for one machine, with all that does not change worked out: searches ask this one, millions of times. */

@@ -1,12 +1,13 @@
 // Arguments of a call → one operand per parameter of its prototype.
 
 import { asS64 } from "../base/units.ts";
-import type { CallSpec, Param } from "../scenario/catalogue/index.ts";
+import { type CallSpec, type Param, paramNamed } from "../scenario/catalogue/index.ts";
 import type { HandleKind, Operand } from "../scenario/program.ts";
 import type { Argument, Node, Primary, Range } from "./ast.ts";
 import { type Folded, fold } from "./fold.ts";
 import { didYouMean } from "./near.ts";
 import { parseString } from "./numbers.ts";
+import { actorOperand } from "./processes.ts";
 import type { Scope } from "./scope.ts";
 
 /** Kinds of handle that a parameter takes beside integers. */
@@ -18,12 +19,14 @@ const TAKES: Record<Param["type"], readonly HandleKind[]> = {
   mapping: ["mapping"],
   address: ["mapping"],
   frame: ["frame"],
+  td: ["vm", "frame"],
+  tdvpr: ["vcpu", "frame"],
   actor: ["vcpu"],
   int: ["value"],
   flags: ["value"],
   gpa: ["value"],
   byte: ["value"],
-  string: [],
+  string: ["mapping"],
   data: ["value"],
   count: ["value"],
 };
@@ -36,12 +39,14 @@ const WANTED: Record<Param["type"], string> = {
   mapping: "a mapping",
   address: "NULL, an integer or a mapping",
   frame: "a frame",
+  td: "a TD",
+  tdvpr: "a vCPU of a TD",
   actor: "the name of an actor",
   int: "an integer",
   flags: "flags",
   gpa: "a guest physical address",
   byte: "a byte, 0 to 255",
-  string: "a string",
+  string: "a string, NULL or an address",
   data: "a string, a byte, or either * a count",
   count: "a count",
 };
@@ -52,6 +57,7 @@ const NAME_OF: Record<HandleKind, string> = {
   vcpu: "a vCPU",
   mapping: "a mapping",
   frame: "a frame",
+  process: "a process",
   value: "an integer",
 };
 
@@ -85,17 +91,17 @@ export function lowerArguments(scope: Scope, spec: CallSpec, call: Primary): rea
       continue;
     }
     named = arg;
-    const name = arg.name.text;
-    if (!spec.params.some((param) => param.name === name)) {
+    const name = paramNamed(spec, arg.name.text)?.name;
+    if (name === undefined) {
       wrong(
         "MEMFD2004",
         arg.name,
-        `\`${spec.name}\` has no parameter \`${name}\`${didYouMean(
-          name,
+        `\`${spec.name}\` has no parameter \`${arg.name.text}\`${didYouMean(
+          arg.name.text,
           spec.params.map((param) => param.name),
         )}`,
       );
-    } else if (given.has(name)) wrong("MEMFD2004", arg.name, `\`${name}\` is given twice`);
+    } else if (given.has(name)) wrong("MEMFD2004", arg.name, `\`${arg.name.text}\` is given twice`);
     else given.set(name, arg);
   }
   if (!good) return undefined;
@@ -116,6 +122,7 @@ export function lowerArguments(scope: Scope, spec: CallSpec, call: Primary): rea
 /** One argument for one parameter. */
 export function operandFor(scope: Scope, param: Param, node: Node): Operand | undefined {
   if (node.kind === "missing") return undefined;
+  if (param.nullable && node.kind === "primary" && node.name.text === "NULL" && node.args === undefined) return { kind: "absent" };
   if (param.type === "string" || param.type === "data") {
     const data = dataOperand(scope, param, node);
     if (data !== "other") return data;
@@ -149,12 +156,6 @@ function fitted(scope: Scope, param: Param, node: Node, folded: Folded): Operand
   return { kind: "handle", handle: folded.handle, offset: folded.value };
 }
 
-function actorOperand(scope: Scope, node: Node): Operand | undefined {
-  if (node.kind !== "primary" || node.args !== undefined) return scope.report("MEMFD2005", node, "the argument is the name of an actor");
-  const id = scope.actorIds.get(node.name.text) ?? scope.lookUp(node.name.text);
-  return { kind: "int", value: BigInt(id ?? 0) };
-}
-
 /** `frame(fd, off)`: whatever frame the file holds there when the call runs. */
 function frameOperand(scope: Scope, node: Primary): Operand | undefined {
   const [file, at] = node.args ?? [];
@@ -175,8 +176,8 @@ function dataOperand(scope: Scope, param: Param, node: Node): Operand | undefine
   const bodies = product === undefined ? [node] : [product.left, product.right];
   const text = bodies.find((body) => body.kind === "string");
   if (text === undefined && param.type === "string") {
-    const isNull = node.kind === "primary" && node.name.text === "NULL" && node.args === undefined;
-    return isNull ? { kind: "int", value: 0n } : scope.report("MEMFD2005", node, `\`${param.name}\` is a string or NULL`);
+    const folded = fold(scope, node);
+    return folded === undefined ? undefined : fitted(scope, param, node, folded);
   }
   let bytes: readonly number[];
   if (text?.kind === "string") {

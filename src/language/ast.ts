@@ -92,7 +92,7 @@ export type Stmt = Prefixed &
     | { readonly kind: "parallel" | "atomic"; readonly body: Block }
     | { readonly kind: "repeat"; readonly count: Node; readonly variable: Word; readonly body: Block }
     | { readonly kind: "machine"; readonly entries: readonly MachineEntry[] }
-    | { readonly kind: "process"; readonly name: Word }
+    | { readonly kind: "process"; readonly name: Word; readonly body: Block }
     | { readonly kind: "use"; readonly name: Word }
     | { readonly kind: "order"; readonly before: Point; readonly after: Point }
     | { readonly kind: "check" | "ignore"; readonly names: readonly Word[] }

@@ -113,7 +113,7 @@ class Builder {
       case "Machine":
         return { kind: "machine", entries: this.settings(raw) };
       case "Process":
-        return { kind: "process", name: word };
+        return body === undefined ? broken : { kind: "process", name: word, body };
       case "Use":
         return { kind: "use", name: word };
       case "Order": {

@@ -8,6 +8,7 @@ import type { Alternative, Part, Primary, StmtOf } from "./ast.ts";
 import { indexText, RESERVED } from "./fold.ts";
 import { checkKernelNames } from "./kernels.ts";
 import { nearest } from "./near.ts";
+import { lowerFork } from "./processes.ts";
 import { lowerPattern } from "./results.ts";
 import type { Scope } from "./scope.ts";
 
@@ -17,17 +18,16 @@ const KIND: Record<CallSpec["returns"], HandleKind | undefined> = {
   vcpu: "vcpu",
   mapping: "mapping",
   frame: "frame",
+  process: "process",
   zero: "value",
   count: "value",
   byte: "value",
   offset: "value",
   seals: "value",
   text: undefined,
+  status: undefined,
   nothing: undefined,
 };
-
-/** Calls that need more than one process or signals; they parse, and their line says what is missing. */
-const LATER = new Set(["signal", "fork", "send_fd"]);
 
 interface Parts {
   readonly target?: Primary;
@@ -94,8 +94,12 @@ function targetName(scope: Scope, target: Primary): string | undefined {
   if (bound !== undefined) {
     return scope.report("MEMFD2006", target, `\`${full}\` is bound already`, [{ span: scope.sites[scope.handles[bound].site], message: "bound here first" }]);
   }
-  if (scope.actorIds.has(full))
-    return scope.report("MEMFD2006", target, `\`${full}\` is the name of a host thread above; actors and bound names share one namespace`);
+  if (scope.actorIds.has(full) || scope.processIds.has(full))
+    return scope.report(
+      "MEMFD2006",
+      target,
+      `\`${full}\` is the name of a ${scope.processIds.has(full) ? "process" : "host thread"} above; actors and bound names share one namespace`,
+    );
   return full;
 }
 
@@ -151,10 +155,6 @@ function bindAnyway(scope: Scope, parts: Parts, spec: CallSpec | undefined): voi
 export function lowerSimple(scope: Scope, statement: StmtOf<"simple">, actor: ActorId): Statement | undefined {
   const parts = partsOf(scope, statement);
   if (parts === undefined) return undefined;
-  if (LATER.has(parts.call.name.text)) {
-    scope.report("MEMFD5004", parts.call, `\`${parts.call.name.text}\` is not modelled yet`);
-    return undefined;
-  }
   const found = specFor(scope, parts.call, actor);
   if (found === undefined) {
     bindAnyway(scope, parts, callsNamed(parts.call.name.text)[0]);
@@ -182,14 +182,21 @@ export function lowerSimple(scope: Scope, statement: StmtOf<"simple">, actor: Ac
   const row = scope.calls[id];
   const binds = parts.target === undefined ? undefined : bindTarget(scope, parts.target, spec, id);
   if (binds !== undefined) row.binds = binds;
+  if (spec.id === "fork") lowerFork(scope, id, binds === undefined ? undefined : scope.handles[binds].name);
   const label = defineLabel(scope, statement, id);
   if (label !== undefined) row.label = label;
   if (expect !== undefined) row.expect = expect;
   return { kind: "call", call: id };
 }
 
+/** dup makes one more descriptor of what it is given. */
+function kindOf(scope: Scope, spec: CallSpec, id: CallId): HandleKind | undefined {
+  const given = spec.id === "dup" ? scope.kindOf(scope.calls[id].operands[0]) : undefined;
+  return given === "vm" || given === "vcpu" ? given : KIND[spec.returns];
+}
+
 function bindTarget(scope: Scope, target: Primary, spec: CallSpec, id: CallId): HandleId | undefined {
-  const kind = KIND[spec.returns];
+  const kind = kindOf(scope, spec, id);
   if (kind === undefined)
     return scope.report("MEMFD2032", target, `\`${spec.name}\` returns ${spec.returns === "text" ? "a text" : "nothing"} that could be bound`);
   const name = targetName(scope, target);

@@ -12,6 +12,8 @@ import {
   operations,
   operationsOf,
   type Param,
+  paramName,
+  paramNamed,
   profile,
   profiles,
   queries,
@@ -188,7 +190,8 @@ class Completer {
     const parts = args.split(",");
     const named = /(\w+)\s*=[^,]*$/.exec(parts[parts.length - 1])?.[1];
     const positional = params[0]?.type === "kvm" && !/^\s*kvm\b/.test(args) ? params.slice(1) : params;
-    const param: Param | undefined = named === undefined ? positional[parts.length - 1] : params.find((one) => one.name === named);
+    const param: Param | undefined =
+      named === undefined ? positional[parts.length - 1] : specs[0] === undefined ? params.find((one) => one.name === named) : paramNamed(specs[0], named);
     if (param !== undefined) this.values(param);
     if (named === undefined && parts.length > 1) for (const spec of specs) this.parameters(spec, args);
     if (own !== undefined) this.names("handle");
@@ -197,9 +200,11 @@ class Completer {
   }
 
   parameters(spec: CallSpec, args: string): void {
-    for (const param of spec.params)
-      if (!new RegExp(`\\b${param.name}\\s*=`).test(args))
-        this.add({ label: param.name, kind: "parameter", detail: `${param.type}${param.optional ? ", optional" : ""}` });
+    for (const param of spec.params) {
+      const names = new Set([...this.bases.map((base) => paramName(param, base)), ...(this.bases.length === 0 ? [param.name] : [])]);
+      if ([param.name, ...names].some((name) => new RegExp(`\\b${name}\\s*=`).test(args))) continue;
+      for (const label of names) this.add({ label, kind: "parameter", detail: `${param.type}${param.optional ? ", optional" : ""}` });
+    }
   }
 
   values(param: Param): void {
@@ -216,13 +221,15 @@ class Completer {
     if (wanted !== undefined) this.names("handle", wanted);
     if (param.type === "address") this.add({ label: "NULL", kind: "constant" });
     if (param.type === "kvm") this.add({ label: "kvm", kind: "handle", detail: "an open /dev/kvm" });
-    if (param.type === "actor") this.names("actor");
+    if (param.type !== "actor") return;
+    this.names("actor");
+    this.names("handle", ["process", "vcpu"]);
   }
 
   statement(): void {
     for (const keyword of KEYWORDS) this.add({ label: keyword, kind: "keyword" });
     this.names("actor");
-    this.names("handle", ["vcpu"]);
+    this.names("handle", ["vcpu", "process"]);
     this.calls();
   }
 
@@ -242,6 +249,10 @@ class Completer {
     }
     if (/^expect\s+$/.test(line)) return ["violation", "safe"].forEach((label) => this.add({ label, kind: "keyword" }));
     if (/^(order\s+|.*\bbefore\s+|.*\bat\s+)$/.test(line)) return this.points();
+    if (/^process\s+$/.test(line)) {
+      this.names("actor", ["process"]);
+      return this.names("handle", ["process"]);
+    }
     if (/^use\s+$/.test(line)) {
       for (const setup of this.analysis.declarations.setups.values()) this.add({ label: setup.name, kind: "setup", detail: setup.text.split("\n", 1)[0] });
       return;

@@ -11,6 +11,7 @@ import { checkKernelNames } from "./kernels.ts";
 import { lowerMachine } from "./machine.ts";
 import { didYouMean } from "./near.ts";
 import { lowerPoint } from "./points.ts";
+import { mainThread, processNamed } from "./processes.ts";
 import { type Scope, TooLarge } from "./scope.ts";
 
 export const MAX_STATEMENTS = 20_000;
@@ -25,6 +26,9 @@ interface Place {
   /** Names of the setups that are open, innermost last. */
   readonly setups: readonly string[];
   readonly inParallel: boolean;
+  /** Of the `process` block that it stands in, and whether directly. */
+  readonly process?: number;
+  readonly ofProcess?: boolean;
   readonly onlyQuestions?: boolean;
 }
 
@@ -134,8 +138,7 @@ export class Lowerer {
       case "machine":
         return this.machine(statement, place);
       case "process":
-        this.scope.report("MEMFD5004", statement.header, `\`${statement.kind}\` is not modelled yet`);
-        return;
+        return this.process(statement, place);
       case "broken":
         return;
     }
@@ -171,18 +174,35 @@ export class Lowerer {
   }
 
   private actorBlock(name: Primary, body: readonly Stmt[], place: Place): void {
-    if (place.kind === "actor") {
+    if (place.kind === "actor" && place.ofProcess !== true) {
       this.scope.report("MEMFD2018", name, `\`${name.name.text}\` stands inside another actor`);
       return;
     }
-    const actor = actorOf(this.scope, name);
-    if (actor === undefined) return;
-    let out = place.out;
-    if (place.kind === "parallel" && place.threads !== undefined) {
-      out = place.threads.get(actor) ?? [];
-      place.threads.set(actor, out);
-    }
+    const actor = actorOf(this.scope, name, place.process);
+    if (actor !== undefined) this.thread(actor, body, { ...place, ofProcess: false });
+  }
+
+  private thread(actor: ActorId, body: readonly Stmt[], place: Place): void {
+    const { threads } = place;
+    const out = threads === undefined ? place.out : (threads.get(actor) ?? []);
+    if (place.ofProcess !== true) threads?.set(actor, out);
     this.block(body, { ...place, kind: "actor", actor, out });
+    if (out.length > 0) threads?.set(actor, out);
+  }
+
+  /** What stands directly in it is done by the main thread of the process. */
+  private process(statement: StmtOf<"process">, place: Place): void {
+    const { body, name } = statement;
+    if (place.kind === "actor" || place.kind === "atomic") {
+      const where =
+        place.process !== undefined ? "`process` does not nest" : `\`process\` does not stand inside ${place.kind === "actor" ? "an actor" : "`atomic`"}`;
+      this.scope.report("MEMFD2018", statement.header, where);
+      return;
+    }
+    const process = processNamed(this.scope, name);
+    if (process === undefined) return;
+    const actor = mainThread(this.scope, process);
+    for (const one of body.statements) this.thread(actor, [one], { ...place, process, ofProcess: true });
   }
 
   private atomic(statement: StmtOf<"atomic">, place: Place): void {

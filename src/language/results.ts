@@ -40,7 +40,8 @@ function errnoPattern(scope: Scope, node: Range, name: string): ResultPattern | 
 
 function exitPattern(scope: Scope, node: Node & { kind: "exit" }): ResultPattern | undefined {
   if (node.name === undefined) return undefined;
-  if (!/^KVM_EXIT_[A-Z0-9_]+$/.test(node.name.text)) return scope.report("MEMFD2030", node.name, "the name of an exit begins with KVM_EXIT_");
+  if (!/^(?:KVM_EXIT|EXIT_REASON)_[A-Z0-9_]+$/.test(node.name.text))
+    return scope.report("MEMFD2030", node.name, "the name of an exit begins with KVM_EXIT_, that of a TD exit with EXIT_REASON_");
   const fields: { name: string; value: bigint }[] = [];
   for (const field of node.fields) {
     const folded = fold(scope, field.value);

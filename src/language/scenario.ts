@@ -2,7 +2,7 @@
 
 import type { Finding } from "../base/finding.ts";
 import { profiles } from "../scenario/catalogue/index.ts";
-import type { Program, Statement } from "../scenario/program.ts";
+import type { Actor, Program, Statement } from "../scenario/program.ts";
 import type { Complaint, Range, Stmt, Word } from "./ast.ts";
 import type { Declarations } from "./declarations.ts";
 import { editsOf, MAINLINE, newest, type Resolution, resolveKernel } from "./kernels.ts";
@@ -149,15 +149,21 @@ function lowerUnder(scope: Scope, unit: Unit, rest: Unit["statements"], resoluti
     sites: [],
   };
   const machine = Object.keys(scope.machine).length > 0 ? { machine: scope.machine } : {};
-  return { ...program, ...machine, ...(safe === undefined ? {} : { safe }) };
+  const processes = scope.processes.length > 1 ? { processes: scope.processes } : {};
+  return { ...program, ...machine, ...processes, ...(safe === undefined ? {} : { safe }) };
 }
 
 function namesOf(scope: Scope): KnownName[] {
   return [
     ...scope.handles.map((row): KnownName => ({ name: row.name, kind: "handle", detail: row.kind })),
-    ...scope.actors.map((row): KnownName => ({ name: row.name, kind: "actor", detail: row.kind })),
+    ...scope.actors.map((row): KnownName => ({ name: row.name, kind: "actor", detail: actorDetail(scope, row) })),
     ...[...scope.labels.keys()].map((name): KnownName => ({ name, kind: "label", detail: "label" })),
   ];
+}
+
+function actorDetail(scope: Scope, { name, kind, process = 0 }: Actor): string {
+  const of = scope.processes[process].name;
+  return process === 0 ? kind : name === of ? "process" : `${kind} in ${of}`;
 }
 
 export function placeFinding(raw: RawFinding, sources: ReadonlyMap<string, Source>): Finding {

@@ -1,7 +1,7 @@
 // What is known while a scenario is lowered under one kernel: names, actors, labels, sites, findings.
 
 import type { Severity, Span } from "../base/finding.ts";
-import type { Actor, ActorId, Call, CallId, Handle, HandleId, HandleKind, Operand, Point, ProfileChoice, Site } from "../scenario/program.ts";
+import type { Actor, ActorId, Call, CallId, Handle, HandleId, HandleKind, Operand, Point, Process, ProfileChoice, Site } from "../scenario/program.ts";
 import type { Range } from "./ast.ts";
 import type { Declarations } from "./declarations.ts";
 
@@ -50,6 +50,9 @@ export class Scope {
   readonly handleIds = new Map<string, HandleId>();
   readonly actors: Actor[] = [{ name: "vmm", kind: "vmm" }];
   readonly actorIds = new Map<string, ActorId>([["vmm", 0]]);
+  /** The first is that of `vmm`. */
+  readonly processes: Process[] = [{ name: "vmm" }];
+  readonly processIds = new Map<string, number>([["vmm", 0]]);
   readonly calls: Mutable<Call>[] = [];
   readonly sites: RawSpan[] = [];
   readonly findings: RawFinding[] = [];
@@ -120,12 +123,19 @@ export class Scope {
     return id;
   }
 
-  actor(name: string, kind: Actor["kind"], handle?: HandleId): ActorId {
+  actor(name: string, kind: Actor["kind"], handle?: HandleId, process = 0): ActorId {
     const known = this.actorIds.get(name);
     if (known !== undefined) return known;
     const id = this.actors.length;
-    this.actors.push(handle === undefined ? { name, kind } : { name, kind, handle });
+    this.actors.push({ name, kind, ...(handle === undefined ? {} : { handle }), ...(process === 0 ? {} : { process }) });
     this.actorIds.set(name, id);
+    return id;
+  }
+
+  process(name: string, call?: CallId): number {
+    const id = this.processes.length;
+    this.processes.push(call === undefined ? { name } : { name, call });
+    this.processIds.set(name, id);
     return id;
   }
 

@@ -28,23 +28,33 @@ export class OperationCode {
   readonly operation: CompiledOperation;
   readonly slots: readonly StepSlot[];
   readonly retries: boolean;
-  /** The call's loops run over no cell. */
-  readonly #empty: boolean;
+  /** By step: where an actor that comes to it really stands. */
+  readonly #starts: readonly number[];
 
-  constructor(operation: CompiledOperation, slots: readonly StepSlot[], empty: boolean) {
+  constructor(operation: CompiledOperation, slots: readonly StepSlot[], plan: Plan) {
     this.operation = operation;
     this.slots = slots;
     this.retries = LOOPING.has(operation.name);
-    this.#empty = empty;
+    this.#starts = operation.steps.map((_, at) => passedOver(operation, plan, at));
   }
 
-  /** The step at which an actor that comes to `at` really stands: a loop over no cell is passed over. */
+  /** The step at which an actor that comes to `at` really stands. */
   start(at: number): number {
-    if (!this.#empty) return at;
-    const loop = this.operation.steps[at]?.loop;
-    return loop ? loop.last + 1 : at;
+    return this.#starts[at] ?? at;
   }
 }
+
+/** Steps of a loop that runs over nothing are passed over, and MMU notifiers that nobody has to hear. */
+export function passedOver(operation: CompiledOperation, plan: Plan, at: number): number {
+  const step = operation.steps[at];
+  if (step === undefined) return at;
+  const { loop } = step;
+  if (loop && (loop.over === "cells" ? plan.cells : (plan.unmaps ?? [])).length === 0) return passedOver(operation, plan, loop.last + 1);
+  return plan.unheard && NOTIFIERS.has(step.name) ? passedOver(operation, plan, at + 1) : at;
+}
+
+/** Steps that an operation has for secondary MMUs only. */
+export const NOTIFIERS: ReadonlySet<string> = new Set(["mn_start", "mn_end"]);
 
 export interface CallCode {
   readonly plan: Plan;
@@ -62,6 +72,8 @@ export interface CallCode {
   readonly releases: boolean;
   /** The same for a guest_memfd, whose release is an operation of its own. */
   readonly defers: boolean;
+  /** The VM that it may turn out to have held the last reference on. */
+  readonly destroys: number | undefined;
 }
 
 export class CallCodes {
@@ -71,9 +83,8 @@ export class CallCodes {
   readonly released = bits(["page", "uptodate", "content"]);
   readonly #machine: Machine;
   readonly #codes: (CallCode | undefined)[] = [];
-  /** Operations of calls that no `order` names, and those whose loops run over no cell. */
-  readonly #plain: (OperationCode | undefined)[] = [];
-  readonly #overNothing: (OperationCode | undefined)[] = [];
+  /** Operations of calls that no `order` names, by what such calls pass over. */
+  readonly #plain = new Map<number, (OperationCode | undefined)[]>();
   /** By call: step (`undefined`: the call itself) → marks. */
   readonly #waits = new Map<CallId, Map<string | undefined, Field[]>>();
   readonly #marks = new Map<CallId, Map<string | undefined, Field[]>>();
@@ -93,7 +104,7 @@ export class CallCodes {
   }
 
   operation(code: CallCode, index: number): OperationCode {
-    const codes = code.operations ?? (code.plan.cells.length === 0 ? this.#overNothing : this.#plain);
+    const codes = code.operations ?? this.#shared(code.plan);
     return (codes[index] ??= this.#operation(code.plan, this.#machine.operations[index]));
   }
 
@@ -104,6 +115,13 @@ export class CallCodes {
       code.name = name;
     }
     return code.chosen;
+  }
+
+  #shared(plan: Plan): (OperationCode | undefined)[] {
+    const key = (plan.cells.length === 0 ? 1 : 0) + (plan.unmaps?.length ? 0 : 2) + (plan.unheard ? 4 : 0);
+    let codes = this.#plain.get(key);
+    if (!codes) this.#plain.set(key, (codes = []));
+    return codes;
   }
 
   #make(call: CallId): CallCode {
@@ -122,6 +140,7 @@ export class CallCodes {
       chosen: undefined,
       releases: machine.closed.has(plan.file) && plan.call.spec !== "close" && machine.files[plan.file].gmem === undefined,
       defers: machine.closed.has(plan.file) && plan.operations.includes(RELEASE),
+      destroys: plan.vm,
     };
   }
 
@@ -131,7 +150,7 @@ export class CallCodes {
     const slots = operation.steps.map(
       (step): StepSlot => ({ step, name: step.name, writes: bits(step.writes), waits: waits?.get(step.name), marks: marks?.get(step.name) }),
     );
-    return new OperationCode(operation, slots, plan.cells.length === 0);
+    return new OperationCode(operation, slots, plan);
   }
 }
 

@@ -1,9 +1,10 @@
 // Every boundary that the text of a scenario mentions: page boundaries of files, guest-physical spaces and mappings, and byte offsets inside a page.
 
-import { asS64, asU64, isPageAligned, pageDown, pageUp } from "../base/units.ts";
+import { asS64, asU64, isPageAligned, pageUp } from "../base/units.ts";
 import type { Call, Operand, Program } from "../scenario/program.ts";
 import { BYTES, type Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
-import { fileOfOperand, type Objects, objectOfOperand } from "./objects.ts";
+import { fileOfOperand, mappingOfOperand, type Objects, objectOfOperand } from "./objects.ts";
+import { addTdxCuts } from "./tdx/cuts.ts";
 
 /** The bit of a guest-physical address that asks for a shared access (`SHARED`). */
 export const SHARED_BIT = 1n << 51n;
@@ -23,6 +24,7 @@ export function addCuts(cuts: Cuts, program: Program, objects: Objects, extra: r
     if (slot.mapping !== undefined) cuts.link(vmSpace(slot.vm), slot.gfn, mapSpace(slot.mapping), slot.mappingPage, slot.pages);
   }
   for (const call of program.calls) addCallCuts(cuts, program, objects, call);
+  addTdxCuts(cuts, program);
   for (const cut of extra) cuts.cut(cut.space, cut.at);
 }
 
@@ -30,11 +32,15 @@ function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call)
   const int = (index: number): bigint => numberOf(call.operands[index]);
   const file = (): string | undefined => named(fileSpace, fileOfOperand(program, objects, call.operands[0]));
   const vm = (): string | undefined => named(vmSpace, objectOfOperand(program, objects.vmOf, call.operands[0]));
+  const huge = objects.files[fileOfOperand(program, objects, call.operands[0]) ?? -1]?.huge;
+  const unit = (): bigint => 1n << BigInt(huge ?? 12);
+  if (huge !== undefined && TRANSFERS.has(call.spec)) return;
+  if (MOVES.has(call.spec)) return addMoveCuts(cuts, program, objects, call);
   switch (call.spec) {
     case "ftruncate":
-      return cutRange(cuts, file(), int(1), int(1));
+      return cutRange(cuts, file(), int(1), int(1), unit());
     case "fallocate":
-      return cutRange(cuts, file(), int(2), int(2) + int(3));
+      return cutRange(cuts, file(), int(2), int(2) + int(3), unit());
     case "pread":
     case "pwrite": {
       const length = call.operands[1]?.kind === "data" ? call.operands[1].length : int(1);
@@ -61,13 +67,13 @@ function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call)
     case "munmap": {
       const target = call.operands[0];
       const from = target?.kind === "handle" ? target.offset : 0n;
-      return cutRange(cuts, named(mapSpace, objectOfOperand(program, objects.mappingOf, target)), from, pageUp(from + int(1)));
+      return cutRange(cuts, named(mapSpace, mappingOfOperand(program, objects, target, call.actor)), from, pageUp(from + int(1)));
     }
     case "host.load":
     case "host.store": {
       const target = call.operands[0];
       const at = int(1) + (target?.kind === "handle" ? target.offset : 0n);
-      return cutByte(cuts, named(mapSpace, objectOfOperand(program, objects.mappingOf, target)), at);
+      return cutByte(cuts, named(mapSpace, mappingOfOperand(program, objects, target, call.actor)), at);
     }
     case "guest.load":
     case "guest.store": {
@@ -91,16 +97,54 @@ function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call)
   }
 }
 
+/** Calls that move data between descriptors, or that look at pages of a mapping. */
+const MOVES: ReadonlySet<string> = new Set(["splice", "sendfile", "copy_file_range", "vmsplice", "mincore"]);
+
+function addMoveCuts(cuts: Cuts, program: Program, objects: Objects, call: Call): void {
+  if (call.spec !== "vmsplice" && call.spec !== "mincore") return cutCopy(cuts, program, objects, call);
+  const at = call.spec === "mincore" ? 0 : 1;
+  const target = call.operands[at];
+  const from = target?.kind === "handle" ? target.offset : 0n;
+  const length = numberOf(call.operands[at + 1]);
+  const space = named(mapSpace, mappingOfOperand(program, objects, target, call.actor));
+  if (from >= 0n && length >= 0n && length <= BigInt(PAGES_APART) << 12n) cutRange(cuts, space, from, from + length);
+}
+
+/** Offsets of both sides that are written down; where a file's own offset counts, pages are cut out when the run comes to them. */
+function cutCopy(cuts: Cuts, program: Program, objects: Objects, { spec, operands }: Call): void {
+  const sides =
+    spec === "sendfile"
+      ? [[1, 2]]
+      : spec === "splice"
+        ? [[0, 1]]
+        : [
+            [0, 1],
+            [2, 3],
+          ];
+  const length = numberOf(operands[spec === "sendfile" ? 3 : 4]);
+  for (const [fd, at] of sides) {
+    const offset = operands[at];
+    if (offset?.kind !== "int" || length < 0n || length > BigInt(PAGES_APART) << 12n) continue;
+    const space = named(fileSpace, fileOfOperand(program, objects, operands[fd]));
+    cutRange(cuts, space, offset.value, offset.value + length);
+    cutPages(cuts, space, offset.value, offset.value + length);
+  }
+}
+
+/** What reads or writes a hugetlbfs file sees zeroes, so nothing is cut for it. */
+const TRANSFERS: ReadonlySet<string> = new Set(["read", "write", "pread", "pwrite"]);
+
 const numberOf = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
 const named = (space: (index: number) => string, index: number | undefined): string | undefined => (index === undefined ? undefined : space(index));
 const page = (bytes: bigint): number => Number(bytes >> 12n);
 
-/** Page boundaries around a byte range, and its ends inside their pages. */
-function cutRange(cuts: Cuts, space: string | undefined, from: bigint, to: bigint): void {
+/** Page boundaries around a byte range, and its ends inside their pages; `unit`: the size of the pages. */
+function cutRange(cuts: Cuts, space: string | undefined, from: bigint, to: bigint, unit = 4096n): void {
   if (space === undefined || from < 0n || to < from || to >= 1n << 63n) return;
   for (const at of [from, to]) {
-    cuts.cut(space, page(pageDown(at)));
-    cuts.cut(space, page(pageUp(at)));
+    const down = at - (at % unit);
+    cuts.cut(space, page(down));
+    cuts.cut(space, page(down === at ? at : down + unit));
     if (!isPageAligned(at)) cuts.cut(BYTES, Number(at & 4095n));
   }
 }

@@ -13,10 +13,18 @@ export interface ModelEvent {
     | "dangling-pointer"
     | "conversion-torn"
     | "lock-order"
+    | "null-dereference"
+    | "freed-vm"
+    | "destroyed-in-progress"
     | "reference-leaked"
     | "unbalanced-put"
     | "migrated"
     | "reclaimed"
+    | "kvm-bug"
+    | "handed-over-dirty"
+    | "poison-read"
+    | "integrity-lost"
+    | "key-order"
     | "assert-failed"
     | "returned";
   readonly a: number;

@@ -2,8 +2,9 @@
 // (explore/system.ts). Locations are (parallel segment, actor, instruction, operation, step); what runs one after the other needs none.
 
 import type { ActorId, CallId, Expression } from "../scenario/program.ts";
-import { LOOPING } from "./codes.ts";
+import { LOOPING, passedOver } from "./codes.ts";
 import { bits } from "./footprint.ts";
+import { BEGIN_DESTROY, DESTROY } from "./kvm/life.ts";
 import { RELEASE as RELEASE_OPERATION } from "./kvm/lifecycle.ts";
 import type { Field, Region } from "./layout.ts";
 import type { Machine } from "./machine.ts";
@@ -126,7 +127,7 @@ export class MachineIndependence {
       if (plan.decode(context) !== undefined) return this.#shaped(location, position, plan, undefined, 0, REFUSED);
       operation = machine.operation(plan.select(context));
     }
-    const at = skipEmptyLoop(operation, plan, position.step);
+    const at = passedOver(operation, plan, position.step);
     const step = operation.steps[at];
     context.operation = operation;
     context.step = step;
@@ -196,7 +197,7 @@ export class MachineIndependence {
     if (operation) return this.#footprint([this.#atoms(position, plan, operation, step, operation.steps[step])]);
     const firsts = plan.operations.map((name) => {
       const first = this.#machine.operation(name);
-      const at = skipEmptyLoop(first, plan, 0);
+      const at = passedOver(first, plan, 0);
       return this.#atoms(position, plan, first, at, first.steps[at] ?? NONE);
     });
     return this.#footprint([this.#atoms(position, plan, undefined, 0, REFUSED), ...firsts]);
@@ -217,7 +218,7 @@ export class MachineIndependence {
       ends = true;
       for (const name of plan.operations) {
         const first = this.#machine.operation(name);
-        const step = skipEmptyLoop(first, plan, 0);
+        const step = passedOver(first, plan, 0);
         yield* behind(first, step);
         if (first.steps[step]?.switches) for (const other of plan.operations) yield* behind(this.#machine.operation(other), step);
       }
@@ -227,6 +228,7 @@ export class MachineIndependence {
     }
     const release = plan?.operations.includes(RELEASE_OPERATION) && operation?.name !== RELEASE_OPERATION;
     if (ends && release) yield places[at].operations.get(this.#machine.operation(RELEASE_OPERATION).index) as number;
+    if (ends && plan?.vm !== undefined && operation?.name !== DESTROY) yield places[at].operations.get(this.#machine.operation(DESTROY).index) as number;
     if (ends && places[at + 1]) yield places[at + 1].start;
   }
 
@@ -238,7 +240,7 @@ export class MachineIndependence {
     if (step && !step.jumps) all.push(...operation.steps.keys());
     for (const name of step?.jumps ?? []) all.push(operation.labels.get(name) ?? at + 1);
     for (const target of all) {
-      const next = skipEmptyLoop(operation, plan, target);
+      const next = passedOver(operation, plan, target);
       if (next < operation.steps.length) yield next;
       else if (LOOPING.has(operation.name)) yield 0;
       else yield NOBODY;
@@ -277,9 +279,12 @@ export class MachineIndependence {
   #return(touched: Touched, actor: ActorId, plan: Plan, operation: CompiledOperation | undefined): void {
     const machine = this.#machine;
     if (plan.call.binds !== undefined) touched.writes.add(machine.handles[plan.call.binds].atom);
+    const signal = machine.processes.signals[actor];
+    if (signal) for (const field of [signal.pending, signal.inGuest]) touched.writes.add(field.atom);
     const answer = machine.answers.get(plan.id);
     if (answer) touched.writes.add(answer.atom);
     if (machine.closed.has(plan.file)) this.#add(touched, actor, plan, machine.files[plan.file].gmem ? BEGIN_RELEASE : RELEASE);
+    if (plan.vm !== undefined) this.#add(touched, actor, plan, BEGIN_DESTROY);
     // A fault that no put has ended leaves with the access, and so does its reference.
     const last = operation?.name === GUEST_ACCESS ? operation.steps[operation.steps.length - 1]?.name : "put_page";
     if (last !== "put_page" && last !== "unlock_folio_put") this.#add(touched, actor, plan, { reads: [], writes: ["fault", "srcu", "reference", "free"] });
@@ -291,6 +296,8 @@ export class MachineIndependence {
     for (const region of writes) {
       const atoms = region === "fault" || region === "reference" || region === "control" ? own(region) : this.#reached(plan, region);
       for (const atom of atoms) touched.writes.add(atom);
+      // A pipe holds references that are no actor's.
+      if (region === "reference") for (const pipe of this.#machine.pipes.values()) touched.writes.add(pipe.used.atom);
     }
   }
 
@@ -312,11 +319,10 @@ export class MachineIndependence {
   }
 
   #assertion(actor: ActorId, condition: Expression): Touched {
-    const { layout, answers, handles, program } = this.#machine;
+    const { layout, answers, drivers, handles, objects, program } = this.#machine;
     const touched = new Touched();
     const call = (id: CallId): void => {
-      const answer = answers.get(id);
-      if (answer) touched.reads.add(answer.atom);
+      for (const field of [answers.get(id), drivers[objects.driverOf.get(id) ?? -1]]) if (field) touched.reads.add(field.atom);
     };
     const visit = (expression: Expression): void => {
       if (expression.kind === "unary") visit(expression.of);
@@ -362,9 +368,4 @@ class Touched {
   readonly reads = new Set<number>();
   readonly writes = new Set<number>();
   visible = false;
-}
-
-function skipEmptyLoop(operation: CompiledOperation, plan: Plan, at: number): number {
-  const loop = operation.steps[at]?.loop;
-  return loop && plan.cells.length === 0 ? loop.last + 1 : at;
 }

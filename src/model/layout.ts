@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts";
 export const REGIONS = [
   "thread", // locals of one actor; of an invariant: that it looks at which calls are under way
   "control", // which call an actor is in: moved by the begin and the return of each call
-  "reference", // the frame that an actor holds a reference on
+  "reference", // the frame that an actor, or a pipe, holds a reference on
   "fault", // what an in-flight fault snapshotted: other actors' invalidations mark it stale
   "schedule", // phase of the scenario, `atomic` owner
   "mark", // `order` marks
@@ -27,6 +27,11 @@ export const REGIONS = [
   "ept", // second-level page tables
   "tlb", // each vCPU's TLB
   "driver", // frames that somebody else took
+  "td", // TDX module: key ids, TDs, vCPUs, TD_EPOCH and REFCOUNT
+  "sept", // TDX module: secure EPT entries
+  "pamt", // TDX module: type, owner and BEPOCH of each page
+  "module", // TDX module: its try-locks
+  "signal", // whether a signal is pending for an actor
   "result", // results that an expression of the scenario reads
   "free", // footprints only: which frames are free, and which of them page tables still name
   "faults", // footprints only: the `fault` of any actor, where "fault" is the stepping actor's own

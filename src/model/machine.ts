@@ -2,26 +2,33 @@
 // It plays the `System` of explore/system.ts.
 
 import { assert } from "../base/assert.ts";
-import { type SettingName, type StepName, settingDefault } from "../scenario/catalogue/index.ts";
+import { type SettingName, settingDefault } from "../scenario/catalogue/index.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
 import { answersRead, touchedPages } from "./asked.ts";
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
+import { compileOperations, listsOf } from "./compile.ts";
 import { addCuts } from "./cuts.ts";
 import { EventLists, type ModelEvent } from "./events.ts";
 import { bits, EVERYTHING } from "./footprint.ts";
 import { MachineIndependence } from "./independence.ts";
 import { RESULTS_MAX, Results, VALUES_MAX, Values } from "./intern.ts";
 import { entriesOf } from "./kvm/entries.ts";
-import { gmemStep } from "./kvm/gmem-steps.ts";
+import { mortalVms } from "./kvm/life.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
+import { hypercallSizes } from "./kvm/tdx-hypercall.ts";
+import { addKvmTds, addTdCuts, controlFrames, isTdVm } from "./kvm/tdx-objects.ts";
+import { type KvmTds, kvmTds, type TdLocals, tdLocals } from "./kvm/tdx-state.ts";
 import { type Field, Layout, type Region } from "./layout.ts";
+import { type DescriptorFlags, descriptorFlags } from "./memory/descriptors.ts";
 import { type FrameFields, frameFields } from "./memory/frames.ts";
+import { type PipeState, pipeStates } from "./memory/pipe.ts";
 import {
   type FileState,
   FOUND,
   type FrameState,
   fileState,
   frameState,
+  linkKin,
   type MappingState,
   mappingState,
   type OpenState,
@@ -30,13 +37,15 @@ import {
 } from "./memory/state.ts";
 import { findObjects, type Objects } from "./objects.ts";
 import { plansOf } from "./plans.ts";
+import { type ProcessState, processState, runnerOf } from "./processes.ts";
 import type { Features, Profile } from "./profile/types.ts";
 import { evaluate } from "./queries.ts";
 import { Runner } from "./runner.ts";
 import { type Instruction, type Orders, ordersOf, type Segment, segmentsOf } from "./schedule.ts";
-import { type CompiledOperation, type CompiledStep, Context, type Plan, type StepCode } from "./step.ts";
-import { STEPS } from "./steps.ts";
+import { type CompiledOperation, type CompiledStep, Context, type Plan } from "./step.ts";
 import { ActorSymmetry, equalActors, exchange, twinsOf } from "./symmetry.ts";
+import { findTdx } from "./tdx/objects.ts";
+import { type TdxState, tdxState } from "./tdx/state.ts";
 
 export type { ModelEvent } from "./events.ts";
 
@@ -54,6 +63,8 @@ export interface ThreadState {
   readonly offset: Field;
   /** Loop over the plan's cells. */
   readonly cursor: Field;
+  /** Loop over the plan's mappings; only where MMU notifiers have something to do. */
+  readonly unmapping: Field | undefined;
   /** A frame that this thread holds a reference on (fault in flight, GUP). */
   readonly frame: Field;
   /** Slot that find_slot saw: 0 or 1 + number of the SlotConfig. */
@@ -68,6 +79,8 @@ export interface ThreadState {
   readonly begun: Field;
   /** Set between `snapshot` and the end of the fault: the SRCU read side. */
   readonly inFault: Field;
+  /** In KVM's TDX code; only where some VM is a TD. */
+  readonly td: TdLocals | undefined;
   /** How far a pre-fault has come, in pages. */
   readonly page: Field;
   /** What the fault takes its access for, where the attribute of the gfn decides that. */
@@ -83,6 +96,8 @@ export interface ThreadState {
 /** Bounds of packed fields; compiling or running past one is refused aloud. */
 const OPERATIONS_MAX = 63;
 const STEPS_MAX = 31;
+/** What a TD does opens into calls of the TDX module. */
+const TD_STEPS_MAX = 63;
 
 export interface MachineOptions {
   readonly cuts?: readonly { readonly space: string; readonly at: number }[];
@@ -96,6 +111,8 @@ export interface MachineOptions {
   readonly conversionGhost?: boolean;
   /** Keep the taint of frames (private-inaccessible or private-unmovable is watched). */
   readonly taint?: boolean;
+  /** Keep what TDs may expect in their pages (private-integrity is watched). */
+  readonly integrity?: boolean;
 }
 
 export class Machine {
@@ -117,6 +134,10 @@ export class Machine {
   readonly frames: readonly FrameState[];
   /** Frames that alloc_frame() calls hold. */
   readonly drivers: readonly Field[];
+  /** The TDX module; undefined where the scenario does not use it. */
+  readonly tdx: TdxState | undefined;
+  /** KVM's half of TDs; undefined where no VM is one. */
+  readonly kvmTds: KvmTds | undefined;
   /** Who holds and who maps frames. */
   readonly frameFields: FrameFields;
   readonly threads: readonly ThreadState[];
@@ -124,15 +145,22 @@ export class Machine {
   readonly bytes: Cells;
   /** 0 unbound, 1 bound, 2 closed, 3 + errno. */
   readonly handles: readonly Field[];
+  /** By file. */
+  readonly pipes: ReadonlyMap<number, PipeState>;
+  /** What fcntl changes of descriptors and open files. */
+  readonly flags: DescriptorFlags;
+  readonly processes: ProcessState;
   /** By call: 1 + result, for calls that an expression reads. */
   readonly answers: ReadonlyMap<CallId, Field>;
-  /** Files that some call closes: a call on one of them may turn out to hold its last reference. */
+  /** Files that some call closes, or unmaps step by step: a call on one of them may turn out to hold its last reference. */
   readonly closed: ReadonlySet<number>;
   readonly segment: Field;
   readonly turn: Field;
   readonly atomicOwner: Field;
   readonly marks: readonly Field[];
   readonly operations: readonly CompiledOperation[];
+  /** Some slot may have host memory behind it: MMU notifiers have something to do. */
+  readonly notified: boolean;
   readonly plans: readonly (Plan | undefined)[];
   /** Events of the last step, valid until the next one, and whose step it was (call -1: an assertion). */
   events: readonly ModelEvent[] = [];
@@ -159,10 +187,12 @@ export class Machine {
     this.profile = profile;
     this.options = options;
     this.objects = findObjects(program);
+    this.notified = this.objects.slots.some((config) => config.mapping !== undefined);
     this.segments = segmentsOf(program);
     this.orders = ordersOf(program);
     const cuts = new Cuts();
     addCuts(cuts, program, this.objects, options.cuts ?? []);
+    addTdCuts(cuts, program, this.objects);
     this.bytes = cuts.cells(BYTES);
     const actors = program.actors.length;
     const fileCells = this.objects.files.map((file) => cuts.cells(fileSpace(file.index)));
@@ -177,17 +207,19 @@ export class Machine {
     this.atomicOwner = this.layout.actorField("schedule", actors, "atomic");
     this.marks = this.orders.marks.map((_, mark) => this.layout.field("mark", 1, `${mark}`));
     this.handles = program.handles.map((_, handle) => this.layout.field("handle", 255, `${handle}`));
+    this.processes = processState(this.layout, program, this.handles);
     this.answers = new Map([...answersRead(program)].map((call) => [call, this.layout.field("result", RESULTS_MAX, `call ${call}`)]));
     this.files = this.objects.files.map((file, index) =>
       fileState(this.layout, file, fileCells[index], frames, actors, profile.features.marker === "seal" ? SEAL.INACCESSIBLE : 0),
     );
     this.opens = this.objects.opens.map((open) => openState(this.layout, open));
-    this.mappings = this.objects.mappings.map((mapping, index) => mappingState(this.layout, mapping, mapCells[index], frames));
-    const entries = profile.features.conversion_store === "multi_index" ? entriesOf(program) : 1;
-    this.vms = this.objects.vms.map((vm, index) => vmState(this.layout, vm, vmCells[index], this.objects.slots, frames, actors, entries));
+    this.pipes = pipeStates(this.layout, program, this.objects, frames);
+    this.flags = descriptorFlags(this.layout, this.objects, program.calls, program.handles);
+    this.mappings = linkKin(this.objects.mappings.map((mapping, index) => mappingState(this.layout, mapping, mapCells[index], frames)));
+    this.vms = this.#vmStates(vmCells, frames);
     const touched = touchedPages(program, this.objects);
     this.vcpus = this.objects.vcpus.map((vcpu) => {
-      const actor = program.actors.findIndex((candidate) => candidate.handle === vcpu.handle);
+      const actor = runnerOf(program, vcpu);
       const owner = grouped.has(actor) ? actor : undefined;
       return this.layout.record(owner, () => vcpuState(this.layout, vcpu, vmCells[vcpu.vm], touched[vcpu.index], frames));
     });
@@ -195,17 +227,32 @@ export class Machine {
       frame === 0 ? { content: [], tainted: this.segment } : frameState(this.layout, this.bytes.count),
     );
     this.drivers = this.objects.drivers.map((_, driver) => this.layout.field("driver", frames, `${driver}`));
-    this.operations = compileOperations(
-      profile,
-      this.objects.mappings.some((mapping) => !mapping.shared),
-    );
+    const tdx = addKvmTds(program, this.objects, findTdx(program));
+    const [packages, interrupts] = [Number(this.setting("packages")), this.setting("interrupts") === 1n];
+    this.tdx = tdx && tdxState(this.layout, tdx, { frames, actors, packages, ranges: this.bytes.count, interrupts, integrity: options.integrity === true });
+    this.operations = compileOperations(profile, {
+      copies: this.objects.mappings.some((mapping) => !mapping.shared),
+      notified: this.notified,
+      signals: program.calls.some(({ spec }) => spec === "signal"),
+      tds: this.#tds,
+      tdx: this.tdx !== undefined,
+    });
+    this.kvmTds = kvmTds(this.layout, this.vms, this.tdx, this.threads, { frames, actors, ...hypercallSizes(this) });
     this.#operationOf = new Map(this.operations.map((operation) => [operation.name, operation]));
     this.frameFields = frameFields(this);
     this.plans = plansOf(this);
-    this.closed = new Set(this.plans.flatMap((plan) => (plan?.call.spec === "close" && plan.file >= 0 ? [plan.file] : [])));
+    this.closed = new Set(this.plans.flatMap((plan) => (plan && drops(plan, this.notified) ? [plan.file] : [])));
     this.#runner = new Runner(this, new Context(this));
     this.symmetry = groups.length > 0 ? new ActorSymmetry(program, this.layout, this.handles, groups) : undefined;
     this.twins = twinsOf(program, this.segments, groups);
+  }
+
+  #vmStates(cells: readonly Cells[], frames: number): VmState[] {
+    const { program, objects, options } = this;
+    const entries = this.features.conversion_store === "multi_index" ? entriesOf(program) : 1;
+    const writers = options.conversionGhost === true && this.features.entry_memory === "may_run_out";
+    const mortal = mortalVms(program, objects);
+    return objects.vms.map((vm, index) => vmState(this.layout, vm, cells[index], objects.slots, frames, this.actors, entries, writers, mortal.has(index)));
   }
 
   get features(): Features {
@@ -239,7 +286,7 @@ export class Machine {
   /** Nobody can step, and only because an `order` or an `atomic` block holds somebody back: a schedule that the scenario rules out, no deadlock. */
   isHeldBack(state: Int32Array): boolean {
     const free = Int32Array.from(state);
-    for (const mark of this.marks) mark.set(free, 1);
+    for (const mark of this.marks.slice(0, this.orders.written)) mark.set(free, 1);
     this.atomicOwner.set(free, 0);
     return this.program.actors.some((_, actor) => this.step(Int32Array.from(free), actor, 0) > 0);
   }
@@ -301,9 +348,14 @@ export class Machine {
     return operand?.kind === "handle" ? operand.handle : undefined;
   }
 
+  /** Some VM of KVM is a TD. */
+  get #tds(): boolean {
+    return this.objects.vms.some((vm) => isTdVm(this.objects, vm.index));
+  }
+
   /** Enough frames that a clean one is always free at the start; compiled again with more when a run needs them. */
   #frameCount(fileCells: readonly Cells[], mapCells: readonly Cells[]): number {
-    let count = this.objects.drivers.length + this.objects.vcpus.length + 2;
+    let count = this.objects.drivers.length + this.objects.vcpus.length + 2 + controlFrames(addKvmTds(this.program, this.objects, undefined));
     for (const cells of fileCells) for (let cell = 0; cell < cells.count; cell++) if (cells.single(cell)) count += 1;
     mapCells.forEach((cells, index) => {
       if (!this.objects.mappings[index].shared) for (let cell = 0; cell < cells.count; cell++) if (cells.single(cell)) count += 1;
@@ -318,12 +370,19 @@ export class Machine {
     return this.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? -1;
   }
 
+  /** O_APPEND takes the offset of a pwrite from the file, too. */
+  #mayAppend(): boolean {
+    return this.program.calls.some(({ spec }) => spec === "open_fd" || spec === "fcntl");
+  }
+
   #threads(actors: number, grouped: ReadonlySet<ActorId>, frames: number, cells: number): ThreadState[] {
     return Array.from({ length: actors }, (_, index) => this.layout.record(grouped.has(index) ? index : undefined, () => this.#thread(index, frames, cells)));
   }
 
   #thread(index: ActorId, frames: number, cells: number): ThreadState {
-    const streams = this.program.calls.some((call) => call.spec === "read" || call.spec === "write");
+    const streams = this.program.calls.some(
+      (call) => ["read", "write", "splice", "copy_file_range"].includes(call.spec) || (call.spec === "pwrite" && this.#mayAppend()),
+    );
     const field =
       (region: Region) =>
       (max: number): Field =>
@@ -335,10 +394,12 @@ export class Machine {
       index,
       vm: this.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? this.#prefaulted(index),
       at: control(longest),
-      operation: control(OPERATIONS_MAX),
-      step: own(STEPS_MAX),
+      operation: control(Math.max(OPERATIONS_MAX, listsOf(this.profile, this.#tds).length)),
+      step: own(this.#tds ? TD_STEPS_MAX : STEPS_MAX),
+      td: this.#tds ? tdLocals(this.layout, index, cells, frames) : undefined,
       offset: own(streams ? VALUES_MAX + 1 : 0),
       cursor: own(cells),
+      unmapping: this.notified ? own(this.objects.mappings.length) : undefined,
       frame: field("reference")(frames),
       slot: own(this.objects.slots.length),
       answer: own(RESULTS_MAX),
@@ -355,28 +416,4 @@ export class Machine {
   }
 }
 
-/** `copies`: some mapping copies on write, so that a host fault may have to tell the MMU notifier; without one its footprint is smaller. */
-function compileOperations(profile: Profile, copies: boolean): CompiledOperation[] {
-  const code = (operation: string, name: StepName): StepCode => {
-    const step = gmemStep(profile.features, operation, name) ?? STEPS[name];
-    if (!copies || !step.copying) return step;
-    return { ...step, reads: [...step.reads, ...step.copying.reads], writes: [...step.writes, ...step.copying.writes] };
-  };
-  return Object.entries(profile.operations).map(([name, list], index) => {
-    const steps: CompiledStep[] = [];
-    // A guest or host access is its fault path behind the access itself, and comes back to it.
-    const flat = name === "fault" ? ["access" as const, ...list] : list;
-    for (const entry of flat) {
-      if (typeof entry === "string") steps.push({ name: entry, ...code(name, entry) });
-      else {
-        const loop = { first: steps.length, last: steps.length + entry.length - 1 };
-        for (const inner of entry) steps.push({ name: inner, loop, ...code(name, inner) });
-      }
-    }
-    const labels = new Map<string, number>();
-    steps.forEach((step, at) => {
-      if (!labels.has(step.name)) labels.set(step.name, at);
-    });
-    return { name, index, steps, labels };
-  });
-}
+const drops = (plan: Plan, notified: boolean): boolean => plan.file >= 0 && (plan.call.spec === "close" || (notified && plan.call.spec === "munmap"));

@@ -2,7 +2,8 @@
 // place in the state.
 
 import { asS64, asU64, pageUp } from "../base/units.ts";
-import type { Call, CallId, HandleId, Operand, Program } from "../scenario/program.ts";
+import { childrenOf, parentOf, processOf } from "../scenario/processes.ts";
+import type { ActorId, Call, CallId, HandleId, Operand, Program } from "../scenario/program.ts";
 
 /** A call, or a way of calling, that the model has no source for. It ends up as a diagnostic on the call's line, never as a guess. */
 export class NotModelled extends Error {
@@ -14,10 +15,13 @@ export class NotModelled extends Error {
   }
 }
 
+/** Files that are no memory, as far as calls on memory have an answer for them. */
+export type SpecialFile = "pipe" | "null" | "directory" | "secret";
+
 export interface FileObject {
   readonly index: number;
   /** `anon` backs a MAP_ANONYMOUS mapping: it has pages but no descriptor. */
-  readonly kind: "memfd" | "anon" | "guest_memfd";
+  readonly kind: "memfd" | "anon" | "guest_memfd" | "special";
   readonly call: CallId;
   readonly name: string;
   readonly flags: bigint;
@@ -26,6 +30,8 @@ export interface FileObject {
   readonly size?: bigint;
   /** Made by memfd_restricted. */
   readonly restricted?: true;
+  /** It is no memory. */
+  readonly special?: SpecialFile;
   /** log2 of the page size of a hugetlbfs file. */
   readonly huge?: number;
 }
@@ -54,6 +60,12 @@ export interface MappingObject {
   readonly readOnly: boolean;
   /** Some mprotect names it. */
   readonly reprotected: boolean;
+  /** Whose address space it is in. */
+  readonly process: number;
+  /** Of one that a fork has copied: the mapping that mmap made. */
+  readonly root: number;
+  /** Private anonymous memory of a process that forks: its pages belong to the mapping, and to its copies in children until somebody writes. */
+  readonly anonymous?: true;
 }
 
 export interface VmObject {
@@ -108,6 +120,8 @@ export interface Objects {
   /** The open file behind the descriptor that a call makes. */
   readonly openOf: Map<CallId, number>;
   readonly mappingOf: Map<CallId, number>;
+  /** By process: of each mapping that it may have inherited, the copy. */
+  readonly inherited: Map<number, ReadonlyMap<number, number>>;
   readonly vmOf: Map<CallId, number>;
   readonly vcpuOf: Map<CallId, number>;
   readonly slotOf: Map<CallId, number>;
@@ -117,6 +131,8 @@ export interface Objects {
 export const KVM_MEM_READONLY = 2;
 /** More vCPUs than anybody can explore the interleavings of. */
 const MAX_VCPUS = 29;
+/** Each copies what its parent has mapped. */
+const MAX_PROCESSES = 30;
 export const KVM_MEM_PRIVATE = 4;
 export const MAP_PRIVATE = 2n;
 export const MAP_TYPE = 0xfn;
@@ -147,6 +163,7 @@ export function findObjects(program: Program): Objects {
     fileOf: new Map(),
     openOf: new Map(),
     mappingOf: new Map(),
+    inherited: new Map(),
     vmOf: new Map(),
     vcpuOf: new Map(),
     slotOf: new Map(),
@@ -156,6 +173,15 @@ export function findObjects(program: Program): Objects {
     if (!call.known) return;
     findObject(program, objects, call, id);
     findOpen(program, objects, call, id);
+  });
+  const last = program.processes?.[MAX_PROCESSES];
+  if (last !== undefined) {
+    const acts = program.calls.findIndex((call) => processOf(program, call.actor) >= MAX_PROCESSES);
+    throw new NotModelled(last.call ?? Math.max(0, acts), `more than ${MAX_PROCESSES} processes are not modelled`);
+  }
+  for (const child of (program.processes ?? []).keys()) inheritMappings(program, objects, child);
+  program.calls.forEach((call, id) => {
+    if (call.known && call.spec.startsWith("KVM_SET_USER_MEMORY_REGION")) findSlot(program, objects, call, id);
   });
   return objects;
 }
@@ -171,10 +197,22 @@ function findObject(program: Program, objects: Objects, call: Call, id: CallId):
       objects.fileOf.set(id, objects.files.length);
       objects.files.push({ index: objects.files.length, kind: "memfd", call: id, name, flags: 0n, restricted: true });
       break;
+    case "pipe2":
+    case "open":
+    case "memfd_secret": {
+      const special = specialOf(call);
+      if (special === undefined) break;
+      objects.fileOf.set(id, objects.files.length);
+      objects.files.push({ index: objects.files.length, kind: "special", call: id, name, flags: 0n, special });
+      break;
+    }
     case "open_fd":
     case "dup": {
       const file = fileOfOperand(program, objects, call.operands[0]);
       if (file !== undefined) objects.fileOf.set(id, file);
+      const [vm, vcpu] = [objects.vmOf, objects.vcpuOf].map((of) => objectOfOperand(program, of, call.operands[0]));
+      if (call.spec === "dup" && vm !== undefined) objects.vmOf.set(id, vm);
+      if (call.spec === "dup" && vcpu !== undefined) objects.vcpuOf.set(id, vcpu);
       break;
     }
     case "mmap":
@@ -199,15 +237,24 @@ function findObject(program: Program, objects: Objects, call: Call, id: CallId):
       objects.files.push({ index: objects.files.length, kind: "guest_memfd", call: id, name, flags, vm, size });
       break;
     }
-    case "KVM_SET_USER_MEMORY_REGION2":
-    case "KVM_SET_USER_MEMORY_REGION":
-      findSlot(program, objects, call, id);
-      break;
     case "alloc_frame":
       objects.driverOf.set(id, objects.drivers.length);
       objects.drivers.push({ index: objects.drivers.length, call: id, name });
       break;
   }
+}
+
+function specialOf({ spec, operands: [path] }: Call): SpecialFile | undefined {
+  if (spec !== "open") return spec === "pipe2" ? "pipe" : "secret";
+  const text = path?.kind === "data" ? path.runs.map(({ byte, count }) => String.fromCharCode(byte).repeat(Number(count > 64n ? 64n : count))).join("") : "";
+  return text === "/dev/null" ? "null" : text === "/" ? "directory" : undefined;
+}
+
+/** O_ACCMODE and the like of a new open file: the name of a pipe is its read end. */
+function openFlags({ spec, operands }: Call, id: CallId): bigint {
+  const call = { operands } as Call;
+  if (spec === "open_fd" || spec === "open") return intOf(call, id, 1);
+  return spec === "pipe2" ? intOf(call, id, 0) & ~O_ACCMODE : O_RDWR;
 }
 
 const MFD_HUGETLB = 4n;
@@ -229,7 +276,7 @@ function findOpen(program: Program, objects: Objects, call: Call, id: CallId): v
   if (file === undefined) return;
   const source = call.spec === "dup" ? objectOfOperand(program, objects.openOf, call.operands[0]) : undefined;
   objects.openOf.set(id, source ?? objects.opens.length);
-  if (source === undefined) objects.opens.push({ index: objects.opens.length, file, call: id, flags: call.spec === "open_fd" ? intOf(call, id, 1) : O_RDWR });
+  if (source === undefined) objects.opens.push({ index: objects.opens.length, file, call: id, flags: openFlags(call, id) });
 }
 
 function findMapping(program: Program, objects: Objects, call: Call, id: CallId, name: string): void {
@@ -242,6 +289,9 @@ function findMapping(program: Program, objects: Objects, call: Call, id: CallId,
   if (file === undefined || length <= 0n || length > 1n << 46n) return;
   const open = flags & MAP_ANONYMOUS ? undefined : objects.opens[objectOfOperand(program, objects.openOf, call.operands[4]) ?? -1];
   const filePage = flags & MAP_ANONYMOUS ? 0 : Number(asU64(offset) >> 12n);
+  const process = processOf(program, call.actor);
+  // Without a fork nobody can tell private anonymous memory from shared.
+  const anonymous = (flags & MAP_ANONYMOUS) !== 0n && (flags & MAP_TYPE) === MAP_PRIVATE && childrenOf(program, process).length > 0;
   objects.mappingOf.set(id, objects.mappings.length);
   objects.mappings.push({
     index: objects.mappings.length,
@@ -251,10 +301,27 @@ function findMapping(program: Program, objects: Objects, call: Call, id: CallId,
     filePage,
     pages: Number(pageUp(length) >> 12n),
     prot: Number(prot & 7n),
-    shared: (flags & MAP_ANONYMOUS) !== 0n || (flags & MAP_TYPE) !== MAP_PRIVATE,
+    shared: !anonymous && ((flags & MAP_ANONYMOUS) !== 0n || (flags & MAP_TYPE) !== MAP_PRIVATE),
     readOnly: open !== undefined && (open.flags & O_ACCMODE) === 0n,
     reprotected: program.calls.some((other) => other.spec === "mprotect" && call.binds !== undefined && handleOf(other.operands[0]) === call.binds),
+    process,
+    root: objects.mappings.length,
+    ...(anonymous ? { anonymous: true } : {}),
   });
+}
+
+/** What the parent may have mapped when it forks: all mappings of its own and those that it has inherited. */
+function inheritMappings(program: Program, objects: Objects, child: number): void {
+  const parent = parentOf(program, child);
+  if (parent === undefined) return;
+  const copies = new Map<number, number>();
+  for (const mapping of [...objects.mappings]) {
+    if (mapping.process !== parent) continue;
+    copies.set(mapping.root, objects.mappings.length);
+    const name = `${objects.mappings[mapping.root].name} in ${program.processes?.[child].name}`;
+    objects.mappings.push({ ...mapping, index: objects.mappings.length, name, process: child });
+  }
+  objects.inherited.set(child, copies);
 }
 
 function findSlot(program: Program, objects: Objects, call: Call, id: CallId): void {
@@ -263,7 +330,7 @@ function findSlot(program: Program, objects: Objects, call: Call, id: CallId): v
   if (vm === undefined || size === 0n || size >> 12n > 0x7fffffffn) return;
   const flags = Number(asU64(intOf(call, id, 2)) & 0xffffffffn);
   const address = call.operands[5];
-  const mapping = objectOfOperand(program, objects.mappingOf, address);
+  const mapping = mappingOfOperand(program, objects, address, call.actor);
   const offset = address?.kind === "handle" ? address.offset : 0n;
   const isPrivate = (flags & KVM_MEM_PRIVATE) !== 0;
   const file = isPrivate ? objects.files[fileOfOperand(program, objects, call.operands[7]) ?? -1] : undefined;
@@ -291,6 +358,14 @@ function findSlot(program: Program, objects: Objects, call: Call, id: CallId): v
 export function objectOfOperand(program: Program, of: ReadonlyMap<CallId, number>, operand: Operand | undefined): number | undefined {
   const handle = handleOf(operand);
   return handle === undefined ? undefined : of.get(program.handles[handle].call);
+}
+
+/** The mapping behind a name in the address space of an actor. */
+export function mappingOfOperand(program: Program, objects: Objects, operand: Operand | undefined, actor: ActorId): number | undefined {
+  const root = objectOfOperand(program, objects.mappingOf, operand);
+  if (root === undefined || program.processes === undefined) return root;
+  const process = processOf(program, actor);
+  return objects.mappings[root].process === process ? root : objects.inherited.get(process)?.get(root);
 }
 
 export function fileOfOperand(program: Program, objects: Objects, operand: Operand | undefined): number | undefined {

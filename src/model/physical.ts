@@ -7,6 +7,7 @@ import { driverScope } from "./memory/scopes.ts";
 import { intOf, NotModelled, objectOfOperand } from "./objects.ts";
 import { bound, plan, ZERO } from "./plan.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "./step.ts";
+import { hostFills, judgeHostAccess } from "./tdx/hardware.ts";
 
 export function planTakeFrame(machine: Machine, id: CallId, call: Call): Plan {
   return plan(id, call, {
@@ -47,15 +48,18 @@ export function planWriteFrame(machine: Machine, id: CallId, call: Call): Plan {
 }
 
 const writeFrame: StepCode = {
-  reads: ["driver"],
+  reads: ["driver", "pamt"],
   writes: ["content"],
   jumps: [],
   returns: false,
+  events: true,
   run(context) {
     const { machine, state } = context;
     const { index, value } = context.plan.data as { index: number; value: number };
     const frame = machine.drivers[index].get(state);
+    judgeHostAccess(machine, state, frame);
     for (const range of machine.frames[frame].content) range.set(state, value);
+    hostFills(machine, state, frame);
     context.say(`its new owner fills frame ${frame} with 0x${value.toString(16)}`);
     return NEXT;
   },

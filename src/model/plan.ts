@@ -5,6 +5,7 @@ import type { Call, CallId, HandleKind, Operand, Result } from "../scenario/prog
 import type { Machine } from "./machine.ts";
 import type { OpenState } from "./memory/state.ts";
 import { NotModelled, O_ACCMODE, O_PATH, objectOfOperand } from "./objects.ts";
+import { descriptorOf } from "./processes.ts";
 import { BOUND } from "./runner.ts";
 import type { Context, Plan } from "./step.ts";
 
@@ -15,9 +16,10 @@ export function plan(id: CallId, call: Call, parts: Partial<Plan> & Pick<Plan, "
   return { id, call, reads: [], decode: () => undefined, select: () => first, file: -1, cells: [], data: undefined, ...parts };
 }
 
-/** fdget_raw: EBADF for a descriptor that is not open. */
+/** fdget_raw: EBADF for a descriptor that is not open in the caller's process. */
 export function descriptor(machine: Machine, context: Context, operand: Operand | undefined): Errno | undefined {
-  return operand?.kind === "handle" && machine.handles[operand.handle].get(context.state) === BOUND ? undefined : "EBADF";
+  const field = operand?.kind === "handle" ? descriptorOf(machine, context.plan.call.actor, operand.handle) : undefined;
+  return field?.get(context.state) === BOUND ? undefined : "EBADF";
 }
 
 /** fdget: EBADF for one of O_PATH, too. */

@@ -1,24 +1,38 @@
 // From a call to its plan: one maker per catalogue row. A call that the kernel does not know answers ENOSYS or ENOTTY, as that kernel would.
 
 import { callSpec } from "../scenario/catalogue/index.ts";
-import type { Call, CallId, Result } from "../scenario/program.ts";
+import { processOf } from "../scenario/processes.ts";
+import type { Call, CallId, Operand, Result } from "../scenario/program.ts";
+import { planFork, planSendFd } from "./fork.ts";
 import { planAttributes, planConversion, planCreateVcpu, planCreateVm } from "./kvm/conversion.ts";
 import { planGuestAccess } from "./kvm/fault.ts";
 import { gmemPlan } from "./kvm/gmem-plans.ts";
+import { withLife } from "./kvm/life.ts";
 import { planSlot } from "./kvm/slots.ts";
+import { withTds } from "./kvm/tdx-scope.ts";
+import { tdPlan } from "./kvm/tdx-steps.ts";
 import type { Machine } from "./machine.ts";
 import { planClose, planCreate, planDup, planReadlink, planRestricted } from "./memory/create.ts";
 import { planTransfer } from "./memory/io.ts";
-import { planHostAccess, planMmap, planMunmap } from "./memory/mapping.ts";
+import { planLimit } from "./memory/limits.ts";
+import { planIncore, planLook } from "./memory/looks.ts";
+import { planHostAccess, planMmap } from "./memory/mapping.ts";
 import { planMove } from "./memory/moving.ts";
+import { planMunmap } from "./memory/munmap.ts";
 import { planChmod, planOpen, planSeek } from "./memory/opens.ts";
 import { planMadvise, planMprotect } from "./memory/protect.ts";
 import { planFallocate, planTruncate } from "./memory/resize.ts";
 import { planFcntl } from "./memory/seals.ts";
+import { planCopyRange, planSendfile } from "./memory/send.ts";
+import { planOpenPath, planPipe, planSecret, specialPlan } from "./memory/special.ts";
 import { NotModelled } from "./objects.ts";
 import { planTakeFrame, planWriteFrame } from "./physical.ts";
-import { plan } from "./plan.ts";
+import { descriptor, plan } from "./plan.ts";
+import { ownerOfVm } from "./processes.ts";
+import { Reach } from "./scope.ts";
+import { planSignal } from "./signals.ts";
 import type { Plan } from "./step.ts";
+import { tdxPlan } from "./tdx/plans.ts";
 
 type Maker = (machine: Machine, id: CallId, call: Call) => Plan;
 
@@ -36,6 +50,15 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   pwrite: planTransfer,
   fcntl: planFcntl,
   fchmod: planChmod,
+  fstat: planLook,
+  fstatfs: planLook,
+  mincore: planIncore,
+  pipe2: planPipe,
+  open: planOpenPath,
+  memfd_secret: planSecret,
+  copy_file_range: planCopyRange,
+  sendfile: planSendfile,
+  setrlimit: planLimit,
   lseek: planSeek,
   open_fd: planOpen,
   mprotect: planMprotect,
@@ -56,16 +79,25 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   store_frame: planWriteFrame,
   migrate: planMove,
   reclaim: planMove,
+  fork: planFork,
+  send_fd: planSendFd,
+  signal: planSignal,
 };
 
 export function plansOf(machine: Machine): Plan[] {
-  return machine.program.calls.map((call, id) => planOf(machine, id, call));
+  return machine.program.calls.map((call, id) => withTds(machine, withLife(machine, call, planOf(machine, id, call))));
 }
 
 function planOf(machine: Machine, id: CallId, call: Call): Plan {
   if (!call.known) return unknownCall(id, call);
-  const own = gmemPlan(machine, id, call);
+  const foreign = foreignIoctl(machine, id, call);
+  if (foreign) return foreign;
+  const td = tdPlan(machine, id, call);
+  if (td) return td;
+  const own = specialPlan(machine, id, call) ?? gmemPlan(machine, id, call);
   if (own) return own;
+  const leaf = tdxPlan(machine, id, call);
+  if (leaf) return leaf;
   const maker = MAKERS[call.spec];
   if (!maker) throw new NotModelled(id, `${callSpec(call.spec).name} is not modelled under ${machine.profile.name}`);
   return maker(machine, id, call);
@@ -79,4 +111,28 @@ function unknownCall(id: CallId, call: Call): Plan {
   const errno = !spec.name.startsWith("KVM_") ? "ENOSYS" : spec.params[0]?.type === "kvm" ? "EINVAL" : "ENOTTY";
   const refusal: Result = { kind: "errno", errno };
   return plan(id, call, { operations: ["unknown"], success: refusal, decode: () => errno });
+}
+
+/**
+ * kvm_vm_ioctl and kvm_vcpu_ioctl look at the caller's mm before the arguments: another process than the one that made the VM gets EIO
+ * (virt/kvm/kvm_main.c; kernel.md C.3). What is done to a guest_memfd as a file has no such test.
+ */
+function foreignIoctl(machine: Machine, id: CallId, call: Call): Plan | undefined {
+  const { program, objects } = machine;
+  if (program.processes === undefined) return undefined;
+  const { context, params } = callSpec(call.spec);
+  const target = context === "guest" ? program.actors[call.actor].handle : machine.handleOf(call.operands[0]);
+  const kinds: readonly string[] = ["vm", "vcpu"];
+  if (target === undefined || (context !== "guest" && params[0]?.type === "fd") || !kinds.includes(program.handles[target].kind)) return undefined;
+  const maker = program.handles[target].call;
+  const vm = objects.vmOf.get(maker) ?? objects.vcpus[objects.vcpuOf.get(maker) ?? -1]?.vm;
+  if (vm === undefined || ownerOfVm(machine, vm) === processOf(program, call.actor)) return undefined;
+  const operand: Operand = { kind: "handle", handle: target, offset: 0n };
+  return plan(id, call, {
+    operations: ["unknown"],
+    success: { kind: "errno", errno: "EIO" },
+    reads: ["handle"],
+    scope: () => new Reach(machine).operands(call).scope(),
+    decode: (running) => descriptor(machine, running, operand) ?? "EIO",
+  });
 }

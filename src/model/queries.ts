@@ -5,7 +5,9 @@ import { asS64, asU64 } from "../base/units.ts";
 import { cannotCompute, compute } from "../scenario/arithmetic.ts";
 import type { BinaryOperator, CallId, Expression, Operand, Result, ResultPattern } from "../scenario/program.ts";
 import { SHARED_BIT } from "./cuts.ts";
-import { convertedKind, isPrivateSlot, slotAt } from "./kvm/fault.ts";
+import { slotAt } from "./kvm/access.ts";
+import { convertedKind, isPrivateSlot } from "./kvm/kinds.ts";
+import { isAlive } from "./kvm/life.ts";
 import { PRIVATE, SHARED } from "./kvm/state.ts";
 import type { Machine } from "./machine.ts";
 import { sizeOf } from "./memory/file.ts";
@@ -15,6 +17,7 @@ import { FOUND } from "./memory/state.ts";
 import { objectOfOperand } from "./objects.ts";
 import { NoAnswer } from "./refine.ts";
 import { BOUND, FAILED } from "./runner.ts";
+import { tdxQuery } from "./tdx/queries.ts";
 
 export { NoAnswer };
 
@@ -43,7 +46,9 @@ export function compileExpression(machine: Machine, expression: Expression): Com
     case "binary":
       return compileBinary(machine, expression.operator, expression.left, expression.right);
     case "query": {
-      const { query: name, operands } = expression;
+      const { query: name, operands, field } = expression;
+      const tdx = tdxQuery(machine, name, operands, field);
+      if (tdx) return tdx;
       return (state) => query(machine, state, name, operands);
     }
     case "result": {
@@ -88,10 +93,14 @@ function compileBinary(machine: Machine, operator: BinaryOperator, left: Express
 
 function compileName(machine: Machine, handle: number): Compiled {
   const field = machine.handles[handle];
-  const answer = compileAnswer(machine, [machine.program.handles[handle].call]);
+  const { call } = machine.program.handles[handle];
+  const answer = compileAnswer(machine, [call]);
+  const driver = machine.drivers[machine.objects.driverOf.get(call) ?? -1];
   return (state) => {
     const bound = field.get(state);
     if (bound >= FAILED) return -BigInt(bound - FAILED);
+    // The name of a frame is the frame: what `frame(fd, off)` and `sept(td, gpa).frame` answer.
+    if (driver) return BigInt(driver.get(state));
     const result = answer(state);
     return result?.kind === "value" ? result.value : truth(bound === BOUND);
   };
@@ -123,6 +132,7 @@ export function matches(result: Result, pattern: ResultPattern): boolean {
     case "unknown":
       return true;
     case "ok":
+      if (result.kind === "status") return result.status === "TDX_SUCCESS";
       return result.kind === "value" ? result.value >= 0n : result.kind === "handle" || result.kind === "found" || result.kind === "text";
     case "fails":
       return (
@@ -201,6 +211,7 @@ function vmQuery(machine: Machine, state: Int32Array, name: string, index: numbe
   const vm = machine.vms[index];
   const gfn = Number((asU64(gpa) & ~SHARED_BIT) >> 12n);
   if (!vm) throw new NoAnswer("no such VM");
+  if (name === "alive") return truth(isAlive(vm, state));
   if (name === "slots") return BigInt(vm.slots.filter((slot) => slot.config.get(state) > 0).length);
   const slot = slotAt(machine, state, vm, gfn);
   if (name === "attributes") {

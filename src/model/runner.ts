@@ -5,14 +5,17 @@ import { ERRNO } from "../base/errno.ts";
 import type { CallId, Expression, Result } from "../scenario/program.ts";
 import { type CallCode, CallCodes, type OperationCode, type StepSlot } from "./codes.ts";
 import { EVERYTHING } from "./footprint.ts";
+import { beginDestroy, DESTROY, keepVm } from "./kvm/life.ts";
 import { beginRelease, RELEASE } from "./kvm/lifecycle.ts";
+import { localFields } from "./kvm/tdx-state.ts";
 import type { Field } from "./layout.ts";
 import type { Machine, ThreadState } from "./machine.ts";
 import { releaseFile } from "./memory/file.ts";
 import { compileExpression } from "./queries.ts";
 import { NoAnswer } from "./refine.ts";
 import type { Instruction } from "./schedule.ts";
-import { AGAIN, BLOCKED, type Context, DONE, NEXT } from "./step.ts";
+import { deliver } from "./signals.ts";
+import { AGAIN, BLOCKED, type Context, DONE, type Loop, NEXT, type Plan } from "./step.ts";
 
 export { LOOPING } from "./codes.ts";
 
@@ -79,6 +82,7 @@ export class Runner {
     context.plan = plan;
     context.choice = choice;
     context.choices = 1;
+    context.advanced = false;
     context.said = said;
     const running = thread.operation.get(state);
     let operation: OperationCode;
@@ -109,8 +113,7 @@ export class Runner {
     if (slot !== undefined) {
       machine.lastWrites = running === 0 ? slot.writes | this.#codes.window : slot.writes;
       // A step that comes again for the next cell is not over: `order` waits for its last time.
-      if (slot.marks !== undefined && answer !== AGAIN && !(slot.step.loop !== undefined && thread.cursor.get(state) + 1 < plan.cells.length))
-        setAll(state, slot.marks);
+      if (slot.marks !== undefined && answer !== AGAIN && !comesAgain(state, thread, plan, slot.step.loop)) setAll(state, slot.marks);
     } else machine.lastWrites = this.#codes.window;
     if (answer === DONE) this.#return(state, actor, instruction, code, context.result);
     else this.#advance(state, actor, instruction, code, operation, at, answer);
@@ -148,13 +151,12 @@ export class Runner {
       next = at + 1;
       const loop = operation.operation.steps[at]?.loop;
       if (loop !== undefined && at === loop.last) {
-        const cursor = thread.cursor.get(state) + 1;
-        if (cursor < code.plan.cells.length) {
-          thread.cursor.set(state, cursor);
-          next = loop.first;
-        } else thread.cursor.set(state, 0);
+        const cursor = loop.over === "cells" ? thread.cursor : thread.unmapping;
+        const more = comesAgain(state, thread, code.plan, loop);
+        cursor?.set(state, more ? cursor.get(state) + 1 : 0);
+        if (more) next = loop.first;
       }
-    } else if (answer <= at) machine.wentBack = true;
+    } else if (answer <= at && !this.#context.advanced) machine.wentBack = true;
     next = operation.start(next);
     if (next < operation.slots.length) thread.step.set(state, next);
     else if (operation.retries) {
@@ -174,14 +176,16 @@ export class Runner {
     if (begun > 0) machine.emit("begin-without-end", actor, begun);
     const wasRunning = thread.operation.get(state) > 0;
     if (thread.frame.get(state) > 0) machine.emit("reference-leaked", thread.frame.get(state), actor);
-    const released = machine.operations[thread.operation.get(state) - 1]?.name === RELEASE;
+    const running = machine.operations[thread.operation.get(state) - 1]?.name;
+    const released = running === RELEASE || running === DESTROY;
     if (wasRunning && !released) code.plan.finish?.(this.#context, machine.results.result(result));
     for (const local of this.#locals[actor]) local.set(state, 0);
-    if (code.defers && wasRunning && !released && beginRelease(machine, state, code.plan)) {
+    const last = wasRunning && !released ? this.#drops(state, code, result) : undefined;
+    if (last !== undefined) {
       // What it answers waits for the release, which this thread runs before it returns to user space.
       machine.lastWrites = EVERYTHING;
       thread.answer.set(state, result + 1);
-      thread.operation.set(state, machine.operation(RELEASE).index + 1);
+      thread.operation.set(state, machine.operation(last).index + 1);
       return;
     }
     if (code.releases && wasRunning) {
@@ -190,12 +194,25 @@ export class Runner {
     }
     if (code.binds !== undefined) {
       const answer = machine.results.result(result);
-      code.binds.set(state, answer.kind === "errno" ? FAILED + ERRNO[answer.errno] : BOUND);
+      const failed = answer.kind === "errno" ? ERRNO[answer.errno] : answer.kind === "status" && answer.status !== "TDX_SUCCESS" ? ERRNO.EIO : 0;
+      code.binds.set(state, failed > 0 ? FAILED + failed : BOUND);
     }
+    if (machine.processes.signals[actor]) deliver(machine, state, actor, machine.results.result(result));
     code.answer?.set(state, result + 1);
     if (code.marks !== undefined) setAll(state, code.marks);
     machine.emit("returned", code.plan.id as CallId, result);
     this.#leave(state, actor, instruction);
+  }
+
+  /** The operation that follows a call which has dropped the last reference on its guest_memfd or its VM. */
+  #drops(state: Int32Array, code: CallCode, result: number): string | undefined {
+    const machine = this.#machine;
+    if (code.defers && beginRelease(machine, state, code.plan)) return RELEASE;
+    if (code.destroys === undefined) return undefined;
+    // What makes a descriptor has not dropped anything but where it fails.
+    const makes = machine.results.result(result).kind === "handle";
+    if (makes && code.binds === undefined) keepVm(machine, state, code.destroys);
+    return !makes && beginDestroy(machine, state, code.destroys) ? DESTROY : undefined;
   }
 
   /** To the actor's next instruction; the last one of a segment opens the next segment. */
@@ -231,13 +248,22 @@ function setAll(state: Int32Array, marks: readonly Field[]): void {
   for (const mark of marks) mark.set(state, 1);
 }
 
+/** A loop has not come to its last cell or mapping. */
+function comesAgain(state: Int32Array, thread: ThreadState, plan: Plan, loop: Loop | undefined): boolean {
+  if (loop === undefined) return false;
+  if (loop.over === "cells") return thread.cursor.get(state) + 1 < plan.cells.length;
+  return (thread.unmapping?.get(state) ?? 0) + 1 < (plan.unmaps?.length ?? 0);
+}
+
 /** Locals are cleared when dead, so that equal situations are equal states. */
 function localsOf(thread: ThreadState): Field[] {
   return [
+    ...(thread.td ? localFields(thread.td) : []),
     thread.operation,
     thread.step,
     thread.offset,
     thread.cursor,
+    ...(thread.unmapping ? [thread.unmapping] : []),
     thread.frame,
     thread.slot,
     thread.answer,

@@ -1,7 +1,8 @@
 // From a Program's statements to segments: stretches of one-after-the-other statements, and `parallel` blocks whose threads interleave. Also the marks
 // that `order A before B` needs.
 
-import type { ActorId, CallId, Expression, Point, Program, Site, Statement } from "../scenario/program.ts";
+import { processOf } from "../scenario/processes.ts";
+import type { ActorId, CallId, Expression, Point, Program, Site, Statement, Thread } from "../scenario/program.ts";
 
 export interface Instruction {
   readonly actor: ActorId;
@@ -36,6 +37,8 @@ export interface Wait {
 export interface Orders {
   readonly marks: readonly Mark[];
   readonly waits: readonly Wait[];
+  /** So many of the marks stand for an `order` of the text; the others for what a process waits for. */
+  readonly written: number;
 }
 
 export function segmentsOf(program: Program): Segment[] {
@@ -91,7 +94,22 @@ export function ordersOf(program: Program): Orders {
       waits.push(...waitsFor(order.after, own));
     }
   }
-  return { marks, waits };
+  const written = marks.length;
+  for (const statement of program.body) if (statement.kind === "parallel") forksFirst(program, statement.threads, marks, waits);
+  return { marks, waits, written };
+}
+
+/** A process does nothing before the fork that makes it has returned. */
+function forksFirst(program: Program, threads: readonly Thread[], marks: Mark[], waits: Wait[]): void {
+  const calls = threads.map(({ actor, body }) => instructions(program, body, actor).flatMap(({ call }) => call ?? []));
+  for (const fork of calls.flat()) {
+    const child = program.calls[fork].spec === "fork" ? program.processes?.findIndex(({ call }) => call === fork) : undefined;
+    const own = threads.flatMap(({ actor }, index) => (child !== undefined && processOf(program, actor) === child ? calls[index].slice(0, 1) : []));
+    if (own.length === 0) continue;
+    const mark = marks.length;
+    marks.push({ mark, call: fork, step: undefined });
+    waits.push(...own.map((call) => ({ call, step: undefined, marks: [mark] })));
+  }
 }
 
 function waitsFor(after: Point, marks: readonly Mark[]): Wait[] {

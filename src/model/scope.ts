@@ -2,18 +2,20 @@
 // tables behind them. Over-approximated: what a call might touch in some state is in. A plan without a scope reaches everything.
 
 import type { ActorId, Call, HandleId } from "../scenario/program.ts";
+import { handlesOf } from "./kvm/life.ts";
 import { KINDS } from "./kvm/state.ts";
 import type { Field, Region } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { descriptorsOf } from "./memory/file.ts";
 import type { MappingState } from "./memory/state.ts";
 import type { SlotConfig } from "./objects.ts";
+import { fieldsOf } from "./processes.ts";
 
 /** The atoms of a region that a call can reach; undefined: all of them. */
 export type Scope = (region: Region) => readonly number[] | undefined;
 
 /** Regions of which every call reaches all: any frame, any reference on it. */
-const WHOLE: ReadonlySet<Region> = new Set(["content", "free", "reference"]);
+const WHOLE: ReadonlySet<Region> = new Set(["content", "free", "reference", "pamt"]);
 
 /** Collects what one call can reach. */
 export class Reach {
@@ -41,7 +43,7 @@ export class Reach {
   /** The names that a call is given, and its actor's own vCPU. */
   operands(call: Call): this {
     const given = call.operands.map((operand) => (operand.kind === "handle" || operand.kind === "frame" ? operand.handle : undefined));
-    return this.handles([...given, this.#machine.program.actors[call.actor].handle]);
+    return this.handles([...given, this.#machine.program.actors[call.actor].handle]).signal(call.actor);
   }
 
   /** Which call each of these actors is in, and at which step. */
@@ -51,8 +53,14 @@ export class Reach {
   }
 
   handles(handles: Iterable<HandleId | undefined>): this {
-    for (const handle of handles) if (handle !== undefined) this.#atoms.add(this.#machine.handles[handle].atom);
+    for (const handle of handles) if (handle !== undefined) this.fields(fieldsOf(this.#machine, handle));
     return this;
+  }
+
+  /** What an actor has pending. */
+  signal(actor: ActorId): this {
+    const signal = this.#machine.processes.signals[actor];
+    return this.fields([signal?.pending, signal?.inGuest]);
   }
 
   /** The inode and these cells of its page cache. */
@@ -86,6 +94,7 @@ export class Reach {
   mapping(mapping: MappingState, cells: readonly number[]): this {
     this.fields([mapping.mayWrite]);
     for (const cell of cells) this.fields([mapping.mapped[cell], mapping.prots?.[cell], mapping.ptes[cell], mapping.copies[cell]]);
+    for (const other of mapping.kin) for (const cell of cells) this.fields([other.copies[cell]]);
     return this;
   }
 
@@ -100,13 +109,18 @@ export class Reach {
       const through = config.mapping === undefined ? undefined : mappings[config.mapping];
       if (config.file === index || through?.object.file === index) this.slot(config).secondLevel(config.vm);
     }
-    return this;
+    return mappings.some((mapping) => mapping.object.file === index) ? this.active() : this;
+  }
+
+  /** Notifiers that are under way, which every VM of a process counts. */
+  active(): this {
+    return this.#machine.notified ? this.fields(this.#machine.vms.flatMap((vm) => [vm.activeNotifiers, vm.life])) : this;
   }
 
   /** VMs whose slots may have a mapping for their shared memory. */
   notified(mapping: MappingState): this {
     for (const config of this.#machine.objects.slots) if (config.mapping === mapping.object.index) this.slot(config).secondLevel(config.vm);
-    return this;
+    return this.active();
   }
 
   /** What decides whether a file still has users: descriptors, mappings, bindings; and its pages, which go when it has none. */
@@ -121,9 +135,19 @@ export class Reach {
       if (config.guestMemfd) this.secondLevel(config.vm);
     }
     const { vm, kind } = files[index].object;
-    if (kind === "guest_memfd") this.fields([this.#machine.vms[vm ?? -1]?.slotsLock]);
+    if (kind === "guest_memfd") this.releases(vm ?? -1);
     // fdget: a call under way on a file that is closed meanwhile keeps it.
     return this.#machine.closed.has(index) ? this.progress(every(this.#machine.threads)) : this;
+  }
+
+  /** The release of a guest_memfd takes slots_lock of its VM and drops a reference on it. */
+  releases(vm: number): this {
+    const state = this.#machine.vms[vm];
+    if (state?.life === undefined) return this.fields([state?.slotsLock]);
+    const { objects, files } = this.#machine;
+    for (const { index } of objects.files.filter((file) => file.vm === vm)) this.fields([files[index].installed, files[index].gmem?.released]);
+    for (const config of objects.slots) if (config.vm === vm) this.slot(config);
+    return this.fields([state.slotsLock, state.life]).handles(handlesOf(this.#machine, vm)).progress(every(this.#machine.threads)).secondLevel(vm);
   }
 
   /** Who refers to a guest_memfd: descriptors, mappings, calls under way. */

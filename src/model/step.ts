@@ -27,6 +27,8 @@ export interface Shape {
 export interface StepCode extends Shape {
   /** What it touches besides where some mapping copies on write. */
   readonly copying?: Shape;
+  /** And where somebody sends signals; `returns: true` where it then may end the call. */
+  readonly interruptible?: Shape;
   /** May report an event (`machine.events`); what judges it may look at the atoms that the step touches. */
   readonly events?: boolean;
   /** Names of the steps that it may jump to; without it any step of the operation. */
@@ -42,12 +44,30 @@ export interface StepCode extends Shape {
    */
   readonly narrow?: (context: Context) => Shape | undefined;
   readonly run: (context: Context) => number;
+  /** The second half of a step that performs a leaf of the TDX module; it becomes a step of its own, `NAME.commit`, directly behind. */
+  readonly commits?: StepCode;
 }
 
 export interface CompiledStep extends StepCode {
   readonly name: string;
-  /** Set inside a loop over cells: the indexes of its first and last step. */
-  readonly loop?: { readonly first: number; readonly last: number };
+  /** Set inside a loop: the indexes of its first and last step. */
+  readonly loop?: Loop;
+}
+
+/** Over the cells of the plan, or over the host mappings that it changes (`unmaps`), one after the other. */
+export interface Loop {
+  readonly first: number;
+  readonly last: number;
+  readonly over: "cells" | "mappings";
+}
+
+/** Pages of one host mapping that a call takes away or changes. */
+export interface Unmapping {
+  readonly mapping: number;
+  /** Neighbours, of the mapping. */
+  readonly cells: readonly number[];
+  /** Of these cells, one that stays as it is. */
+  readonly spares?: (state: Int32Array, cell: number) => boolean;
 }
 
 /** An operation under one profile: its steps in order. */
@@ -81,6 +101,12 @@ export interface Plan {
   /** What `*` steps loop over: page cells of `file`. */
   readonly file: number;
   readonly cells: readonly number[];
+  /** Host mappings that the call changes, in the order in which MMU notifiers are told of them. */
+  readonly unmaps?: readonly Unmapping[];
+  /** No memory slot can ever have the mapping that it changes behind it: MMU notifiers have nothing to do. */
+  readonly unheard?: boolean;
+  /** The VM that it holds a descriptor of while it is under way, where that VM can come to an end (kvm/life.ts). */
+  readonly vm?: number;
   /** Data of the subsystem; each plan maker knows its own. */
   readonly data: unknown;
 }
@@ -95,6 +121,8 @@ export class Context {
   step!: CompiledStep | undefined;
   choice = 0;
   choices = 1;
+  /** The step has gone `onward`. */
+  advanced = false;
   /** Number of the result in `machine.results`. */
   result = 0;
   /** Sentences about what the step did; undefined while exploring. */
@@ -115,7 +143,13 @@ export class Context {
   }
 
   get inLoop(): boolean {
-    return this.step?.loop !== undefined;
+    return this.step?.loop?.over === "cells";
+  }
+
+  /** The host mapping that this step works on, where it stands in a loop over them. */
+  get unmapping(): Unmapping | undefined {
+    if (this.step?.loop?.over !== "mappings") return undefined;
+    return this.plan.unmaps?.[this.thread.unmapping?.get(this.state) ?? 0];
   }
 
   /** For a step that works cell by cell: on to the next cell, or past the last one. A step inside a written loop leaves that to the loop. */
@@ -154,6 +188,12 @@ export class Context {
   /** To the step of that name; where a variant has dropped it, to the step behind this one. */
   jump(name: string): number {
     return this.operation.labels.get(name) ?? NEXT;
+  }
+
+  /** A jump backwards that is no retry: the call has come on by one page or one leaf, and there is an end to that. */
+  onward(name: string): number {
+    this.advanced = true;
+    return this.jump(name);
   }
 
   /** A free choice among `count` alternatives; at most one in a step. */

@@ -2,22 +2,25 @@
 // by an exchange of such actors have equal futures, so one representative stands for all of them (scalarsets; Ip and Dill, 1996).
 
 import { assert } from "../base/assert.ts";
+import { processOf } from "../scenario/processes.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
 import type { Field, Layout } from "./layout.ts";
 import type { Objects } from "./objects.ts";
+import { runnerOf } from "./processes.ts";
 import { BOUND } from "./runner.ts";
 import type { Instruction, Segment } from "./schedule.ts";
 
 /** Sets of two or more actors that can be exchanged all through the program. */
 export function equalActors(program: Program, objects: Objects, segments: readonly Segment[]): ActorId[][] {
   const told = toldApart(program, objects);
+  const signalled = new Set(program.calls.flatMap(({ spec, operands: [to] }) => (spec === "signal" && to?.kind === "int" ? [Number(to.value)] : [])));
   const groups = new Map<string, ActorId[]>();
   program.actors.forEach((actor, index) => {
     const lists = segments.map((segment) => segment.threads[index] ?? []);
     if (lists.every((list) => list.length === 0) || segments.some((segment) => segment.sequence.some((instruction) => instruction.actor === index))) return;
     if (lists.flat().some((instruction) => instruction.call === undefined || told.calls.has(instruction.call))) return;
     const place = placeOf(program, objects, segments, index);
-    if (place === undefined || (actor.handle !== undefined && told.handles.has(actor.handle))) return;
+    if (place === undefined || signalled.has(index) || (actor.handle !== undefined && told.handles.has(actor.handle))) return;
     const key = `${place}\n${lists.map((list) => list.map((instruction) => instructionKey(program, instruction)).join(";")).join("\n")}`;
     groups.set(key, [...(groups.get(key) ?? []), index]);
   });
@@ -27,12 +30,13 @@ export function equalActors(program: Program, objects: Objects, segments: readon
 /** Where an actor runs: host, or a VM. A vCPU must be there before the first block in which it does anything; undefined where it may come later. */
 function placeOf(program: Program, objects: Objects, segments: readonly Segment[], index: ActorId): string | undefined {
   const { kind, handle } = program.actors[index];
-  if (kind !== "vcpu") return kind;
+  if (kind !== "vcpu") return `${kind} of process ${processOf(program, index)}`;
   const vcpu = objects.vcpus.find((candidate) => candidate.handle === handle);
-  if (!vcpu) return undefined;
+  // KVM_RUN from another process is refused: who tries it is not the vCPU.
+  if (!vcpu || runnerOf(program, vcpu) !== index) return undefined;
   const first = segments.findIndex((segment) => (segment.threads[index]?.length ?? 0) > 0);
   const made = segments.slice(0, first).some((segment) => segment.sequence.some((instruction) => instruction.call === vcpu.call));
-  return made ? `vm ${vcpu.vm}` : undefined;
+  return made ? `vm ${vcpu.vm}, process ${processOf(program, index)}` : undefined;
 }
 
 /** Calls and vCPUs that something else in the program means: what binds a name, makes an object, or stands behind a label that is used. */

@@ -127,6 +127,7 @@ export function causesOf(step: TraceStep, invariant: string, blame: Blame, curso
 const GROUPS: readonly { readonly group: FactRow["group"]; readonly title: string }[] = [
   { group: "thread", title: "Threads" },
   { group: "lock", title: "Locks and sequence counters" },
+  { group: "process", title: "Processes" },
   { group: "vm", title: "VM" },
   { group: "file", title: "Files" },
   { group: "frame", title: "Frames" },

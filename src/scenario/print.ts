@@ -1,9 +1,10 @@
 // Program → text. `printProgram` is the inverse of the language: what it prints is read back as an equal Program, sites apart.
 
+import { errnoName } from "../base/errno.ts";
 import { formatSize } from "../base/units.ts";
 import { precedence } from "./arithmetic.ts";
-import { callSpec, constants, type Param, type Returns } from "./catalogue/index.ts";
-import type { CallId, Expression, Operand, Point, Program, Result, ResultPattern, Statement } from "./program.ts";
+import { callSpec, constants, groupOf, isBitGroup, type Param, paramName, type Returns, returnsOf } from "./catalogue/index.ts";
+import type { Call, CallId, Expression, Operand, Point, Program, Result, ResultPattern, Statement } from "./program.ts";
 
 const inProfile = (profiles: readonly string[] | undefined, base: string): boolean => profiles === undefined || profiles.includes(base);
 
@@ -18,7 +19,7 @@ export function printFlags(group: string, value: bigint, base: string): string {
   const rows = constants.filter((row) => row.group === group && inProfile(row.profiles, base));
   const whole = rows.find((row) => row.value === value);
   if (whole !== undefined) return whole.name;
-  if (value <= 0n) return printInt(value);
+  if (value <= 0n || !isBitGroup(group)) return printInt(value);
   let rest = value;
   const names: string[] = [];
   for (const row of rows) {
@@ -75,7 +76,7 @@ function printIntFor(program: Program, value: bigint, param: Param): string {
   const { base } = program.profile;
   if (param.type === "actor") return program.actors[Number(value)]?.name ?? "vmm";
   if (param.type === "address" && value === 0n && param.name !== "userspace_addr") return "NULL";
-  if (param.type === "string") return "NULL";
+  if (param.type === "string") return value === 0n ? "NULL" : printInt(value);
   if (param.type === "flags" || FLAG_COMMANDS.has(param.name) || (param.type === "int" && param.group !== undefined)) {
     return param.group === undefined ? printInt(value) : printFlags(param.group, value, base);
   }
@@ -91,6 +92,11 @@ function printGpa(value: bigint, base: string): string {
   return shared !== undefined && value >= 0n && (value & shared.value) === shared.value ? `SHARED|${hex(value & ~shared.value)}` : hex(value);
 }
 
+const intOf = (operand: Operand | undefined): bigint | undefined => (operand?.kind === "int" ? operand.value : undefined);
+
+/** How the number that a call answers is to be read. */
+export const returnsOfCall = (call: Call): Returns => returnsOf(callSpec(call.spec), intOf(call.operands[1]));
+
 /** From how many arguments on a call is read more easily with the names of its fields. */
 const NAMED_FROM = 4;
 
@@ -105,12 +111,13 @@ export function printCall(program: Program, id: CallId): string {
     const operand = call.operands[i];
     if (param.type === "kvm" && operand.kind === "kvm") continue;
     if (operand.kind === "absent") {
-      named = true;
+      if (param.nullable) args.push(named ? `${param.name}=NULL` : "NULL");
+      named ||= !param.nullable;
       continue;
     }
     if (ioctl && i > 0) named = true;
-    const text = printOperand(program, operand, param);
-    args.push(named ? `${param.name}=${text}` : text);
+    const text = printOperand(program, operand, { ...param, group: groupOf(param, intOf(call.operands[i - 1])) });
+    args.push(named ? `${paramName(param, program.profile.base)}=${text}` : text);
   }
   return `${spec.name}(${args.join(", ")})`;
 }
@@ -119,7 +126,8 @@ function printFields(fields: readonly { readonly name: string; readonly value: b
   const shown = fields.map((field) => {
     const { name, value } = field;
     const small = name === "size" ? printInt(value) : value < 10n && value >= 0n ? value.toString() : value < 0n ? printInt(value) : `0x${value.toString(16)}`;
-    const flags = names && name === "flags" ? printFlags("KVM_MEMORY_EXIT_FLAG_", value, "v8") : small;
+    const code = name === "errno" ? errnoName(Number(value)) : undefined;
+    const flags = code ?? (names && name === "flags" ? printFlags("KVM_MEMORY_EXIT_FLAG_", value, "v8") : small);
     return `${name}=${flags}`;
   });
   return shown.length === 0 ? "" : ` {${shown.join(", ")}}`;
@@ -173,7 +181,7 @@ export function printPattern(pattern: ResultPattern): string {
   }
 }
 
-const HANDLE_TEXT: Record<string, string> = { fd: "fd", vm: "VM", vcpu: "vCPU", mapping: "mapping", frame: "frame", value: "value" };
+const HANDLE_TEXT: Record<string, string> = { fd: "fd", vm: "VM", vcpu: "vCPU", mapping: "mapping", frame: "frame", process: "process", value: "value" };
 
 /** What a call answered, as it would stand behind `=`; `returns` says how a number is to be read. */
 export function printResult(result: Result, returns?: Returns): string {
@@ -188,6 +196,8 @@ export function printResult(result: Result, returns?: Returns): string {
       if (returns === "seals") return result.value === 0n ? "0" : `0x${result.value.toString(16)} (${sealNames(result.value)})`;
       return result.value > 0n && returns === "count" ? result.value.toString() : printInt(result.value);
     }
+    case "exit":
+      return printPattern({ ...result, fields: result.fields.filter(({ name, value }) => name !== "errno" || value !== 0n) });
     default:
       return printPattern(result);
   }
@@ -234,19 +244,33 @@ function labelOf(program: Program, ids: readonly CallId[]): string {
 
 const printPoint = (point: Point): string => (point.step === undefined ? point.label : `${point.label}.${point.step}`);
 
+/** What stands around a statement, or a list of them, of an actor: its name, and the process where that does not follow from it. */
+function wrapOf(program: Program, actor: number): { readonly process?: string; readonly name?: string } {
+  const { name, kind, process = 0 } = program.actors[actor];
+  const of = program.processes?.[process]?.name;
+  if (process === 0 || of === undefined) return { name };
+  if (kind === "vcpu" && !name.startsWith(`${of}.`)) return { name };
+  return name === of ? { process: of } : { process: of, name: kind === "vcpu" ? name.slice(of.length + 1) : name };
+}
+
 function printStatement(program: Program, statement: Statement, indent: string, actor: number, out: string[]): void {
   const inner = `${indent}  `;
-  const prefix = (own: number): string => (own === actor ? "" : `${program.actors[own].name}: `);
+  const line = (own: number, text: string): string => {
+    if (own === actor) return `${indent}${text}`;
+    const { process, name } = wrapOf(program, own);
+    const named = name === undefined ? text : `${name}: ${text}`;
+    return process === undefined ? `${indent}${named}` : `${indent}process ${process} { ${named} }`;
+  };
   switch (statement.kind) {
     case "call": {
       const call = program.calls[statement.call];
       const binds = call.binds === undefined ? "" : `${program.handles[call.binds].name} = `;
       const result = call.expect === undefined ? "" : ` = ${call.expect.any.map(printPattern).join(" or ")}`;
-      out.push(`${indent}${prefix(call.actor)}${binds}${printCall(program, statement.call)}${result}${call.label === undefined ? "" : ` @${call.label}`}`);
+      out.push(line(call.actor, `${binds}${printCall(program, statement.call)}${result}${call.label === undefined ? "" : ` @${call.label}`}`));
       return;
     }
     case "assert":
-      out.push(`${indent}${prefix(statement.actor)}assert ${printExpression(program, statement.condition)}`);
+      out.push(line(statement.actor, `assert ${printExpression(program, statement.condition)}`));
       return;
     case "atomic":
       out.push(`${indent}atomic {`);
@@ -256,9 +280,11 @@ function printStatement(program: Program, statement: Statement, indent: string, 
     case "parallel":
       out.push(`${indent}parallel {`);
       for (const thread of statement.threads) {
-        out.push(`${inner}${program.actors[thread.actor].name} {`);
+        const { process, name } = wrapOf(program, thread.actor);
+        const heads = [...(process === undefined ? [] : [`process ${process}`]), ...(name === undefined ? [] : [name])];
+        out.push(`${inner}${heads.map((head) => `${head} {`).join(" ")}`);
         for (const one of thread.body) printStatement(program, one, `${inner}  `, thread.actor, out);
-        out.push(`${inner}}`);
+        out.push(`${inner}${heads.map(() => "}").join(" ")}`);
       }
       for (const order of statement.orders) out.push(`${inner}order ${printPoint(order.before)} before ${printPoint(order.after)}`);
       out.push(`${indent}}`);

@@ -19,6 +19,8 @@ export interface Program {
   readonly handles: readonly Handle[];
   /** `actors[0]` is always `vmm`, the main thread. */
   readonly actors: readonly Actor[];
+  /** Absent where everybody runs in one process; `processes[0]` is that of `vmm`. */
+  readonly processes?: readonly Process[];
   /** Every call once, in the order of the text after `use`, `repeat` and `import` are expanded. */
   readonly calls: readonly Call[];
   readonly body: readonly Statement[];
@@ -52,13 +54,22 @@ export interface Handle {
   readonly site: Site;
 }
 
-export type HandleKind = "fd" | "vm" | "vcpu" | "mapping" | "frame" | "value";
+export type HandleKind = "fd" | "vm" | "vcpu" | "mapping" | "frame" | "process" | "value";
+
+/** An mm and a descriptor table of its own. */
+export interface Process {
+  readonly name: string;
+  /** The `fork()` that makes it; without one it is there from the start, and nothing is open or mapped in it. */
+  readonly call?: CallId;
+}
 
 export interface Actor {
   readonly name: string;
   readonly kind: "vmm" | "host" | "vcpu";
   /** The vCPU's handle. */
   readonly handle?: HandleId;
+  /** Index into `Program.processes`; absent: the process of `vmm`. */
+  readonly process?: number;
 }
 
 export interface Call {

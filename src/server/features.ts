@@ -32,7 +32,9 @@ export function registerFeatures(state: ServerState): void {
     read(textDocument.uri, (snapshot) => inlayHints(snapshot, runner, range)),
   );
   connection.onRequest("textDocument/codeLens", ({ textDocument }: OfDocument) =>
-    read(textDocument.uri, (snapshot) => codeLenses(snapshot, runner, texts, state.options.clientCommands === true)),
+    read(textDocument.uri, (snapshot) =>
+      codeLenses(snapshot, runner, texts, { clientCommands: state.options.clientCommands === true, machine: state.host.machine !== undefined }),
+    ),
   );
   connection.onRequest("textDocument/documentSymbol", ({ textDocument }: OfDocument) => read(textDocument.uri, (snapshot) => documentSymbols(snapshot, texts)));
   connection.onRequest("textDocument/hover", async ({ textDocument, position }: TextDocumentPositionParams) => {

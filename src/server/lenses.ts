@@ -1,33 +1,74 @@
-// Code lenses over each scenario: Run · Show page tables (for each kernel, where there are several) · the verdict.
+// Code lenses over each scenario: Run · Show page tables (for each kernel, where there are several) · Compare kernels · Export C · Compare with this machine ·
+// the verdict. The two about C stand only where some call of the scenario is one that a real kernel can be asked.
 
 import type { CodeLens, Command } from "vscode-languageserver";
+import { Budget, cannotRun } from "../export/c/limits.ts";
+import type { Program } from "../scenario/program.ts";
 import { rangeOf } from "./diagnostics.ts";
 import type { Snapshot } from "./documents.ts";
-import { RUN_COMMAND, type ScenarioVerdict, SERVER_RUN_COMMAND, SHOW_COMMAND } from "./protocol.ts";
+import {
+  COMPARE_KERNELS_COMMAND,
+  COMPARE_MACHINE_COMMAND,
+  EXPORT_C_COMMAND,
+  RUN_COMMAND,
+  type ScenarioVerdict,
+  SERVER_RUN_COMMAND,
+  SHOW_COMMAND,
+} from "./protocol.ts";
 import type { Texts } from "./texts.ts";
 import { type Outcomes, verdictsOf } from "./verdicts.ts";
 
 const GLYPH = { pass: "✓", fail: "✗", incomplete: "◌", running: "…", notRun: "–" } as const;
 const WORD = { pass: "pass", fail: "fail", incomplete: "incomplete", running: "running", notRun: "not run" } as const;
 
-export function codeLenses(snapshot: Snapshot, outcomes: Outcomes, texts: Texts, clientCommands: boolean): CodeLens[] {
+/** Commands that the client has: none of its own, those of an editor, and with a machine behind it the comparison with its kernel. */
+export interface Lensed {
+  readonly clientCommands: boolean;
+  readonly machine: boolean;
+}
+
+export function codeLenses(snapshot: Snapshot, outcomes: Outcomes, texts: Texts, { clientCommands, machine }: Lensed): CodeLens[] {
   const verdicts = verdictsOf(snapshot, outcomes);
+  const programs = new Map<string, Program[]>();
+  for (const { program } of snapshot.runs) programs.set(program.name, [...(programs.get(program.name) ?? []), program]);
   return snapshot.analysis.outline.flatMap((entry) => {
     const range = rangeOf(entry.header, texts);
     const mine = verdicts.filter((verdict) => verdict.scenario === entry.name);
-    const commands: Command[] = [];
+    const subject = { uri: snapshot.uri, scenario: entry.name };
     const run = clientCommands ? RUN_COMMAND : SERVER_RUN_COMMAND;
-    commands.push({ title: "Run", command: run, arguments: [{ uri: snapshot.uri, scenario: entry.name }] });
+    const commands: Command[] = [{ title: "Run", command: run, arguments: [subject] }];
     if (clientCommands) {
       const several = mine.length > 1;
-      for (const verdict of mine) {
-        const argument = { uri: snapshot.uri, scenario: entry.name, kernel: verdict.kernel };
-        commands.push({ title: several ? `Show page tables (${verdict.kernel})` : "Show page tables", command: SHOW_COMMAND, arguments: [argument] });
-      }
+      for (const { kernel } of mine)
+        commands.push({ title: several ? `Show page tables (${kernel})` : "Show page tables", command: SHOW_COMMAND, arguments: [{ ...subject, kernel }] });
+      if (programs.has(entry.name)) commands.push({ title: "Compare kernels", command: COMPARE_KERNELS_COMMAND, arguments: [subject] });
+      const real = programs.get(entry.name)?.find(asksRealKernel);
+      if (real !== undefined) commands.push(...aboutC({ ...subject, kernel: real.profile.name }, machine && isRelease(real)));
     }
     if (mine.length > 0) commands.push({ title: summary(mine), command: "" });
     return commands.map((command) => ({ range, command }));
   });
+}
+
+function aboutC(subject: object, machine: boolean): Command[] {
+  const exported: Command = { title: "Export C", command: EXPORT_C_COMMAND, arguments: [subject] };
+  return machine ? [exported, { title: "Compare with this machine", command: COMPARE_MACHINE_COMMAND, arguments: [subject] }] : [exported];
+}
+
+/** A patch series is no kernel that a machine runs. */
+const isRelease = ({ profile }: Program): boolean => /^\d|^mainline$/.test(profile.base);
+
+const asking = new WeakMap<Program, boolean>();
+
+/** Some call of it can be made on a real kernel. */
+function asksRealKernel(program: Program): boolean {
+  let asks = asking.get(program);
+  if (asks === undefined) {
+    const budget = new Budget();
+    asks = program.calls.some((_, call) => cannotRun(program, call, budget) === undefined);
+    asking.set(program, asks);
+  }
+  return asks;
 }
 
 /** `✗ fail · 34 states` or `✓ v4 · ✗ v8`. */

@@ -271,5 +271,6 @@ export const SUGGEST_COMMAND = "memfd.suggestOrder";
 export const EXPORT_C_COMMAND = "memfd.exportC";
 export const IMPORT_COMMAND = "memfd.importTrace";
 export const COMPARE_MACHINE_COMMAND = "memfd.compareMachine";
+export const COMPARE_KERNELS_COMMAND = "memfd.compareKernels";
 /** What the server carries out itself (`workspace/executeCommand`) for clients without commands of their own. */
 export const SERVER_RUN_COMMAND = "memfd.server.run";

@@ -1,8 +1,7 @@
 // The results of the calls at one place of the text: a call in a setup or a `repeat` runs several times, in several scenarios, under several kernels.
 
 import type { Outcome as CallOutcome, Report } from "../check/report.ts";
-import { callSpec } from "../scenario/catalogue/index.ts";
-import { printPattern, printResult } from "../scenario/print.ts";
+import { printPattern, printResult, returnsOfCall } from "../scenario/print.ts";
 import type { Call, CallId } from "../scenario/program.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
 import type { Outcomes } from "./verdicts.ts";
@@ -62,9 +61,9 @@ function newPlace({ program }: ProgramRun, call: Call): CallPlace {
   return { from: span.from, to: span.to, end, expected: expect?.any.map((pattern) => printPattern(pattern)), answers: [] };
 }
 
-function returnsOf(call: Call): ReturnType<typeof callSpec>["returns"] | undefined {
+function returnsOf(call: Call): ReturnType<typeof returnsOfCall> | undefined {
   try {
-    return callSpec(call.spec).returns;
+    return returnsOfCall(call);
   } catch {
     return undefined;
   }

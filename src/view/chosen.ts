@@ -6,8 +6,7 @@ import { completed } from "../check/story.ts";
 import type { Machine } from "../model/machine.ts";
 import { matches } from "../model/queries.ts";
 import { NoAnswer } from "../model/refine.ts";
-import { callSpec } from "../scenario/catalogue/index.ts";
-import { printCall, printExpression, printResult } from "../scenario/print.ts";
+import { printCall, printExpression, printResult, returnsOfCall } from "../scenario/print.ts";
 import type { Expression, Program, Site, Statement } from "../scenario/program.ts";
 
 export interface Chosen {
@@ -133,7 +132,7 @@ function wrongAnswer(program: Program, report: Report, lineOf: (site: Site) => n
     if (!expect || expect.any.some((pattern) => pattern.kind === "unknown")) continue;
     const wrong = report.calls[id]?.results.find(({ result }) => !expect.any.some((pattern) => matches(result, pattern)));
     if (!wrong) continue;
-    const answer = printResult(wrong.result, callSpec(call.spec).returns);
+    const answer = printResult(wrong.result, returnsOfCall(call));
     return { schedule: wrong.schedule, shown: `${printCall(program, id)} (line ${lineOf(call.site)}) answers ${answer}, which its line does not expect.` };
   }
   return undefined;

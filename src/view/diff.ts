@@ -1,9 +1,9 @@
 // What one step changed in the machine, cell by cell, and which step last changed a cell (blame). Keys are those of `TraceStep.changed`.
 
-import { type Cell, type ColumnId, type MachineView, PAGE_COLUMNS, type PageRow, type TraceStep } from "./rows.ts";
+import { type Cell, type MachineView, PAGE_COLUMNS, type PageRow, type StateRow, type StateTable, type TraceStep } from "./rows.ts";
 
 /** `rowKey/columnId`. Row keys may hold slashes themselves; column ids do not. */
-export const cellKey = (row: string, column: ColumnId): string => `${row}/${column}`;
+export const cellKey = (row: string, column: string): string => `${row}/${column}`;
 
 export interface Change {
   readonly key: string;
@@ -12,15 +12,18 @@ export interface Change {
   readonly after: string | undefined;
 }
 
-/** Changed cells in the order of the table, then changed facts. A row that appears or goes counts with its non-empty cells. */
+const COLUMNS = PAGE_COLUMNS.map(({ id }) => id);
+
+/** Changed cells in the order of the tables, then changed facts. A row that appears or goes counts with its non-empty cells. */
 export function diffMachines(before: MachineView, after: MachineView): Change[] {
   const changes: Change[] = [];
-  const old = new Map(before.pages.map((row) => [row.key, row]));
-  for (const row of after.pages) {
-    diffRow(row.key, old.get(row.key), row, changes);
-    old.delete(row.key);
+  diffRows(before.pages, after.pages, COLUMNS, changes);
+  const tables = new Map((before.tables ?? []).map((table) => [table.id, table]));
+  for (const table of after.tables ?? []) {
+    diffRows(tables.get(table.id)?.rows ?? [], table.rows, columnsOf(table), changes);
+    tables.delete(table.id);
   }
-  for (const row of old.values()) diffRow(row.key, row, undefined, changes);
+  for (const table of tables.values()) diffRows(table.rows, [], columnsOf(table), changes);
   const facts = new Map(before.facts.map((fact) => [fact.key, fact.value]));
   for (const fact of after.facts) {
     const value = facts.get(fact.key);
@@ -31,8 +34,21 @@ export function diffMachines(before: MachineView, after: MachineView): Change[] 
   return changes;
 }
 
-function diffRow(key: string, before: PageRow | undefined, after: PageRow | undefined, into: Change[]): void {
-  for (const { id } of PAGE_COLUMNS) {
+const columnsOf = ({ columns }: StateTable): string[] => columns.slice(1).map(({ id }) => id);
+
+type Row = Pick<PageRow | StateRow, "key"> & { readonly cells: Readonly<Record<string, Cell>> };
+
+function diffRows(before: readonly Row[], after: readonly Row[], columns: readonly string[], into: Change[]): void {
+  const old = new Map(before.map((row) => [row.key, row]));
+  for (const row of after) {
+    diffRow(row.key, old.get(row.key), row, columns, into);
+    old.delete(row.key);
+  }
+  for (const row of old.values()) diffRow(row.key, row, undefined, columns, into);
+}
+
+function diffRow(key: string, before: Row | undefined, after: Row | undefined, columns: readonly string[], into: Change[]): void {
+  for (const id of columns) {
     const was = before?.cells[id];
     const is = after?.cells[id];
     if (!sameCell(was, is)) into.push({ key: cellKey(key, id), before: was?.text, after: is?.text });

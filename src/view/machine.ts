@@ -2,25 +2,33 @@
 
 import { formatAddress, formatSize } from "../base/units.ts";
 import { staleMappings } from "../invariants/index.ts";
-import { convertedKind, isPrivateSlot, slotAt } from "../model/kvm/fault.ts";
+import { slotAt } from "../model/kvm/access.ts";
+import { convertedKind, isPrivateSlot } from "../model/kvm/kinds.ts";
+import { isFreed, usersOf } from "../model/kvm/life.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
 import { descriptorsOf, sizeOf } from "../model/memory/file.ts";
 import { eachHolder, referencesOf } from "../model/memory/frames.ts";
 import { type FileState, FOUND } from "../model/memory/state.ts";
-import { BOUND } from "../model/runner.ts";
+import { fieldsOf } from "../model/processes.ts";
+import { BOUND, CLOSED } from "../model/runner.ts";
 import { flagNames } from "../scenario/catalogue/index.ts";
+import { processFacts } from "./processes.ts";
 import type { Cell, ColumnId, FactRow, MachineView, PageRow } from "./rows.ts";
+import { type Broken, brokenPlaces } from "./tdx-broken.ts";
+import { tdCells, tdRows } from "./tdx-pages.ts";
+import { tdxTables } from "./tdx-tables.ts";
 
 const EMPTY: Cell = { text: "" };
 
 export function machineView(machine: Machine, state: Int32Array): MachineView {
   const stale = staleMappings(machine, state);
+  const broken = brokenPlaces(machine, state);
   const pages: PageRow[] = [];
   const shown = new Set<string>();
   for (const vm of machine.vms) {
     for (let cell = 0; cell < vm.cells.count; cell++) {
-      const row = guestRow(machine, state, vm, cell, stale, shown);
+      const row = guestRow(machine, state, vm, cell, stale, broken, shown);
       if (row) pages.push(row);
     }
   }
@@ -28,7 +36,9 @@ export function machineView(machine: Machine, state: Int32Array): MachineView {
     if (file.object.kind !== "memfd" || file.installed.get(state) === 0) continue;
     for (let cell = 0; cell < file.cells.count; cell++) if (!shown.has(`${file.object.index}/${cell}`)) pages.push(fileRow(machine, state, file, cell));
   }
-  return { pages, facts: facts(machine, state) };
+  pages.push(...tdRows(machine, state, broken, (frame) => contentCell(machine, state, frame)));
+  const tables = tdxTables(machine, state, broken);
+  return { pages, facts: facts(machine, state), ...(tables.length > 0 ? { tables } : {}) };
 }
 
 const address = (page: number): string => formatAddress(BigInt(page) << 12n);
@@ -44,6 +54,7 @@ function guestRow(
   vm: VmState,
   cell: number,
   stale: ReturnType<typeof staleMappings>,
+  places: Broken,
   shown: Set<string>,
 ): PageRow | undefined {
   const gfn = vm.cells.start(cell);
@@ -61,6 +72,9 @@ function guestRow(
   const broken = stale.some((entry) => entry.vm === vm.object.index && entry.cell === cell) ? "no-stale-mapping" : undefined;
   const isPrivate = config !== undefined && isPrivateSlot(config);
   const present = file !== undefined && fileCell >= 0 && file.frames[fileCell].get(state) > 0;
+  const td = tdCells(machine, state, vm, cell, places);
+  // The mirror of a TD is a table of KVM's own; what hardware walks beside the secure EPT is the shared one.
+  const walked = td ? ept.map((entry, of) => (of === SHARED ? entry : 0)) : ept;
   const kind = isPrivate ? (convertedKind(machine, state, vm, cell) ?? (present ? PRIVATE : SHARED)) : undefined;
   return {
     key: `vm${vm.object.index}/${gfn}`,
@@ -77,11 +91,24 @@ function guestRow(
         mapping && hostCell >= 0
           ? hostEntries(machine, state, [{ mapping: mapping.object.index, cell: hostCell }])
           : hostOfFile(machine, state, file, fileCell),
-      ept: eptCell(ept, broken),
-      tlb: tlbCell(machine, state, vm, cell, broken),
-      content: contentCell(machine, state, ept[PRIVATE] || ept[SHARED] || frame),
+      ept: eptCell(walked, broken),
+      mirror: EMPTY,
+      sept: EMPTY,
+      pamt: EMPTY,
+      ...td?.cells,
+      ...(td && broken && td.cells.sept ? { sept: { ...td.cells.sept, broken } } : {}),
+      tlb: joined(td?.cells.tlb, tlbCell(machine, state, vm, cell, broken)),
+      content: contentCell(machine, state, td?.frame || walked[PRIVATE] || walked[SHARED] || frame),
     },
   };
+}
+
+/** TLBs of the module's vCPUs, and of the shared EPT. */
+function joined(first: Cell | undefined, second: Cell): Cell {
+  if (first === undefined || first.text === "") return second;
+  if (second.text === "") return first;
+  const broken = first.broken ?? second.broken;
+  return { text: `${first.text}, ${second.text}`, detail: `${first.detail}; ${second.detail}`, ...(broken === undefined ? {} : { broken }) };
 }
 
 function fileRow(machine: Machine, state: Int32Array, file: FileState, cell: number): PageRow {
@@ -94,6 +121,9 @@ function fileRow(machine: Machine, state: Int32Array, file: FileState, cell: num
     frame: frameCell(machine, state, file, cell, frame),
     host: hostOfFile(machine, state, file, cell),
     ept: EMPTY,
+    mirror: EMPTY,
+    sept: EMPTY,
+    pamt: EMPTY,
     tlb: EMPTY,
     content: contentCell(machine, state, frame),
   };
@@ -175,6 +205,7 @@ function facts(machine: Machine, state: Int32Array): FactRow[] {
     ...machine.files.flatMap((file) => fileFacts(machine, state, file)),
     ...machine.vms.flatMap((vm) => vmFacts(machine, state, vm)),
     ...machine.threads.flatMap((thread) => threadFact(machine, state, thread.index)),
+    ...processFacts(machine, state),
     ...frameFacts(machine, state),
   ];
 }
@@ -185,7 +216,10 @@ function fileFacts(machine: Machine, state: Int32Array, file: FileState): FactRo
   if (file.object.kind !== "memfd" || file.installed.get(state) === 0) return [];
   const key = `file${file.object.index}`;
   const { name } = file.object;
-  const open = descriptorsOf(machine, file.object.index).filter((handle) => machine.handles[handle].get(state) === BOUND).length;
+  const open = descriptorsOf(machine, file.object.index).reduce(
+    (sum, handle) => sum + fieldsOf(machine, handle).filter((field) => field.get(state) === BOUND).length,
+    0,
+  );
   const seals = BigInt(file.seals.get(state));
   const rows: FactRow[] = [
     { key: `${key}/size`, group: "file", name: `${name} i_size`, value: formatSize(sizeOf(machine, state, file)) },
@@ -205,11 +239,16 @@ function fileFacts(machine: Machine, state: Int32Array, file: FileState): FactRo
 
 function vmFacts(machine: Machine, state: Int32Array, vm: VmState): FactRow[] {
   const handle = machine.program.calls[vm.object.call].binds;
-  if (handle === undefined || machine.handles[handle].get(state) !== BOUND) return [];
+  const bound = handle === undefined ? 0 : machine.handles[handle].get(state);
+  if (bound !== BOUND && (bound !== CLOSED || isFreed(vm, state))) return [];
   const key = `vm${vm.object.index}`;
   const inProgress = vm.inProgress.get(state);
   const range = inProgress > 0 ? `, gfns ${address(vm.cells.bounds[vm.rangeStart.get(state)])} to ${address(vm.cells.bounds[vm.rangeEnd.get(state)])}` : "";
   const rows: FactRow[] = [{ key: `${key}/progress`, group: "vm", name: `${vm.object.name} mmu_invalidate_in_progress`, value: `${inProgress}${range}` }];
+  const users = usersOf(machine, state, vm.object.index);
+  if (users) rows.push({ key: `${key}/users`, group: "vm", name: `${vm.object.name} held by`, value: users.join(", ") || "nobody" });
+  const active = vm.activeNotifiers.get(state);
+  if (active > 0) rows.push({ key: `${key}/active`, group: "vm", name: `${vm.object.name} mn_active_invalidate_count`, value: String(active) });
   if (vm.slotsLock.get(state) > 0)
     rows.push({ key: `${key}/slots`, group: "lock", name: `${vm.object.name} slots_lock`, value: who(machine, vm.slotsLock.get(state)) });
   return rows;

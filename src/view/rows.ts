@@ -8,7 +8,10 @@ export const PAGE_COLUMNS = [
   { id: "file", title: "file offset", help: "offset in the bound file, and whether its page cache holds a page there" },
   { id: "frame", title: "frame", help: "the frame in the file and who else holds a reference" },
   { id: "host", title: "host PTE", help: "frame that the host page tables map" },
-  { id: "ept", title: "EPT", help: "frame that the second-level page table maps" },
+  { id: "ept", title: "EPT", help: "frame that the second-level page table maps; of a TD the shared one" },
+  { id: "mirror", title: "mirror", help: "frame that KVM's mirror of the secure EPT maps" },
+  { id: "sept", title: "secure EPT", help: "state of the TDX module's entry, and the frame that it names" },
+  { id: "pamt", title: "PAMT", help: "page type, owner and BEPOCH of the frame" },
   { id: "tlb", title: "TLB", help: "frame that each vCPU's TLB holds" },
   { id: "content", title: "content", help: "bytes of the frame at the offsets that the scenario names" },
 ] as const;
@@ -34,17 +37,41 @@ export interface PageRow {
   readonly cells: Readonly<Record<ColumnId, Cell>>;
 }
 
-/** A line of facts below the table: a lock, a sequence counter, seals, the size of a file, where a thread stands. */
+/** A line of facts below the table: what a process has open, a lock, a sequence counter, seals, the size of a file, where a thread stands. */
 export interface FactRow {
   readonly key: string;
-  readonly group: "file" | "vm" | "lock" | "thread" | "frame";
+  readonly group: "file" | "vm" | "lock" | "thread" | "process" | "frame";
   readonly name: string;
   readonly value: string;
+}
+
+/** A table of one kind of object below the pages: a secure EPT by level, the PAMT, key ids, TDs, vCPUs. */
+export interface StateTable {
+  /** Stable over the steps of a trace. */
+  readonly id: string;
+  readonly title: string;
+  /** What a table is when it stands alone, for the tooltip. */
+  readonly help: string;
+  /** The first one heads each row. */
+  readonly columns: readonly { readonly id: string; readonly title: string; readonly help: string }[];
+  readonly rows: readonly StateRow[];
+}
+
+export interface StateRow {
+  /** Stable over the steps of a trace, and like no other key of the view. */
+  readonly key: string;
+  readonly label: string;
+  /** Of a tree: how far below the root it stands. */
+  readonly depth?: number;
+  /** By the ids of the columns behind the first. */
+  readonly cells: Readonly<Record<string, Cell>>;
 }
 
 export interface MachineView {
   readonly pages: readonly PageRow[];
   readonly facts: readonly FactRow[];
+  /** None for a machine without TDX. */
+  readonly tables?: readonly StateTable[];
 }
 
 export interface TraceStep {
@@ -61,7 +88,7 @@ export interface TraceStep {
   readonly file: number;
   readonly line: number;
   readonly machine: MachineView;
-  /** `rowKey/columnId` of each cell, `key` of each fact, that this step changed. */
+  /** `rowKey/columnId` of each cell of pages and tables, `key` of each fact, that this step changed. */
   readonly changed: readonly string[];
   /** Indexes into `TraceView.violations` that this step causes. */
   readonly violations: readonly number[];
@@ -93,6 +120,8 @@ export interface ViolationStory {
   readonly names: readonly string[];
   /** Steps whose task it is to keep the rule, and that ran. */
   readonly duties: readonly number[];
+  /** They are shown, and not said to be no help: none of them could have kept it. */
+  readonly plain?: true;
   /** The objects around the subject, in one sentence; empty where there are none. */
   readonly objects: string;
 }

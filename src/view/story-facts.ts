@@ -11,7 +11,7 @@ import type { StoryFact, ViolationStory } from "./rows.ts";
 import { address, type FactKind, gfnName, READERS, type Subject, slotOf } from "./story-readers.ts";
 
 /** Steps that take second-level mappings away or make faults try again. */
-const FLUSH: readonly StepName[] = ["invalidate", "invalidate_begin", "notify_fallocate", "zap_slot", "unmap_user"];
+const FLUSH: readonly StepName[] = ["invalidate", "invalidate_begin", "notify_fallocate", "zap_slot", "mn_start"];
 
 interface Matter {
   readonly facts: readonly FactKind[];
@@ -19,6 +19,8 @@ interface Matter {
   readonly wrong?: readonly FactKind[];
   /** Steps whose task it is to keep the rule. */
   readonly duties: readonly StepName[];
+  /** None of them could have kept it. */
+  readonly plain?: true;
 }
 
 /** What matters for each rule, in the order in which it is told. A rule without a row is told by its message alone. */
@@ -31,14 +33,16 @@ const MATTERS: Readonly<Record<string, Matter>> = {
   "zeroed-on-allocation": { facts: ["page", "ept"], duties: [] },
   "attributes-respected": { facts: ["kind", "page", "ept", "tlb", "snapshot"], wrong: ["ept", "tlb"], duties: FLUSH },
   "no-lost-invalidation": { facts: ["lookup", "reference", "progress", "snapshot", "ept"], wrong: ["ept"], duties: FLUSH },
-  "invalidate-balanced": { facts: ["begun", "progress", "binding"], wrong: ["progress"], duties: ["invalidate_begin", "invalidate_end"] },
+  "invalidate-balanced": { facts: ["begun", "progress", "binding"], wrong: ["progress"], duties: ["invalidate_begin", "invalidate_end", "mn_start", "mn_end"] },
   "write-sealed": { facts: ["host"], duties: ["check_seal_chunk", "deny_writable", "wait_pins", "map_vma"] },
   "bound-once": { facts: ["binding", "slot"], duties: ["bind"] },
   "binding-in-bounds": { facts: ["binding", "slot"], duties: ["bind"] },
   "binding-valid": { facts: ["binding", "slot"], duties: ["unbind", "bind"] },
-  "conversion-atomic": { facts: ["kind"], duties: ["store"] },
+  "vm-valid": { facts: ["holder"], duties: [] },
+  "conversion-atomic": { facts: [], duties: ["reserve", "store", "convert"], plain: true },
   "lock-order": { facts: ["lock", "waits"], duties: [] },
   "refcount-balanced": { facts: ["page", "owner", "reference", "free"], duties: ["put_page"] },
+  "no-oops": { facts: ["slot"], duties: [] },
   "no-deadlock": { facts: ["waits", "lock"], duties: [] },
   "no-livelock": { facts: ["waits", "lock", "progress"], duties: [] },
 };
@@ -56,7 +60,7 @@ export function violationStory(
   steps: readonly string[],
   at: number,
 ): ViolationStory {
-  const { facts: kinds, wrong = [], duties } = MATTERS[invariant] ?? { facts: [], duties: [] };
+  const { facts: kinds, wrong = [], duties, plain } = MATTERS[invariant] ?? ({ facts: [], duties: [] } as Matter);
   const subject = subjectAt(machine, about, states, at);
   const facts = kinds.flatMap((kind) => spansOf(machine, kind, subject, states).map((fact) => (wrong.includes(kind) ? { ...fact, wrong: true } : fact)));
   const now = facts.filter(({ spans }) => spans.some(({ from, to }) => from <= at && (to === undefined || to > at)));
@@ -72,6 +76,7 @@ export function violationStory(
     names: [...names],
     duties: steps.flatMap((step, index) => ((duties as readonly string[]).includes(step) ? [index] : [])),
     objects: objectsOf(machine, states, subject, at),
+    ...(plain ? { plain } : {}),
   };
 }
 

@@ -167,13 +167,17 @@ export function lanes(view: TraceView, from: number, to: number, ranks: readonly
   return lines;
 }
 
+/** Columns of a lane in which whole words stand. */
+const WIDE = 30;
+
 /** The deed, and what the call returned behind it or below. */
 function textOf({ text, result }: Item, width: number): string[] {
   const lines = wrap(text, width, "  ");
   if (result === undefined) return lines;
   const last = lines[lines.length - 1];
-  const tail = wrap(`= ${result}`, width, "  ");
-  return tail.length === 1 && last.length + 1 + tail[0].length <= width ? [...lines.slice(0, -1), `${last} ${tail[0]}`] : [...lines, ...tail];
+  // Behind what the step did, a bare `= 0` would seem to belong to it; beside many actors there is no room for more.
+  const behind = text.includes(": ") && width >= WIDE ? `${last}; returns ${result}` : `${last} = ${result}`;
+  return behind.length <= width ? [...lines.slice(0, -1), behind] : [...lines, ...wrap(`= ${result}`, width, "  ")];
 }
 
 /** What stands below the step that breaks a rule: in full, and shorter. */

@@ -2,7 +2,9 @@
 
 import { formatAddress } from "../base/units.ts";
 import type { About } from "../invariants/index.ts";
-import { convertedKind, isPrivateSlot, slotAt } from "../model/kvm/fault.ts";
+import { slotAt } from "../model/kvm/access.ts";
+import { convertedKind, isPrivateSlot } from "../model/kvm/kinds.ts";
+import { isFreed, usersOf } from "../model/kvm/life.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
 import { isInaccessible, isMadeInaccessible } from "../model/memory/file.ts";
@@ -160,7 +162,7 @@ const slot: Reader = (machine, state, about, tell) => {
     for (const { id, config } of vm.slots) {
       const now = machine.objects.slots[config.get(state) - 1];
       if (!now) continue;
-      const range = `${gfnName(now.gfn)} to ${formatAddress(BigInt(now.gfn + now.pages - 1))}`;
+      const range = `${gfnName(now.gfn)} to ${formatAddress(BigInt(now.gfn + now.pages - 1))}${isPrivateSlot(now) ? " with private memory" : ""}`;
       tell(
         `slot ${vm.object.index} ${id} ${now.index}`,
         `slot ${id} of ${vm.object.name} is at ${range}`,
@@ -185,12 +187,16 @@ const binding: Reader = (machine, state, { vm: only }, tell) => {
   }
 };
 
-const progress: Reader = (machine, state, { vm: only }, tell) => {
+const progress: Reader = (machine, state, { vm: only, gfn }, tell) => {
   for (const vm of machine.vms) {
     const count = vm.inProgress.get(state);
     if (count === 0 || (only !== undefined && vm.object.index !== only)) continue;
     const [from, to] = [vm.cells.bounds[vm.rangeStart.get(state)], vm.cells.bounds[vm.rangeEnd.get(state)]];
-    const is = `mmu_invalidate_in_progress of ${vm.object.name} is ${count}`;
+    const misses =
+      gfn !== undefined && (gfn < from || gfn >= to)
+        ? `, but its range, ${gfnName(from)} to ${formatAddress(BigInt(to - 1))}, leaves ${gfnName(gfn)} out,`
+        : "";
+    const is = `mmu_invalidate_in_progress of ${vm.object.name} is ${count}${misses}`;
     tell(`progress ${vm.object.index} ${count} ${from} ${to}`, is, "it fell again", `in_progress becomes ${count}`, "in_progress falls");
   }
 };
@@ -318,6 +324,15 @@ const begun: Reader = (machine, state, { actor }, tell) => {
   }
 };
 
+/** Who holds a reference on the VM, and that it is gone. */
+const holder: Reader = (machine, state, { vm }, tell) => {
+  if (vm === undefined) return;
+  const { name } = machine.objects.vms[vm];
+  if (isFreed(machine.vms[vm], state)) tell("freed", `${name} is freed`, "", `${name} is freed`, "");
+  for (const user of usersOf(machine, state, vm) ?? [])
+    tell(`holder ${user}`, `${user} holds ${name}`, `${user} dropped its reference on ${name}`, `${user} holds ${name}`, `${user} drops ${name}`);
+};
+
 /** The subject's frame while nobody owns it or holds a reference on it. */
 const free: Reader = (machine, state, { frame }, tell) => {
   if (frame !== undefined && referencesOf(machine, state, frame) === 0) tell("free", `frame ${frame} is free`, `frame ${frame} was taken`, "free now", "");
@@ -343,5 +358,6 @@ export const READERS = {
   lock,
   waits,
   begun,
+  holder,
 } as const;
 export type FactKind = keyof typeof READERS;

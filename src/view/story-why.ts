@@ -19,7 +19,7 @@ type Span = StoryFact["spans"][number];
 
 /** `start`: the first step of the race or of the call that breaks the rule; what came before is set-up. */
 export function whyOf(view: TraceView, told: TraceViolation, start: number): Why {
-  const { facts, duties } = told.story ?? { facts: [], duties: [] };
+  const { facts, duties, plain = false } = told.story ?? { facts: [], duties: [] };
   const at = told.step;
   const sentences: string[] = [];
   const causes: number[] = [];
@@ -46,14 +46,7 @@ export function whyOf(view: TraceView, told: TraceViolation, start: number): Why
   }
   const wrong = lasting.filter(({ fact }) => fact.wrong);
   sentences.push(...howItEnds(wrong, at, ref));
-  sentences.push(
-    ...idle(
-      view,
-      facts,
-      duties.filter((step) => step >= (wrong.length > 0 ? start : 0)),
-      ref,
-    ),
-  );
+  sentences.push(...idle(view, facts, plain ? [] : duties.filter((step) => step >= (wrong.length > 0 ? start : 0)), ref));
   return { sentences, causes };
 }
 

@@ -3,7 +3,8 @@
 
 import { profile } from "../scenario/catalogue/index.ts";
 import { sideBySide, table, wrap } from "./columns.ts";
-import type { Cell, ColumnId, FactRow, MachineView, PageRow, TraceView, TraceViolation } from "./rows.ts";
+import { cellKey } from "./diff.ts";
+import type { Cell, ColumnId, FactRow, MachineView, PageRow, StateTable, TraceView, TraceViolation } from "./rows.ts";
 import { actorName, callName, indent } from "./story-words.ts";
 
 export interface TextOptions {
@@ -175,6 +176,7 @@ function machineText(view: TraceView, moment: number, width: number): string[] {
     "",
     ...pageTable(view, step.machine, changed, width),
     ...blame(view, moment, width),
+    ...(step.machine.tables ?? []).flatMap((each) => stateTable(each, changed, width)),
     ...factLines(step.machine.facts, changed, width),
   ];
 }
@@ -204,6 +206,19 @@ function pageTable(view: TraceView, machine: MachineView, changed: ReadonlySet<s
     ...(rows.length < filled.length ? [`  (${filled.length - rows.length} more rows, unchanged)`] : []),
     ...(legend ? ["", `  ${legend}`] : []),
   ];
+}
+
+/** A table of the TDX module; the rows of a tree are set in by their level. */
+function stateTable({ title, columns, rows }: StateTable, changed: ReadonlySet<string>, width: number): string[] {
+  const used = columns.slice(1).filter(({ id }) => rows.some((row) => !isEmpty(row.cells[id])));
+  const body = rows.map((row) => [
+    `${".".repeat(row.depth ?? 0)}${row.label}`,
+    ...used.map(({ id }) => {
+      const cell = row.cells[id];
+      return `${isEmpty(cell) ? "-" : cell.text}${cell?.broken ? "!" : ""}${changed.has(cellKey(row.key, id)) ? "*" : ""}`;
+    }),
+  ]);
+  return ["", `  ${title}`, ...indent(table([columns[0].title, ...used.map((column) => column.title)], body, width - 4), "    ")];
 }
 
 /** For each cell that breaks a rule: what it holds and which step made it so. */

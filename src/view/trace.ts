@@ -5,11 +5,11 @@ import { withMachine } from "../check/index.ts";
 import type { Report, Schedule, Violation } from "../check/report.ts";
 import { replaySchedule } from "../check/story.ts";
 import { decodeSchedule, encodeSchedule } from "../explore/schedule.ts";
-import { type About, INVARIANTS } from "../invariants/index.ts";
+import { type About, INVARIANTS, NO_DEADLOCK } from "../invariants/index.ts";
 import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
-import { callSpec, invariants } from "../scenario/catalogue/index.ts";
-import { printCall, printResult } from "../scenario/print.ts";
+import { invariants } from "../scenario/catalogue/index.ts";
+import { printCall, printResult, returnsOfCall } from "../scenario/print.ts";
 import type { CallId, Program } from "../scenario/program.ts";
 import { type Chosen, chosenStory } from "./chosen.ts";
 import { changedKeys } from "./diff.ts";
@@ -68,11 +68,14 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
     states.push(Int32Array.from(state));
     const machineNow = machineView(machine, state);
     const broken = report.violations.filter(
-      (violation) => violation.call === step.call && violation.step === step.step && isPrefix(violation.story.schedule, schedule, steps.length),
+      // Where nobody can go on, the last step need not be one of the call that waits.
+      (violation) =>
+        (violation.invariant === NO_DEADLOCK || (violation.call === step.call && violation.step === step.step)) &&
+        isPrefix(violation.story.schedule, schedule, steps.length),
     );
     for (const violation of broken) abouts.push(aboutOf(machine, violation, states[states.length - 2], state));
     const own = broken.map((violation) => violations.push(traceViolation(violation, steps.length, place(violation.call).line)) - 1);
-    const result = step.result && step.call >= 0 ? printResult(step.result, callSpec(program.calls[step.call].spec).returns) : undefined;
+    const result = step.result && step.call >= 0 ? printResult(step.result, returnsOfCall(program.calls[step.call])) : undefined;
     steps.push({
       actor: step.actor,
       call: step.call < 0 ? "assert" : printCall(program, step.call),

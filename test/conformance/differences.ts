@@ -25,7 +25,7 @@ function byBackEnd({ model, machine }: Difference, call: Call): string | undefin
 /** The row that explains a difference on this machine. */
 export function explain(difference: Difference, call: Call): string | undefined {
   const { program, model, machine } = difference;
-  const row = deviation(call, model, machine, facts());
+  const row = deviation(program, call, model, machine, facts());
   // The row 6.18 is this machine's own kernel: only its back end may answer otherwise.
   if (program.profile.base !== "6.18") return row?.name;
   return byBackEnd(difference, call) ?? (row?.needsKvm ? row.name : undefined);

@@ -25,6 +25,9 @@ function argument(operand: Operand | undefined): string {
   }
 }
 
+/** An offset that may be NULL. */
+const pointer = (operand: Operand | undefined): string => (operand?.kind === "absent" ? "NULL" : `(long long[]){${argument(operand)}}`);
+
 const lengthOf = (operand: Operand | undefined): string => (operand?.kind === "data" ? integer(operand.length) : argument(operand));
 
 /** Calls of one system call each, by its number and the arguments in the prototype's order. */
@@ -60,6 +63,27 @@ function statement(program: Program, id: CallId): string {
       return `made_fd(${id}, ${to}, reopen(${a}, ${b}));`;
     case "readlink_fd":
       return `link_text(${id}, ${a});`;
+    case "fstat":
+      return `stat_field(${id}, ${a}, ${b});`;
+    case "fstatfs":
+      return `statfs_field(${id}, ${a}, ${b});`;
+    case "mincore":
+      return `pages_there(${id}, ${a}, ${b});`;
+    case "setrlimit":
+      return `soft_limit(${id}, ${a}, ${b});`;
+    case "pipe2":
+      return `made_pipe(${id}, ${to}, ${a});`;
+    case "open":
+      return `made_fd(${id}, ${to}, syscall(SYS_openat, AT_FDCWD, ${a}, ${b}));`;
+    case "memfd_secret":
+      return `made_fd(${id}, ${to}, syscall(SYS_memfd_secret, ${a}));`;
+    case "splice":
+    case "copy_file_range":
+      return `value(${id}, syscall(SYS_${call.spec}, ${a}, ${pointer(call.operands[1])}, ${c}, ${pointer(call.operands[3])}, ${e}, ${f}));`;
+    case "sendfile":
+      return `value(${id}, syscall(SYS_sendfile, ${a}, ${b}, ${pointer(call.operands[2])}, ${d}));`;
+    case "vmsplice":
+      return `value(${id}, syscall(SYS_vmsplice, ${a}, &(struct iovec){(void *)(${b}), ${c}}, 1, ${d}));`;
     case "read":
       return `read_data(${id}, ${a}, ${b}, NULL);`;
     case "pread":

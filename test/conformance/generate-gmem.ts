@@ -8,7 +8,9 @@ interface Names {
   /** guest_memfds, dups of them, and a few descriptors of another kind. */
   readonly fds: string[];
   readonly maps: string[];
+  /** VMs, and other descriptors of them, open or closed. */
   readonly vms: string[];
+  readonly vcpus: string[];
 }
 
 type LineArbitrary = fc.Arbitrary<(names: Names) => string | undefined>;
@@ -143,6 +145,20 @@ const close: LineArbitrary = pick.map((fd) => (names) => `close(${fdOf(names, fd
 const memfd: LineArbitrary = fc.constant((names: Names) => `${fresh(names.fds, "g")} = memfd_create("ram", MFD_ALLOW_SEALING)`);
 const createVm: LineArbitrary = fc.constant((names: Names) => `${fresh(names.vms, "vm")} = KVM_CREATE_VM(0)`);
 
+/** What becomes of a VM whose descriptors go, while files and vCPUs of it are there. */
+const dupVm: LineArbitrary = pick.map((vm) => (names) => {
+  const source = oneOf(names.vms, vm);
+  return `${fresh(names.vms, "vm")} = dup(${source})`;
+});
+const closeVm: LineArbitrary = fc.tuple(pick, pick).map(([at, which]) => (names) => {
+  const descriptor = oneOf(which % 3 === 0 ? names.vcpus : names.vms, at);
+  return descriptor && `close(${descriptor})`;
+});
+const createVcpu: LineArbitrary = fc.tuple(pick, from("0", "0", "1", "4095", "4096")).map(([vm, id]) => (names) => {
+  const target = oneOf(names.vms, vm);
+  return `${fresh(names.vcpus, "c")} = KVM_CREATE_VCPU(${target}, ${id})`;
+});
+
 const slotAddress = (names: Names, at: number, odd: number): string => {
   const mapping = odd === 0 ? undefined : oneOf(names.maps, at);
   return mapping === undefined ? ["0", "0x10000", "0x10001", "0xffff800000000000"][at % 4] : mapping;
@@ -199,6 +215,9 @@ export const gmemPrograms: fc.Arbitrary<Lines> = fc
         [1, close],
         [1, memfd],
         [1, createVm],
+        [1, dupVm],
+        [1, closeVm],
+        [1, createVcpu],
         [10, bind],
         [3, plainSlot],
       ),
@@ -206,7 +225,7 @@ export const gmemPrograms: fc.Arbitrary<Lines> = fc
     ),
   )
   .map(([first, rest]) => {
-    const names: Names = { fds: [], maps: [], vms: [] };
+    const names: Names = { fds: [], maps: [], vms: [], vcpus: [] };
     return [...first, ...rest].flatMap((line) => line(names) ?? []);
   });
 
@@ -234,7 +253,7 @@ export const gmemGuestPrograms: fc.Arbitrary<Lines> = fc
     fc.array(weighted([8, guestLoad], [8, guestStore], [5, load], [6, store], [6, allocate], [4, slots(...SLOTS)]), { minLength: 10, maxLength: 28 }),
   )
   .map(([bound, rest]) => {
-    const names: Names = { fds: ["g0"], maps: ["m0"], vms: ["vm0"] };
+    const names: Names = { fds: ["g0"], maps: ["m0"], vms: ["vm0"], vcpus: [] };
     return [
       "vm0 = KVM_CREATE_VM(0)",
       "g0 = KVM_CREATE_GUEST_MEMFD(vm0, size=16K, flags=3)",
@@ -260,6 +279,8 @@ export const GMEM_GUEST_REACHES: readonly string[] = [
 export const GMEM_REACHES: readonly string[] = [
   "KVM_CREATE_GUEST_MEMFD ok",
   "KVM_CREATE_GUEST_MEMFD -EINVAL",
+  "KVM_CREATE_GUEST_MEMFD -EBADF",
+  "KVM_CREATE_VCPU -EEXIST",
   "fallocate ok",
   "fallocate -EINVAL",
   "fallocate -EOPNOTSUPP",

@@ -12,7 +12,7 @@ interface Names {
 }
 
 type Line = (names: Names) => string | undefined;
-type LineArbitrary = fc.Arbitrary<Line>;
+export type LineArbitrary = fc.Arbitrary<Line>;
 
 /** A program: its statements, one a line. */
 export type Lines = readonly string[];
@@ -28,17 +28,17 @@ export const from = <T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constant
 export const mostly = <T>(usual: readonly T[], rare: readonly T[]): fc.Arbitrary<T> =>
   fc.oneof({ weight: 12, arbitrary: from(...usual) }, { weight: 1, arbitrary: from(...rare) });
 const texts = (numbers: readonly number[]): string[] => numbers.map(String);
-const size = mostly(texts(SIZES), [...HUGE, ...NEGATIVE]);
+export const size = mostly(texts(SIZES), [...HUGE, ...NEGATIVE]);
 const offset = mostly(texts(OFFSETS), [...HUGE, ...NEGATIVE]);
 const near = from(...texts(OFFSETS), "16383", "20479");
 export const pick = fc.nat(999);
 const byte = fc.integer({ min: 1, max: 255 }).map(String);
 
 /** One of the names; a bad descriptor now and then. */
-const fdOf = (names: Names, at: number): string => (at % 40 === 39 || names.fds.length === 0 ? "-1" : names.fds[at % names.fds.length]);
+export const fdOf = (names: Names, at: number): string => (at % 40 === 39 || names.fds.length === 0 ? "-1" : names.fds[at % names.fds.length]);
 export const oneOf = (names: readonly string[], at: number): string | undefined => names[at % Math.max(1, names.length)];
 
-function fresh(list: string[], letter: string): string {
+export function fresh(list: string[], letter: string): string {
   const name = `${letter}${list.length}`;
   list.push(name);
   return name;
@@ -55,7 +55,7 @@ const create: LineArbitrary = fc
         `${fresh(names.fds, "f")} = memfd_create(${name}, ${flags})`,
   );
 
-const truncate: LineArbitrary = fc.tuple(pick, size).map(
+export const truncate: LineArbitrary = fc.tuple(pick, size).map(
   ([fd, length]) =>
     (names) =>
       `ftruncate(${fdOf(names, fd)}, ${length})`,
@@ -65,7 +65,7 @@ const MODES = ["0", "0", "FALLOC_FL_KEEP_SIZE", "FALLOC_FL_PUNCH_HOLE|FALLOC_FL_
 const ODD_MODES = ["FALLOC_FL_PUNCH_HOLE", "4", "8", "0x10", "0x11", "0x13", "0x20", "0x40", "0x41", "0x80", "9", "0x30", "-1"];
 
 /** Memory is taken for each page of an allocation, so a huge length goes with a hole only. */
-const allocate: LineArbitrary = fc
+export const allocate: LineArbitrary = fc
   .tuple(pick, mostly(MODES, ODD_MODES), offset, mostly(texts(SIZES.slice(1)), ["0", ...NEGATIVE]), fc.nat(9), from(...HUGE))
   .map(
     ([fd, mode, at, length, wide, huge]) =>
@@ -80,29 +80,29 @@ const data: fc.Arbitrary<string> = fc.oneof(
 );
 const shown = mostly(["1", "4", "8", "16", "64"], ["0", "65", "4K", "4097", "16K"]);
 
-const pwrite: LineArbitrary = fc.tuple(pick, data, offset).map(
+export const pwrite: LineArbitrary = fc.tuple(pick, data, offset).map(
   ([fd, bytes, at]) =>
     (names) =>
       `pwrite(${fdOf(names, fd)}, ${bytes}, ${at})`,
 );
-const pread: LineArbitrary = fc.tuple(pick, shown, offset).map(
+export const pread: LineArbitrary = fc.tuple(pick, shown, offset).map(
   ([fd, count, at]) =>
     (names) =>
       `pread(${fdOf(names, fd)}, ${count}, ${at})`,
 );
-const write: LineArbitrary = fc.tuple(pick, data).map(
+export const write: LineArbitrary = fc.tuple(pick, data).map(
   ([fd, bytes]) =>
     (names) =>
       `write(${fdOf(names, fd)}, ${bytes})`,
 );
-const read: LineArbitrary = fc.tuple(pick, shown).map(
+export const read: LineArbitrary = fc.tuple(pick, shown).map(
   ([fd, count]) =>
     (names) =>
       `read(${fdOf(names, fd)}, ${count})`,
 );
 
 const PROTS = ["PROT_READ|PROT_WRITE", "PROT_READ|PROT_WRITE", "PROT_READ", "PROT_WRITE", "PROT_NONE"];
-const mapFile: LineArbitrary = fc
+export const mapFile: LineArbitrary = fc
   .tuple(
     pick,
     mostly(["4K", "8K", "16K", "1", "4097"], ["0", "0x800000000001", "-4K"]),
@@ -123,7 +123,7 @@ const mapAnonymous: LineArbitrary = fc
         `${fresh(names.maps, "m")} = mmap(NULL, ${length}, ${prot}, ${flags}, -1, 0)`,
   );
 
-const unmap: LineArbitrary = fc
+export const unmap: LineArbitrary = fc
   .tuple(pick, mostly(["", "", " + 4K", " + 8K"], [" + 1"]), mostly(["4K", "8K", "16K", "1"], ["0", "-4K"]))
   .map(([map, shift, length]) => (names) => {
     const name = oneOf(names.maps, map);
@@ -131,11 +131,11 @@ const unmap: LineArbitrary = fc
     return name && `munmap(${name}${shift}, ${length})`;
   });
 
-const load: LineArbitrary = fc.tuple(pick, near).map(([map, at]) => (names) => {
+export const load: LineArbitrary = fc.tuple(pick, near).map(([map, at]) => (names) => {
   const name = oneOf(names.maps, map);
   return name && `load(${name}, ${at})`;
 });
-const store: LineArbitrary = fc.tuple(pick, near, byte).map(([map, at, value]) => (names) => {
+export const store: LineArbitrary = fc.tuple(pick, near, byte).map(([map, at, value]) => (names) => {
   const name = oneOf(names.maps, map);
   return name && `store(${name}, ${at}, ${value})`;
 });
@@ -149,14 +149,14 @@ const addSeals: LineArbitrary = fc
         `fcntl(${fdOf(names, fd)}, F_ADD_SEALS, ${seals})`,
   );
 const getSeals: LineArbitrary = pick.map((fd) => (names) => `fcntl(${fdOf(names, fd)}, F_GET_SEALS)`);
-const dup: LineArbitrary = pick.map((fd) => (names) => {
+export const dup: LineArbitrary = pick.map((fd) => (names) => {
   const source = fdOf(names, fd);
   return `${fresh(names.fds, "f")} = dup(${source})`;
 });
-const close: LineArbitrary = pick.map((fd) => (names) => `close(${fdOf(names, fd)})`);
+export const close: LineArbitrary = pick.map((fd) => (names) => `close(${fdOf(names, fd)})`);
 const readlink: LineArbitrary = pick.map((fd) => (names) => (names.fds.length === 0 ? undefined : `readlink_fd(${names.fds[fd % names.fds.length]})`));
 
-const weighted = (...rows: readonly (readonly [number, LineArbitrary])[]): LineArbitrary =>
+export const weighted = (...rows: readonly (readonly [number, LineArbitrary])[]): LineArbitrary =>
   fc.oneof(...rows.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 
 const FILE_LINES = weighted(
@@ -179,7 +179,7 @@ const FILE_LINES = weighted(
   [1, readlink],
 );
 
-const programOf = (start: readonly LineArbitrary[], lines: LineArbitrary, length: { minLength: number; maxLength: number }): fc.Arbitrary<Lines> =>
+export const programOf = (start: readonly LineArbitrary[], lines: LineArbitrary, length: { minLength: number; maxLength: number }): fc.Arbitrary<Lines> =>
   fc.tuple(fc.tuple(...start), fc.array(lines, length)).map(([first, rest]) => {
     const names: Names = { fds: [], torn: new Set(), maps: [], vms: [], vcpus: [] };
     return [...first, ...rest].flatMap((line) => line(names) ?? []);
@@ -189,7 +189,7 @@ const programOf = (start: readonly LineArbitrary[], lines: LineArbitrary, length
 export const filePrograms: fc.Arbitrary<Lines> = programOf([create, truncate], FILE_LINES, { minLength: 6, maxLength: 22 });
 
 /** Every flag of today's memfd_create but MFD_HUGETLB, whose files hold nothing here. */
-const createNow: LineArbitrary = fc
+export const createNow: LineArbitrary = fc
   .tuple(
     mostly(['"ram"', '""', '"(deleted)"', '"x" * 249'], ['"x" * 250', "NULL"]),
     mostly(["2", "2", "0", "1", "8", "10", "0x10", "0x12", "9", "0x13"], ["0x18", "0x20", "0x1a", "-1", "0x40000000", "0x100000002"]),
@@ -199,17 +199,19 @@ const createNow: LineArbitrary = fc
       (names) =>
         `${fresh(names.fds, "f")} = memfd_create(${name}, ${flags})`,
   );
-const seek: LineArbitrary = fc.tuple(pick, offset, mostly(["0", "1", "2", "3", "3", "4", "4"], ["5", "-1"])).map(
+export const seek: LineArbitrary = fc.tuple(pick, offset, mostly(["0", "1", "2", "3", "3", "4", "4"], ["5", "-1"])).map(
   ([fd, at, whence]) =>
     (names) =>
       `lseek(${fdOf(names, fd)}, ${at}, ${whence})`,
 );
-const chmod: LineArbitrary = fc.tuple(pick, mostly(["0o777", "0o755", "0o666", "0o644", "0o600", "0o100", "0o111"], ["0", "0o7777", "0x10000", "-1"])).map(
-  ([fd, mode]) =>
-    (names) =>
-      `fchmod(${fdOf(names, fd)}, ${mode})`,
-);
-const reopen: LineArbitrary = fc
+export const chmod: LineArbitrary = fc
+  .tuple(pick, mostly(["0o777", "0o755", "0o666", "0o644", "0o600", "0o100", "0o111"], ["0", "0o7777", "0x10000", "-1"]))
+  .map(
+    ([fd, mode]) =>
+      (names) =>
+        `fchmod(${fdOf(names, fd)}, ${mode})`,
+  );
+export const reopen: LineArbitrary = fc
   .tuple(pick, mostly(["0", "0", "1", "2", "2", "0x202", "0x200", "0x80002"], ["0xc2", "0x200000", "0x42"]))
   .map(([fd, flags]) => (names) => {
     const source = fdOf(names, fd);
@@ -217,7 +219,7 @@ const reopen: LineArbitrary = fc
   });
 const rangeLength = mostly(["4K", "4K", "8K", "16K", "1", "4097"], ["0", "-4K", "-1", "0xfffffffffffff001"]);
 const shifted = mostly(["", "", " + 4K", " + 8K"], [" + 1"]);
-const protect: LineArbitrary = fc
+export const protect: LineArbitrary = fc
   .tuple(pick, shifted, rangeLength, mostly([...PROTS, "PROT_READ|PROT_EXEC"], ["0x20", "0x7fffffff00000000"]))
   .map(([map, shift, length, prot]) => (names) => {
     const name = oneOf(names.maps, map);
@@ -231,7 +233,7 @@ const advise: LineArbitrary = fc
     return name && !(advice === "9" && names.torn.has(name)) ? `madvise(${name}${shift}, ${length}, ${advice})` : undefined;
   });
 const SEALS_NOW = [...SEALS, "0x20", "0x20", "0x22", "0x30"];
-const sealNow: LineArbitrary = fc.tuple(pick, mostly(SEALS_NOW, ["F_SEAL_SEAL", "0x40", "0x3f", "0x100000002", "0x8000000000000000", "-1", "0x21"])).map(
+export const sealNow: LineArbitrary = fc.tuple(pick, mostly(SEALS_NOW, ["F_SEAL_SEAL", "0x40", "0x3f", "0x100000002", "0x8000000000000000", "-1", "0x21"])).map(
   ([fd, seals]) =>
     (names) =>
       `fcntl(${fdOf(names, fd)}, F_ADD_SEALS, ${seals})`,
@@ -267,7 +269,7 @@ export const mainlinePrograms: fc.Arbitrary<Lines> = programOf(
   { minLength: 8, maxLength: 30 },
 );
 
-const fixed = (list: "fds" | "maps" | "vms" | "vcpus", letter: string, text: string): LineArbitrary =>
+export const fixed = (list: "fds" | "maps" | "vms" | "vcpus", letter: string, text: string): LineArbitrary =>
   fc.constant((names: Names) => `${fresh(names[list], letter)} = ${text}`);
 
 /** Long programs on one file of a few pages, mapped shared and private: where bytes go. */

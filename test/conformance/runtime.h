@@ -6,12 +6,17 @@
 #include <linux/kvm.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,10 +42,17 @@ static void made_fd(int call, int to, long long result) {
   if (result < 0) return failed(call);
   if (to >= 0) {
     name[to] = FIRST_FD + objects++;
-    if (dup2((int)result, (int)name[to]) < 0) abort();
+    if (dup3((int)result, (int)name[to], fcntl((int)result, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) abort();
     close((int)result);
   }
   printf("%d ok\n", call);
+}
+
+/* The name is the read end; the other end stays open, out of the scenario's way. */
+static void made_pipe(int call, int to, int flags) {
+  int ends[2];
+  if (pipe2(ends, flags) < 0) return made_fd(call, to, -1);
+  made_fd(call, to, ends[0]);
 }
 
 /* Mappings lie far apart, so that nothing but the scenario maps what stands behind them. */
@@ -97,6 +109,38 @@ static void link_text(int call, int fd) {
   printf("%d T ", call);
   for (ssize_t i = 0; i < length; i++) printf("%02x", (unsigned char)text[i]);
   putchar('\n');
+}
+
+/* A field by its offset in struct stat, with the width that it has there. */
+static void stat_field(int call, int fd, unsigned offset) {
+  struct stat st;
+  if (fstat(fd, &st) < 0) return failed(call);
+  const char *at = (const char *)&st + offset;
+  int narrow = offset == offsetof(struct stat, st_mode) || offset == offsetof(struct stat, st_uid);
+  printf("%d %llu\n", call, narrow ? *(const unsigned *)at : *(const unsigned long long *)at);
+}
+
+static void statfs_field(int call, int fd, unsigned offset) {
+  struct statfs fs;
+  if (fstatfs(fd, &fs) < 0) return failed(call);
+  printf("%d %llu\n", call, *(const unsigned long long *)((const char *)&fs + offset));
+}
+
+static void pages_there(int call, long long address, unsigned long long length) {
+  enum { MOST = 64 };
+  unsigned char there[MOST] = {0};
+  if (syscall(SYS_mincore, address, length, there) < 0) return failed(call);
+  printf("%d T ", call);
+  for (unsigned long long page = 0; page < (length + 4095) / 4096; page++) printf("%02x", '0' + (there[page] & 1));
+  putchar('\n');
+}
+
+static void soft_limit(int call, int resource, unsigned long long limit) {
+  struct rlimit now;
+  signal(SIGXFSZ, SIG_IGN);
+  if (getrlimit(resource, &now) < 0) return failed(call);
+  now.rlim_cur = limit;
+  value(call, setrlimit(resource, &now));
 }
 
 static void on_fault(int signal_number) {

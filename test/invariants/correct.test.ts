@@ -13,7 +13,7 @@ kernel v8-mended extends v8 {
 }
 kernel v6-mended extends v6 { notifier_start = clamped }
 kernel v7-mended extends v7 { conversion_store = per_gfn; fresh_page = zeroed }
-kernel v9-mended extends v9 { notifier_units = pages; fresh_page = zeroed }
+kernel v9-mended extends v9 { notifier_units = pages; fresh_page = zeroed; ordinary_slot = exits }
 kernel v10-mended extends v10 { fresh_page = zeroed }
 `;
 

@@ -62,7 +62,7 @@ test("completion: features and their values, operations of the kernel that is ex
   assert.deepEqual(offered("kernel x extends v8 {\n  notifier_units = | }"), ["pages", "bytes"]);
   assert.deepEqual(offered("kernel x extends v8 { fault | }"), ["without"]);
   const list = offered("kernel x extends v8 { fault = | }");
-  assert.ok(list.indexOf("truncate") < list.indexOf("mn_start"));
+  assert.ok(list.indexOf("truncate") < list.indexOf("exit_memory_fault"));
 });
 
 /** Text of the hover over the first `needle` behind `behind`. */
@@ -90,12 +90,12 @@ test("hover", () => {
 });
 
 test("hover: in a variant a word is a feature, a value, an operation or a step", () => {
-  const text = "kernel x extends v4 { set_marker = or; memfd_create = check_flags, set_marker, mn_start; exit = KVM_EXIT_MEMORY_FAULT }";
+  const text = "kernel x extends v4 { set_marker = or; memfd_create = check_flags, set_marker, exit_memory_fault; exit = KVM_EXIT_MEMORY_FAULT }";
   assert.match(hover(text, "set_marker = or")?.markdown ?? "", /a feature:[\s\S]*`and`:[\s\S]*`or`:/);
   assert.match(hover(text, "or;")?.markdown ?? "", /`set_marker = or`: .*sets it/);
   assert.match(hover(text, "memfd_create")?.markdown ?? "", /an operation: .*Run by `memfd_create`/s);
-  assert.match(hover(text, "set_marker, mn")?.markdown ?? "", /an atomic step/);
-  assert.match(hover(text, "mn_start")?.markdown ?? "", /not modelled yet/);
+  assert.match(hover(text, "set_marker, exit")?.markdown ?? "", /an atomic step/);
+  assert.match(hover(text, "exit_memory")?.markdown ?? "", /not modelled yet/);
   assert.match(hover(text, "exit =")?.markdown ?? "", /exit reason/);
 });
 

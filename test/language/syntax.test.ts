@@ -369,10 +369,10 @@ test("entries of a variant: features, values, operations and steps are checked, 
   assert.deepEqual(answers("fallocate.punch_holes without truncate"), ["MEMFD2016 fallocate.punch_hole"]);
   assert.deepEqual(answers("fault = snapshot, trunkate"), ["MEMFD2016 truncate"]);
   assert.deepEqual(answers("marker without truncate"), ["MEMFD2016 -"]);
-  assert.deepEqual(answers("fault = snapshot, mn_start"), ["MEMFD5006 -"]);
+  assert.deepEqual(answers("fault = snapshot, exit_memory_fault"), ["MEMFD5006 -"]);
   assert.deepEqual(answers("fallocate.punch_hole without truncate; set_marker = or; fault = snapshot"), []);
   assert.deepEqual(said("kernel mine extends v4 { KVM_MEMORY_ENCRYPT_REG_REGION without store }\nkernel mine\nclose(1)"), [
     'MEMFD2016 "KVM_MEMORY_ENCRYPT_REG_REGION"',
   ]);
-  assert.deepEqual(read(variant("fault = snapshot, mn_start")).programs, [], "a step without code is not run");
+  assert.deepEqual(read(variant("fault = snapshot, exit_memory_fault")).programs, [], "a step without code is not run");
 });

@@ -209,7 +209,7 @@ KVM_SET_MEMORY_ATTRIBUTES(vm2, 0, 4K, 0)\nstore(map, 0, 0x44)\nprivate0: load(0)
       assert.deepEqual(answers, { host: "0x00", own: "0x33", hole: "0x00", shared: "0x44" });
     });
     it(`${kernel}: the last close of the file leaves the slot, whose private faults exit`, () => {
-      const exit = "exit KVM_EXIT_MEMORY_FAULT {flags=8, gpa=0, size=4K}";
+      const exit = "exit KVM_EXIT_MEMORY_FAULT {flags=8, gpa=0, size=4K, errno=EFAULT}";
       assert.deepEqual(run(kernel, `${BACKED}\nprivate0: store(0, 1)\nclose(ram) @close\nprivate0: load(0) @look\nassert slots(vm2) == 1`), {
         close: "0",
         look: exit,
@@ -218,7 +218,7 @@ KVM_SET_MEMORY_ATTRIBUTES(vm2, 0, 4K, 0)\nstore(map, 0, 0x44)\nprivate0: load(0)
     it(`${kernel}: a private gfn in a slot without guest_memfd exits`, () => {
       const text = `map = mmap(NULL, 4K, PROT_READ, MAP_SHARED|MAP_ANONYMOUS, -1, 0)
 KVM_SET_USER_MEMORY_REGION(vm2, slot=0, flags=0, guest_phys_addr=0, memory_size=4K, userspace_addr=map)\nKVM_SET_MEMORY_ATTRIBUTES(vm2, 0, 4K, 8)\nprivate0: load(0) @look`;
-      assert.deepEqual(run(kernel, text), { look: "exit KVM_EXIT_MEMORY_FAULT {flags=8, gpa=0, size=4K}" });
+      assert.deepEqual(run(kernel, text), { look: "exit KVM_EXIT_MEMORY_FAULT {flags=8, gpa=0, size=4K, errno=EFAULT}" });
     });
   }
 

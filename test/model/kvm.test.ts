@@ -53,14 +53,16 @@ describe("KVM_SET_USER_MEMORY_REGION", () => {
     [`${slot(0, "0", "0", "0")}; ${slot(1, "0", "4K", "8K", AT)}`, "0"],
     [`${slot(0, "0", "0", "0")}; ${slot(0, "0", "0", "0")}`, "-EINVAL"],
   ]);
-  table("with private memory: overlap before the descriptor, and never changed", `${MAPPED}; ${slot(0, "KVM_MEM_PRIVATE", "0", "8K", AT + BOUND)}`, [
-    [slot(1, "KVM_MEM_PRIVATE", "4K", "4K", ", private_fd=-1, private_offset=0"), "-EEXIST"],
+  table("with private memory: overlap before the descriptor from v6 on, and KVM_MEM_PRIVATE only for a new slot", `${MAPPED}; ${slot(0, "KVM_MEM_PRIVATE", "0", "8K", AT + BOUND)}`, [
+    [slot(1, "KVM_MEM_PRIVATE", "4K", "4K", ", private_fd=-1, private_offset=0"), "-EINVAL", "-EEXIST"],
     [slot(1, "KVM_MEM_PRIVATE", "8K", "4K", ", private_fd=-1, private_offset=0"), "-EINVAL"],
     [slot(0, "KVM_MEM_PRIVATE", "0", "8K", AT + BOUND), "-EINVAL"],
-    [slot(0, "0", "0", "8K", AT), "-EINVAL"],
+    // Nobody looks at the flags that the slot has.
+    [slot(0, "0", "0", "8K", AT), "0"],
+    [slot(0, "0", "0", "4K", AT), "-EINVAL"],
     [slot(0, "KVM_MEM_PRIVATE", "0", "0"), "0"],
     [slot(1, "KVM_MEM_PRIVATE", "8K", "8K", ", private_fd=ram, private_offset=8K"), "0"],
-    [slot(1, "KVM_MEM_PRIVATE", "8K", "8K", BOUND), "not modelled", "0"],
+    [slot(1, "KVM_MEM_PRIVATE", "8K", "8K", BOUND), "0"],
     [slot(1, "KVM_MEM_PRIVATE|KVM_MEM_READONLY", "8K", "4K", BOUND), "not modelled"],
     [slot(1, "KVM_MEM_PRIVATE", "8K", "4K", ", private_fd=mem, private_offset=0"), "0", "not modelled"],
   ]);
@@ -87,7 +89,7 @@ describe("KVM_MEMORY_ENCRYPT_REG_REGION and UNREG", () => {
 
 describe("guest accesses", () => {
   const guest = `${MAPPED}; vcpu = KVM_CREATE_VCPU(vm, 0)\n`;
-  const error = (flags: number, gpa: string): string => `exit KVM_EXIT_MEMORY_ERROR {flags=${flags}, gpa=${gpa}, size=4K}`;
+  const error = (flags: number, gpa: string): string => `exit KVM_EXIT_MEMORY_ERROR {flags=${flags}, gpa=${gpa}, size=4K, errno=EPERM}`;
   const fault = (flags: number, gpa: string): string => `exit KVM_EXIT_MEMORY_FAULT {flags=${flags}, gpa=${gpa}, size=4K}`;
   table("without a slot, and in an ordinary one", `${guest}${slot(0, "0", "0x4000", "16K", AT)}; ${slot(1, "0", "0x10000", "4K")}\n`, [
     ["vcpu: load(0x1001)", "exit KVM_EXIT_MMIO {phys_addr=0x1001, len=1, is_write=0}"],

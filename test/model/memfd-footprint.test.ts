@@ -52,15 +52,52 @@ const CALLS = [
   "store(own, 0, 0x43)",
   "load(own, 4K)",
   "close(mem)",
+  "fcntl(mem, F_GETFD)",
+  "fcntl(mem, F_SETFD, FD_CLOEXEC)",
+  "fcntl(mem, F_GETFL)",
+  "fcntl(mem, F_SETFL, O_APPEND)",
+  "fcntl(mem, F_SETFL, 0)",
+  'write(mem, "z")',
+  "fstat(mem, st_size)",
+  "fstat(mem, st_blocks)",
+  "fstat(mem, st_mode)",
+  "fstatfs(mem, f_type)",
+  "mincore(map, 8K)",
+  "mincore(own, 4K)",
+  "madvise(map, 8K, MADV_POPULATE_READ)",
+  "madvise(own, 8K, MADV_POPULATE_WRITE)",
+  "mmap(NULL, 8K, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_POPULATE, mem, 0)",
+  "pipe2(0)",
+  "memfd_secret(0)",
+  'open("/dev/null", O_RDWR)',
+];
+
+/** A pipe is one thread's alone. */
+const PIPE_SETUP = `
+  p = pipe2(0)
+  w = open_fd(p, O_WRONLY)
+`;
+const PIPE_CALLS = [
+  "splice(mem, 0, w, NULL, 8K, SPLICE_F_NONBLOCK)",
+  "splice(mem, NULL, w, NULL, 100, 0)",
+  "vmsplice(w, map, 4K, 0)",
+  "vmsplice(w, own + 100, 8, 0)",
+  "read(p, 4K)",
+  "fcntl(w, F_ADD_SEALS, 0)",
 ];
 
 const KERNELS = ["6.18", "6.18.0"];
 
-const blocks = fc.array(fc.array(fc.constantFrom(...CALLS), { minLength: 1, maxLength: 2 }), { minLength: 2, maxLength: 3 });
+const thread = (calls: readonly string[]): fc.Arbitrary<string[]> => fc.array(fc.constantFrom(...calls), { minLength: 1, maxLength: 2 });
+const blocks = fc.oneof(
+  { weight: 3, arbitrary: fc.array(thread(CALLS), { minLength: 2, maxLength: 3 }) },
+  { weight: 1, arbitrary: fc.tuple(thread(PIPE_CALLS), thread(CALLS)) },
+);
 /** A page fault without free memory has no answer here. */
-const isAccess = (call: string): boolean => /^(load|store)/.test(call);
+const isAccess = (call: string): boolean => /^(load|store|vmsplice)|POPULATE/.test(call);
+const usesPipe = (call: string): boolean => PIPE_CALLS.includes(call);
 const textOf = (kernel: string, threads: readonly (readonly string[])[]): string =>
-  `scenario "random" {\n  kernel ${kernel}\n${threads.flat().some(isAccess) ? "" : "  machine { frames = 1 }\n"}${SETUP}  parallel {\n${threads.map((calls, at) => `    t${at} { ${calls.join("; ")} }`).join("\n")}\n  }\n}\n`;
+  `scenario "random" {\n  kernel ${kernel}\n${threads.flat().some(isAccess) ? "" : "  machine { frames = 1 }\n"}${SETUP}${threads.flat().some(usesPipe) ? PIPE_SETUP : ""}  parallel {\n${threads.map((calls, at) => `    t${at} { ${calls.join("; ")} }`).join("\n")}\n  }\n}\n`;
 
 it("each step touches only the atoms that it declares, and goes on where it declares", () => {
   const missing = new Set<string>();

@@ -1,14 +1,22 @@
 // Random small scenarios as text: a private file, an ordinary file, mappings, a VM with slots and three vCPUs, then a few actors in parallel, often with equal
-// ones among them, and with atomic blocks, orders, assertions and questions.
+// ones among them, and with atomic blocks, orders, assertions and questions. Each kernel has calls of its own; those with guest_memfd: gmem-pool.ts.
 
 import * as fc from "fast-check";
+import { gmemPool, type Pool } from "./gmem-pool.ts";
 
-const KERNELS = ["v4", "v4-or", "v5", "v6", "v7", "v8", "v8-bracketed", "v9", "v10", "v10-short"] as const;
+const SERIES = ["v4", "v4-or", "v4-shifted", "v5", "v6", "v7", "v8", "v8-bracketed", "v8-short", "v9", "v9-short", "v9-asks", "v10", "v10-short"] as const;
+const UPSTREAM = ["6.8.0", "6.8", "gmem-short", "6.16", "6.18.0", "6.18", "7.2"] as const;
+const KERNELS = [...SERIES, ...UPSTREAM] as const;
 export type Kernel = (typeof KERNELS)[number];
 
 export const HEADER = `
 kernel v4-or extends v4 { set_marker = or; notifier_base_gfn = added; notifier_seq = moves }
+kernel v4-shifted extends v4 { double_binding = EEXIST; notifier_base_gfn = added; clear_guest_memfd = EINVAL }
+kernel v8-short extends v8 { entry_memory = may_run_out }
+kernel v9-short extends v9 { entry_memory = may_run_out }
+kernel v9-asks extends v9 { ordinary_slot = exits; notifier_units = pages }
 kernel v10-short extends v10 { entry_memory = may_run_out }
+kernel gmem-short extends 6.8 { entry_memory = may_run_out }
 kernel v8-bracketed extends v8 {
   notifier_units = pages
   fallocate.punch_hole = check_alignment, invalidate_begin, truncate, invalidate_end
@@ -30,6 +38,11 @@ export const SETUP = `
   KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x1000, memory_size=8K, userspace_addr=map, private_fd=ram, private_offset=0) = 0
   KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0x8000, memory_size=4K, userspace_addr=map + 8K) = 0
 `;
+
+const DELETED = "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x1000, memory_size=0)";
+
+/** The private slot without KVM_MEM_PRIVATE. */
+const ORDINARY = "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=0, guest_phys_addr=0x1000, memory_size=8K, userspace_addr=map)";
 
 const HOST = [
   "fallocate(ram, 0, 0, 4K)",
@@ -57,7 +70,10 @@ const HOST = [
   "close(mem)",
   'write(mem, "xy")',
   "read(mem, 2)",
-  "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x1000, memory_size=0)",
+  DELETED,
+  ORDINARY,
+  // A second slot over the private file.
+  "KVM_SET_USER_MEMORY_REGION(vm, slot=2, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x4000, memory_size=4K, userspace_addr=map, private_fd=ram, private_offset=0)",
   "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0x8000, memory_size=0)",
   "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=0, guest_phys_addr=0xa000, memory_size=4K, userspace_addr=map + 8K)",
   "KVM_SET_USER_MEMORY_REGION(vm, slot=2, flags=0, guest_phys_addr=0x8000, memory_size=4K, userspace_addr=map + 8K)",
@@ -135,11 +151,33 @@ const ATTRIBUTES = [
 /** How a kernel converts gfns. */
 function conversionsOf(kernel: Kernel): readonly string[] {
   if (kernel.startsWith("v10")) return [...ATTRIBUTES, ...ATTRIBUTES];
-  return ["v7", "v8", "v8-bracketed", "v9"].includes(kernel) ? [...REGIONS, ...(kernel === "v7" ? ["KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x1000, 8K)"] : [])] : [];
+  return /^v[789]/.test(kernel) ? [...REGIONS, ...(kernel === "v7" ? ["KVM_MEMORY_ENCRYPT_REG_REGION(vm, 0x1000, 8K)"] : [])] : [];
 }
 
-/** From v9 on the private file is made by a call of its own, and a private access in an ordinary slot is not ordinary any more. */
+/** From v9 on a private access in an ordinary slot, and in none, is something of its own; `inKernel` leaves these as they are. */
+const PRIVATE_ACCESSES = ["load(0x08000)", "load(0x09000)"] as const;
+
+/** The private file of the series, and a slot of ordinary memory. */
+function seriesPool(kernel: Kernel): Pool {
+  return {
+    setup: SETUP,
+    richSetup: RICH_SETUP,
+    host: [...HOST, ...conversionsOf(kernel)],
+    richHost: RICH_HOST,
+    guest: /^v(9|10)/.test(kernel) ? [...GUEST, ...PRIVATE_ACCESSES] : GUEST,
+    richGuest: RICH_GUEST,
+  };
+}
+
+const poolOf = (kernel: Kernel): Pool => ((UPSTREAM as readonly string[]).includes(kernel) ? gmemPool(kernel) : seriesPool(kernel));
+
+/**
+ * From v9 on the private file is made by a call of its own, and a private access in an ordinary slot is not ordinary any more. Where memory for an entry of the
+ * xarray may run out, the two pages lie on both sides of gfn 0x40, for which a node of its own is needed.
+ */
 export function inKernel(kernel: string, text: string): string {
+  if (kernel.endsWith("-short"))
+    return inKernel(kernel.slice(0, -"-short".length), text.replaceAll(/\b0x1000\b/g, "0x3f000").replaceAll(/\b0x2000\b/g, "0x40000"));
   if (!/^v(9|10)/.test(kernel)) return text;
   const made = text.replaceAll(/memfd_create\("\w+", MFD_INACCESSIBLE\)/g, "memfd_restricted(0)");
   return made.replaceAll(/(load|store)\((0x[89c-d]000)/g, "$1(SHARED|$2");
@@ -175,9 +213,15 @@ export interface Scenario {
   readonly looked: string | undefined;
 }
 
-const hostCall = (kernel: Kernel, rich: boolean): fc.Arbitrary<string> =>
-  fc.constantFrom(...HOST, ...conversionsOf(kernel), ...(rich ? [...RICH_HOST, ...RICH_HOST] : []));
-const guestCall = (rich: boolean): fc.Arbitrary<string> => fc.constantFrom(...GUEST, ...(rich ? RICH_GUEST : []));
+function hostCall(kernel: Kernel, rich: boolean): fc.Arbitrary<string> {
+  const { host, richHost } = poolOf(kernel);
+  return fc.constantFrom(...host, ...(rich ? [...richHost, ...richHost] : []));
+}
+
+function guestCall(kernel: Kernel, rich: boolean): fc.Arbitrary<string> {
+  const { guest, richGuest } = poolOf(kernel);
+  return fc.constantFrom(...guest, ...(rich ? richGuest : []));
+}
 
 export const ACTORS = ["vmm", "vcpu0", "vcpu1", "vcpu2", "helper", "twin"] as const;
 /** Who does the same as whom, when a scenario has equal actors. */
@@ -186,39 +230,48 @@ const EQUAL: Readonly<Record<string, string>> = { vcpu1: "vcpu0", vcpu2: "vcpu0"
 const sometimes = <T>(value: fc.Arbitrary<T>, weight: number): fc.Arbitrary<T | undefined> =>
   fc.oneof({ arbitrary: fc.constant(undefined), weight: 10 - weight }, { arbitrary: value, weight });
 
+/** What becomes of a slot that has left its freed structure behind when it is deleted is not modelled. */
+const isModelled = ({ before, threads }: Scenario): boolean => {
+  const calls = [...before, ...threads.flatMap((thread) => thread.calls)];
+  return !calls.includes(ORDINARY) || !calls.includes(DELETED);
+};
+
 /** `calls`: how many each actor makes at most. */
 export const scenario = (calls: number, actors = 3): fc.Arbitrary<Scenario> =>
-  fc.tuple(fc.constantFrom(...KERNELS), fc.boolean()).chain(([kernel, rich]) => {
-    const host = fc.array(hostCall(kernel, rich), { minLength: 1, maxLength: calls });
-    const guest = fc.array(guestCall(rich), { minLength: 1, maxLength: calls });
-    const thread = (actor: string): fc.Arbitrary<RandomThread> =>
-      fc.record(
-        { actor: fc.constant(actor), calls: actor.startsWith("vcpu") ? guest : host, atomic: sometimes(fc.nat(calls - 1), 1) },
-        { requiredKeys: ["actor", "calls"] },
-      );
-    const threads = fc.subarray([...ACTORS], { minLength: 2, maxLength: actors }).chain((names) => fc.tuple(...names.map(thread)));
-    const equal = fc.constantFrom<readonly string[]>(["vcpu0", "vcpu1"], ["vcpu1", "vcpu2"], ["vcpu0", "vcpu1", "vcpu2"], ["helper", "twin"]);
-    const pairs = fc
-      .tuple(equal, fc.subarray([...ACTORS], { maxLength: Math.max(0, actors - 2) }))
-      .chain(([same, names]) =>
-        fc.tuple(...ACTORS.filter((name) => same.includes(name) || (names.includes(name) && same.length + names.length <= actors)).map(thread)),
-      );
-    return fc.record({
-      kernel: fc.constant(kernel),
-      rich: fc.constant(rich),
-      before: fc.array(
-        fc.oneof(
-          guestCall(rich).map((call) => `vcpu2: ${call}`),
-          hostCall(kernel, rich),
+  fc
+    .tuple(fc.constantFrom(...KERNELS), fc.boolean())
+    .chain(([kernel, rich]) => {
+      const host = fc.array(hostCall(kernel, rich), { minLength: 1, maxLength: calls });
+      const guest = fc.array(guestCall(kernel, rich), { minLength: 1, maxLength: calls });
+      const thread = (actor: string): fc.Arbitrary<RandomThread> =>
+        fc.record(
+          { actor: fc.constant(actor), calls: actor.startsWith("vcpu") ? guest : host, atomic: sometimes(fc.nat(calls - 1), 1) },
+          { requiredKeys: ["actor", "calls"] },
+        );
+      const threads = fc.subarray([...ACTORS], { minLength: 2, maxLength: actors }).chain((names) => fc.tuple(...names.map(thread)));
+      const equal = fc.constantFrom<readonly string[]>(["vcpu0", "vcpu1"], ["vcpu1", "vcpu2"], ["vcpu0", "vcpu1", "vcpu2"], ["helper", "twin"]);
+      const pairs = fc
+        .tuple(equal, fc.subarray([...ACTORS], { maxLength: Math.max(0, actors - 2) }))
+        .chain(([same, names]) =>
+          fc.tuple(...ACTORS.filter((name) => same.includes(name) || (names.includes(name) && same.length + names.length <= actors)).map(thread)),
+        );
+      return fc.record({
+        kernel: fc.constant(kernel),
+        rich: fc.constant(rich),
+        before: fc.array(
+          fc.oneof(
+            guestCall(kernel, rich).map((call) => `vcpu2: ${call}`),
+            hostCall(kernel, rich),
+          ),
+          { maxLength: 2 },
         ),
-        { maxLength: 2 },
-      ),
-      threads: fc.oneof({ arbitrary: threads, weight: 2 }, { arbitrary: twins(threads), weight: 1 }, { arbitrary: twins(pairs), weight: 2 }),
-      order: sometimes(fc.tuple(fc.nat(actors - 1), fc.nat(actors - 1)), 1),
-      asked: sometimes(fc.constantFrom(...CONDITIONS), 4),
-      looked: sometimes(fc.constantFrom(...CONDITIONS), 1),
-    });
-  });
+        threads: fc.oneof({ arbitrary: threads, weight: 2 }, { arbitrary: twins(threads), weight: 1 }, { arbitrary: twins(pairs), weight: 2 }),
+        order: sometimes(fc.tuple(fc.nat(actors - 1), fc.nat(actors - 1)), 1),
+        asked: sometimes(fc.constantFrom(...CONDITIONS), 4),
+        looked: sometimes(fc.constantFrom(...CONDITIONS), 1),
+      });
+    })
+    .filter(isModelled);
 
 /** Equal actors do what the first of them does. */
 const twins = (threads: fc.Arbitrary<RandomThread[]>): fc.Arbitrary<RandomThread[]> =>
@@ -242,8 +295,9 @@ export function textOf(of: Scenario): string {
   const blocks = of.threads.map((thread, index) => blockOf(of, thread, index));
   const [before, after] = of.order ?? [0, 0];
   const order = before !== after && Math.max(before, after) < of.threads.length ? `    order first${before} before first${after}\n` : "";
-  const setup = `${SETUP}${of.rich ? RICH_SETUP : ""}${of.before.map((line) => `  ${line}\n`).join("")}`;
-  const asked = of.asked === undefined ? "" : `  exists ${of.asked}\n  forall ${of.asked}\n`;
+  const pool = poolOf(of.kernel);
+  const setup = `${pool.setup}${of.rich ? pool.richSetup : ""}${of.before.map((line) => `  ${line}\n`).join("")}`;
+  const asked = of.asked === undefined ? "" : inKernel(of.kernel, `  exists ${of.asked}\n  forall ${of.asked}\n`);
   const body = inKernel(of.kernel, `${setup}  parallel {\n${blocks.join("\n")}\n${order}  }\n`);
   return `${HEADER}scenario "random" {\n  kernel ${of.kernel}\n${body}${asked}}\n`;
 }

@@ -23,7 +23,7 @@ function equalPairs(machine: Machine): [ActorId, ActorId][] {
   return [...pairs.values()];
 }
 
-const threadFields = ({ index: _, vm: _vm, ...fields }: ThreadState): Field[] => Object.values(fields);
+const threadFields = ({ index: _, vm: _vm, td, ...fields }: ThreadState): (Field | undefined)[] => [...Object.values(fields), ...Object.values(td ?? {})];
 
 function ownFields(machine: Machine, actor: ActorId): (Field | undefined)[] {
   const vcpu = machine.vcpus.find((candidate) => candidate.object.handle === machine.program.actors[actor].handle);
@@ -34,7 +34,7 @@ function ownFields(machine: Machine, actor: ActorId): (Field | undefined)[] {
 function naming(machine: Machine): Field[] {
   const ofFiles = machine.files.flatMap(({ lock, shimLock, hole, folios }) => [lock, shimLock, hole, ...folios]);
   const ofGuestMemfds = machine.files.flatMap(({ gmem }) => (gmem ? [gmem.invalidateLock] : []));
-  return [machine.atomicOwner, ...ofFiles, ...ofGuestMemfds, ...machine.vms.flatMap((vm) => [vm.slotsLock, vm.kvmLock])];
+  return [machine.atomicOwner, ...ofFiles, ...ofGuestMemfds, ...machine.vms.flatMap((vm) => [vm.slotsLock, vm.kvmLock, ...vm.writers])];
 }
 
 function exchanged(machine: Machine, state: Int32Array, a: ActorId, b: ActorId): Int32Array {

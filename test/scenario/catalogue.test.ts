@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isErrno } from "../../src/base/errno.ts";
+import { isTdxOperand, isTdxStatus } from "../../src/base/tdx-status.ts";
 import { PROFILES, resolveProfile } from "../../src/model/profile/index.ts";
 import { isModelled } from "../../src/model/steps.ts";
 import {
@@ -28,6 +29,11 @@ import {
 import type { ProfileEdit } from "../../src/scenario/program.ts";
 
 const NAMES = profiles.map((row) => row.name);
+/** A status of the TDX module, with the operand that it is about. */
+const isStatus = (text: string): boolean => {
+  const [status, operand] = text.split("/");
+  return isTdxStatus(status) && (operand === undefined || isTdxOperand(operand));
+};
 const duplicates = (names: readonly string[]): string[] => names.filter((name, index) => names.indexOf(name) !== index);
 
 test("keys are unique", () => {
@@ -57,9 +63,13 @@ test("rows name only kernels, constants and errnos that exist", () => {
   for (const spec of calls) {
     assert.ok(spec.profiles.length > 0, spec.id);
     for (const name of [...spec.profiles, ...spec.errors.flatMap((row) => row.profiles ?? [])]) assert.ok(NAMES.includes(name), `${spec.id}: ${name}`);
-    for (const param of spec.params) if (param.group) assert.ok(groups.has(param.group), `${spec.id}: ${param.group}`);
+    for (const param of spec.params) {
+      for (const group of [param.group, ...Object.values(param.groups ?? {})]) assert.ok(group === undefined || groups.has(group), `${spec.id}: ${group}`);
+      for (const name of Object.keys(param.groups ?? {})) assert.ok(constantsNamed(name).length > 0, `${spec.id}: ${name}`);
+    }
     for (const row of spec.errors) {
-      assert.ok(isErrno(row.errno) || constantsNamed(row.errno).length > 0 || ["SIGBUS", "SIGSEGV"].includes(row.errno), `${spec.id}: ${row.errno}`);
+      const isKnown = isErrno(row.errno) || constantsNamed(row.errno).length > 0 || ["SIGBUS", "SIGSEGV"].includes(row.errno) || isStatus(row.errno);
+      assert.ok(isKnown, `${spec.id}: ${row.errno}`);
       for (const name of row.profiles ?? []) assert.ok(spec.profiles.includes(name), `${spec.id}: an error in ${name}, which does not know the call`);
     }
   }
@@ -151,7 +161,8 @@ test("flags are printed by their names, and the text has the same value", () => 
   assert.equal(flagNames("MFD_", 0n, "v8"), "0");
   assert.equal(flagNames("MAP_", 0x22n, "v8"), "MAP_PRIVATE|MAP_ANONYMOUS");
   assert.equal(flagNames("F_", 1033n, "v4"), "F_ADD_SEALS");
-  assert.equal(flagNames("F_", 3n, "v4"), "3");
+  assert.equal(flagNames("F_", 3n, "v4"), "F_GETFL");
+  assert.equal(flagNames("F_", 5n, "v4"), "5");
   const groups = [...new Set(constants.map((row) => row.group))];
   fc.assert(
     fc.property(fc.constantFrom(...groups), fc.bigInt({ min: 0n, max: (1n << 53n) - 1n }), fc.constantFrom(...NAMES), (group, value, name) => {
@@ -209,7 +220,7 @@ test("an edit that the model cannot follow is refused, not run", () => {
     resolveProfile({ name: "x", base: "v8", edits: [edit] })
       .problems.map((problem) => problem.message)
       .join();
-  assert.match(refused({ kind: "steps", operation: "fault", steps: ["snapshot", "mn_start"], site: 0 }), /mn_start.*not modelled/);
+  assert.match(refused({ kind: "steps", operation: "fault", steps: ["snapshot", "exit_memory_fault"], site: 0 }), /exit_memory_fault.*not modelled/);
   assert.match(refused({ kind: "feature", feature: "toString", value: "x", site: 0 }), /no feature/);
   assert.match(refused({ kind: "feature", feature: "marker", value: "nowhere", site: 0 }), /seal, .*shim/);
   assert.match(refused({ kind: "without", operation: "fault", step: "truncate", site: 0 }), /no step truncate/);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { printCall, printPattern, printProgram, printResult } from "../../src/scenario/print.ts";
+import { printCall, printPattern, printProgram, printResult, returnsOfCall } from "../../src/scenario/print.ts";
 import { bare, read, SAMPLE } from "../language/support.ts";
 
 /** Scenario texts over the whole of what lowering makes: the generator speaks text, the property speaks Programs. */
@@ -165,6 +165,22 @@ test("a call on one line, as a person would write it", () => {
       "load(0x1000)",
     ],
   );
+});
+
+test("the argument of fcntl is named after its command, and NULL stands for an offset that is not given", () => {
+  const lines = [
+    'f = memfd_create("f", 0)',
+    "fcntl(f, F_ADD_SEALS, F_SEAL_SEAL)",
+    "fcntl(f, F_SETFD, FD_CLOEXEC)",
+    "fcntl(f, F_SETFL, O_APPEND|O_NONBLOCK)",
+    "fcntl(f, F_GETFL)",
+    "fcntl(f, 99)",
+    "copy_file_range(f, NULL, f, 0, 4K, 0)",
+    "splice(f, 4K, f, NULL, 4K, SPLICE_F_NONBLOCK)",
+  ];
+  const [program] = read(`kernel 6.18\n${lines.join("\n")}\n`).programs;
+  assert.deepEqual(program.calls.map((_, id) => printCall(program, id)).slice(1), lines.slice(1));
+  assert.deepEqual(program.calls.slice(1, 5).map(returnsOfCall), ["seals", "offset", "offset", "offset"]);
 });
 
 test("results", () => {

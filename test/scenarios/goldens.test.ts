@@ -39,7 +39,9 @@ for (const file of SCENARIO_FILES) {
     assert.deepEqual(wide, []);
     for (const story of stories(out)) {
       assert.ok(story.length <= 40, `${story.length} lines: ${story[0]}`);
-      assert.ok(!story.some((line) => line.includes("memfd trace --full")), `cut: ${story[0]}`);
+      // Where nothing breaks, a long life may be shown by its beginning and its end.
+      const breaks = story.some((line) => line.includes("breaks here"));
+      assert.ok(!breaks || !story.some((line) => line.includes("memfd trace --full")), `cut: ${story[0]}`);
     }
   });
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { CodeLens } from "vscode-languageserver";
 import { COMPARE_MACHINE, type CompareMachineResult, EMIT_C, type EmitCResult } from "../../src/server/protocol.ts";
 import { noRun, skipped } from "../export/support.ts";
 import { Client } from "./client.ts";
@@ -46,4 +47,16 @@ test("a comparison answers with its differences on their lines, or says why ther
   assert.match(result.summary ?? "", (result.differences ?? []).length === 1 ? /^2 agree, 1 deviate/ : /^3 agree$/);
   const none = await client.request<CompareMachineResult>(COMPARE_MACHINE, { uri, scenario: "b" });
   assert.match(none.refusal ?? "", /Nothing of it runs here: MFD_INACCESSIBLE/);
+});
+
+test("lenses for C stand over what a real kernel can be asked, the comparison over releases only", async () => {
+  const uri = "file:///lenses.memfd";
+  await client.open(uri, `${TEXT}scenario "now" {\n  kernel 6.18\n  d = memfd_create("d", MFD_EXEC)\n}\nscenario "broken" {\n  no_such_call(1)\n}\n`);
+  const lenses = await client.request<CodeLens[]>("textDocument/codeLens", { textDocument: { uri } });
+  const titles = new Map<number, string[]>();
+  for (const { range, command } of lenses) titles.set(range.start.line, [...(titles.get(range.start.line) ?? []), command?.title ?? ""]);
+  const offered = [...titles.values()].map((each) => each.filter((title) => /^(Compare|Export)/.test(title)));
+  assert.deepEqual(offered, [["Compare kernels", "Export C"], ["Compare kernels"], ["Compare kernels", "Export C", "Compare with this machine"], []]);
+  const compare = lenses.find(({ command }) => command?.title === "Compare with this machine");
+  assert.deepEqual(compare?.command?.arguments, [{ uri, scenario: "now", kernel: "6.18" }]);
 });

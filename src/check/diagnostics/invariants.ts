@@ -12,6 +12,20 @@ const PUNCH = "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 
 const GUEST_MEMFD = "vm = KVM_CREATE_VM(0)\nram = KVM_CREATE_GUEST_MEMFD(vm, 8K)\n";
 const BIND = "KVM_SET_USER_MEMORY_REGION2(vm, slot=0, flags=KVM_MEM_GUEST_MEMFD, guest_phys_addr=0, memory_size=8K, guest_memfd_offset=0, guest_memfd=ram)\n";
 
+/** A TD that is being built, with a vCPU and the tables of its first pages. */
+const TD = `root = alloc_frame()
+td = TDH.MNG.CREATE(root, 33)
+TDH.MNG.KEY.CONFIG(td)
+repeat 6 as i { tdcx[i] = alloc_frame(); TDH.MNG.ADDCX(td, tdcx[i]) }
+TDH.MNG.INIT(td)
+tdvpr = alloc_frame()
+vcpu0 = TDH.VP.CREATE(td, tdvpr)
+repeat 5 as i { vpcx[i] = alloc_frame(); TDH.VP.ADDCX(vcpu0, vpcx[i]) }
+TDH.VP.INIT(vcpu0)
+repeat 3 as i { table[i] = alloc_frame(); TDH.MEM.SEPT.ADD(td, 0, 3 - i, table[i]) }
+page = alloc_frame()
+`;
+
 export const invariantRows: readonly DiagnosticRow[] = [
   {
     code: "MEMFD4001",
@@ -183,5 +197,110 @@ export const invariantRows: readonly DiagnosticRow[] = [
       "waits for no longer happens. No lock is held, so it is no deadlock, and on a real machine it looks like a vCPU at 100 %. The story ends with one " +
       "round of the circle. An invalidation that is begun and never ended does it to every later fault of its range; begin and end must pair on every path.",
     example: `kernel a extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate }\nkernel a\ncheck no-livelock\n${FILE}${PUNCH}\nvcpu0: load(0x1000)`,
+  },
+  {
+    code: "MEMFD4019",
+    severity: "error",
+    title: "sept-pamt-agree",
+    explanation:
+      "A secure EPT entry names a page that the PAMT does not give to this TD, two entries name one page, a page of the TD stands in no entry, or CHLDCNT " +
+      "is not the number of its pages. The module's checks keep it: it breaks where a variant takes them away.",
+    example:
+      "kernel a extends 6.18 { SEAMCALL without acquire }\nkernel a\nroot = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.CONFIG(td)\npage = alloc_frame()\nTDH.MEM.PAGE.AUG(td, 0x1000, 0, page)\nTDH.MEM.PAGE.AUG(td, 0x2000, 0, page)",
+  },
+  {
+    code: "MEMFD4020",
+    severity: "error",
+    title: "tlb-tracked",
+    explanation:
+      "A vCPU's TLB leads to a page that its TD has no more: the page was removed before each vCPU that may have the translation had left the guest. The " +
+      "module refuses that with TDX_TLB_TRACKING_NOT_DONE; it breaks where a variant takes its checks away.",
+    example:
+      "kernel a extends 6.18 { SEAMCALL without acquire }\nkernel a\nroot = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.CONFIG(td)\npage = alloc_frame()\nTDH.MEM.PAGE.ADD(td, 0x1000, page, page)\ntdvpr = alloc_frame()\nvcpu0 = TDH.VP.CREATE(td, tdvpr)\nTDH.VP.ENTER(vcpu0)\nvcpu0: load(0x1000)\nTDH.MEM.PAGE.REMOVE(td, 0x1000, 0)",
+  },
+  {
+    code: "MEMFD4021",
+    severity: "error",
+    title: "cache-flushed",
+    explanation:
+      "A page changes hands while lines of it may lie modified in a cache under another key: written back later they destroy what its new user writes. The " +
+      "host flushes a page before it gives it to the module (CLFLUSH), and with TDH.PHYMEM.PAGE.WBINVD when it has it back.",
+    example: "page = alloc_frame()\nstore_frame(page, 1)\nTDH.MNG.CREATE(page, 33)",
+  },
+  {
+    code: "MEMFD4022",
+    severity: "error",
+    title: "private-integrity",
+    explanation:
+      "A TD touches a line of its own page that somebody else has written without its key. The line is poisoned, a machine check ends the TD, and each later " +
+      "call for it answers TDX_TD_FATAL.",
+    example: `check private-integrity\n${TD}TDH.MEM.PAGE.ADD(td, 0x1000, page, page)\nTDH.MR.FINALIZE(td)\nstore_frame(page, 1)\nvcpu0: load(0x1000)`,
+  },
+  {
+    code: "MEMFD4023",
+    severity: "error",
+    title: "mirror-agrees",
+    explanation:
+      "KVM's mirror page table maps a page where the secure EPT has none, or another one, or the other way round: KVM decides by the mirror, the hardware walks the " +
+      "secure EPT. An entry of the mirror is FROZEN while the TDX module is called, and takes its new value only when the call has succeeded.",
+    example: "",
+  },
+  {
+    code: "MEMFD4024",
+    severity: "error",
+    title: "key-order",
+    explanation:
+      "A private key id is used out of order: freed without a flush, or before each package has written its caches back, given to two TDs, or a page of a TD is worked on " +
+      "while its key is not configured. The module's checks keep it: it breaks where a variant takes them away.",
+    example:
+      "kernel a extends 6.18 { SEAMCALL without acquire }\nkernel a\nroot = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.CONFIG(td)\nTDH.MNG.KEY.FREEID(td)",
+  },
+  {
+    code: "MEMFD4025",
+    severity: "error",
+    title: "no-kvm-bug",
+    explanation:
+      "KVM_BUG_ON: a call of the TDX module has answered what KVM has no answer for. The VM is bugged and dead, every later call on it is -EIO, and what KVM was about to take " +
+      "from the TD stays there.",
+    example: "",
+  },
+  {
+    code: "MEMFD4026",
+    severity: "error",
+    title: "epoch-counted",
+    explanation:
+      "REFCOUNT of a parity is not the number of vCPUs inside that entered in an epoch of it, or a vCPU is inside since an epoch before the last one: TDH.MEM.TRACK and the " +
+      "check for tracking then let pages go that a TLB still has. No modelled step reaches that while the module's checks are there.",
+    example:
+      "kernel a extends 6.18 { SEAMCALL without acquire }\nkernel a\ncheck epoch-counted\n" +
+      "root = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.CONFIG(td)\nTDH.MNG.INIT(td)\ntdvpr = alloc_frame()\nvcpu0 = TDH.VP.CREATE(td, tdvpr)\n" +
+      "TDH.VP.ENTER(vcpu0)\nTDH.MEM.TRACK(td)\nTDH.MEM.TRACK(td)",
+  },
+  {
+    code: "MEMFD4027",
+    severity: "error",
+    title: "td-page-held",
+    explanation:
+      "A page goes back to the allocator while the PAMT still gives it to a TD: its next user gets poison or a machine check, and the module refuses the page with " +
+      "TDX_PAGE_METADATA_INCORRECT. Up to Linux 6.18 a reference of the secure EPT keeps it; behind a removal that failed it stays for ever.",
+    example: "",
+  },
+  {
+    code: "MEMFD4030",
+    severity: "error",
+    title: "no-oops",
+    explanation:
+      "The kernel follows a NULL pointer. The thread dies where it stands: its call returns to nobody (write `= blocks`), and what it holds stays held, so that " +
+      "a slot can no longer be deleted behind a vCPU that died in a fault. v9 asks each slot for the private file that only some of them have.",
+    example: "kernel v9\nvm = KVM_CREATE_VM(0)\nvcpu0 = KVM_CREATE_VCPU(vm, 0)\nvcpu0: load(0x1000) = blocks",
+  },
+  {
+    code: "MEMFD4031",
+    severity: "error",
+    title: "vm-valid",
+    explanation:
+      "Somebody works with a VM that has been freed: use after free. Its descriptor, each vCPU and each guest_memfd hold a reference on it, and the last of " +
+      "them destroys it; its MMU notifier goes first, so that no change of the host's page tables reaches it any more.",
+    example: `kernel a extends 6.18 { gmem_vm = borrowed }\nkernel a\nvm = KVM_CREATE_VM(0)\nram = KVM_CREATE_GUEST_MEMFD(vm, 4K)\nclose(vm)\nclose(ram)`,
   },
 ];

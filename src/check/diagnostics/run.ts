@@ -124,9 +124,8 @@ export const runRows: readonly DiagnosticRow[] = [
     severity: "warning",
     title: "Statement not modelled yet",
     explanation:
-      "`process`, several processes and some settings of a `machine` are read and not run yet. A scenario that uses them is not run either, for leaving them " +
-      "out would change the question.",
-    example: "kernel v8\nmachine { packages = 2 }",
+      "Some settings of a `machine` are read and not run yet. A scenario that uses them is not run either, for leaving them out would change the question.",
+    example: "kernel v8\nmachine { cpus = 4 }",
   },
   {
     code: "MEMFD5005",
@@ -135,7 +134,7 @@ export const runRows: readonly DiagnosticRow[] = [
     explanation:
       "The state expression or invariant is in the catalogue and not modelled yet. The scenario is not run: a question that is left out would look " +
       "like one that holds.",
-    example: "kernel v8\nvm = KVM_CREATE_VM(0)\nassert sept(vm, 0) == 0",
+    example: "page = alloc_frame()\nassert owner(page) == 0",
   },
   {
     code: "MEMFD5006",
@@ -144,7 +143,7 @@ export const runRows: readonly DiagnosticRow[] = [
     explanation:
       "The atomic step is in the catalogue, because some kernel has it, and the model has no code for it yet. Scenarios under this variant are read " +
       "and not run.",
-    example: "kernel a extends v8 { fallocate.punch_hole = check_alignment, mn_start, truncate }",
+    example: "kernel a extends v8 { fallocate.punch_hole = check_alignment, exit_memory_fault, truncate }",
   },
   {
     code: "MEMFD5090",

@@ -4,6 +4,7 @@
 /** The first must come before the second where a list has both: the second works on what the first made, took or looked up. */
 const BEFORE: readonly (readonly [string, string])[] = [
   ["invalidate_begin", "invalidate_end"],
+  ["mn_start", "mn_end"],
   ["announce_hole", "retract_hole"],
   ["snapshot", "map"],
   ["find_slot", "check_kind"],

@@ -1,5 +1,6 @@
 // Other step lists of one operation, least change first: one step moved, put back or added; a single invalidation opened into begin and end; two such changes.
 
+import { AROUND } from "../../model/profile/around.ts";
 import type { StepList } from "../../model/profile/types.ts";
 import { BEGIN, END, INVALIDATE, isAllowed, isSingle, mayBracket, mayInvalidate, mayMove } from "./rules.ts";
 
@@ -17,9 +18,9 @@ export interface ListEdit {
 
 export const MOST_COST = 3;
 
-/** A written list can say only loops over folios; an operation with another loop cannot be written anew without losing it. */
+/** A written list can say only loops over folios and over mappings; an operation with another loop cannot be written anew without losing it. */
 export const isFlat = (list: StepList): boolean =>
-  list.every((entry) => typeof entry === "string" || (entry[0] === "lock_folio" && entry.at(-1) === "unlock_folio"));
+  list.every((entry) => typeof entry === "string" || (entry[0] === "lock_folio" && entry.at(-1) === "unlock_folio") || entry.every((step) => AROUND.has(step)));
 
 export interface EditOptions {
   /** Steps that the kernel under the variant has in this operation and the variant dropped. */

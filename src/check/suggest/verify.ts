@@ -2,8 +2,7 @@
 
 import type { Budget } from "../../explore/system.ts";
 import { matches } from "../../model/queries.ts";
-import { callSpec } from "../../scenario/catalogue/index.ts";
-import { printResult } from "../../scenario/print.ts";
+import { printResult, returnsOfCall } from "../../scenario/print.ts";
 import type { CallId, Program, Question, Result } from "../../scenario/program.ts";
 import { type CheckOptions, check, DEFAULT_LIMITS } from "../index.ts";
 import type { Report, Schedule } from "../report.ts";
@@ -234,7 +233,7 @@ function sameResult(one: Result, other: Result): boolean {
   return printResult(one) === printResult(other) && one.kind === other.kind;
 }
 
-const answer = (program: Program, call: CallId, result: Result): string => printResult(result, callSpec(program.calls[call].spec).returns);
+const answer = (program: Program, call: CallId, result: Result): string => printResult(result, returnsOfCall(program.calls[call]));
 
 const place = (program: Program, call: CallId, step: string): string => (call < 0 ? step : `${callName(program, call)}.${step}`);
 

@@ -47,13 +47,25 @@ function readResult(text: string, program: Program, id: number): Result | undefi
   if (errno !== undefined) return isErrno(errno) ? { kind: "errno", errno } : undefined;
   const value = /^(-?\d+)(?: (".*"))?$/.exec(text);
   if (value === null) return undefined;
-  const made = call.binds === undefined ? undefined : program.handles[call.binds].kind;
+  const made = call.spec === "fork" ? "process" : call.binds === undefined ? undefined : program.handles[call.binds].kind;
   if (MAKERS.has(call.spec)) return { kind: "handle", handle: made ?? "fd" };
   return { kind: "value", value: BigInt(value[1]), ...(value[2] === undefined ? {} : { data: unquote(value[2]) }) };
 }
 
 /** Calls that answer with a new object, whose number is not compared. */
-const MAKERS: ReadonlySet<string> = new Set(["memfd_create", "dup", "open_fd", "mmap", "KVM_CREATE_VM", "KVM_CREATE_VCPU", "KVM_CREATE_GUEST_MEMFD"]);
+const MAKERS: ReadonlySet<string> = new Set([
+  "memfd_create",
+  "memfd_secret",
+  "dup",
+  "open_fd",
+  "open",
+  "pipe2",
+  "mmap",
+  "fork",
+  "KVM_CREATE_VM",
+  "KVM_CREATE_VCPU",
+  "KVM_CREATE_GUEST_MEMFD",
+]);
 
 function unquote(text: string): number[] {
   return [...text.slice(1, -1).matchAll(/\\([0-7]{3})|\\(.)|([^\\])/g)].map(([, octal, escaped, plain]) =>

@@ -1,8 +1,8 @@
 // Model against machine, call by call: what an emitted program printed, held against the results that the model found over all interleavings.
 
 import type { Report } from "../../check/report.ts";
-import { callSpec, profile } from "../../scenario/catalogue/index.ts";
-import { printResult } from "../../scenario/print.ts";
+import { profile } from "../../scenario/catalogue/index.ts";
+import { printResult, returnsOfCall } from "../../scenario/print.ts";
 import type { Program, Result, Site } from "../../scenario/program.ts";
 import { type Answer, answerText, readAnswers, sameAnswer } from "./answer.ts";
 import { type Deviation, deviation, type MachineFacts } from "./deviations.ts";
@@ -79,7 +79,7 @@ function judged(program: Program, report: Report, entry: Entry, answer: Answer, 
   if (results.length === 0) return { ...base, model, machine, agreement: "not judged", note: "the model has no answer for it" };
   if (results.some((result) => sameAnswer(answer.result, result))) return { ...base, model, machine, agreement: "agrees" };
   const call = program.calls[subject.call];
-  const row = results.map((result) => deviation(call, answerText(result), answerText(answer.result), facts)).find((each) => each !== undefined);
+  const row = results.map((result) => deviation(program, call, answerText(result), answerText(answer.result), facts)).find((each) => each !== undefined);
   if (row === undefined) return { ...base, model, machine, agreement: "differs" };
   const { name, reason, source } = row;
   return { ...base, model, machine, agreement: "deviates", note: reason, deviation: { name, reason, source } };
@@ -97,13 +97,13 @@ const mayFail = (report: Report, site: Site): boolean => report.remarks.some((re
 function modelText(program: Program, report: Report, { subject }: Entry): string {
   if (subject.kind === "exists") return "in some run";
   if (subject.kind !== "call") return mayFail(report, subject.site) ? "may fail" : "holds";
-  const { returns } = callSpec(program.calls[subject.call].spec);
+  const returns = returnsOfCall(program.calls[subject.call]);
   const results = report.calls[subject.call]?.results ?? [];
   return results.length === 0 ? "no answer" : results.map(({ result }) => printResult(result, returns)).join(" or ");
 }
 
 function machineText(program: Program, id: number, result: Result, text: string): string {
-  return result.kind === "handle" || result.kind === "value" ? printResult(result, callSpec(program.calls[id].spec).returns) : text;
+  return result.kind === "handle" || result.kind === "value" ? printResult(result, returnsOfCall(program.calls[id])) : text;
 }
 
 /** 0: all that ran agree, and something ran. 1: something differs, deviations included. 3: nothing could be compared. */

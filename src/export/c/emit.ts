@@ -3,14 +3,15 @@
 import type { Report } from "../../check/report.ts";
 import { callSpec } from "../../scenario/catalogue/index.ts";
 import { printCall, printExpression, printPattern } from "../../scenario/print.ts";
-import type { ActorId, CallId, Expression, HandleId, Operand, Program, Site, Statement, Thread } from "../../scenario/program.ts";
+import { processOf } from "../../scenario/processes.ts";
+import type { ActorId, CallId, Expression, HandleId, Operand, Process, Program, Site, Statement, Thread } from "../../scenario/program.ts";
 import { conditionText, handlesOfCondition, hidden, wantsText } from "./condition.ts";
 import { fallbackText } from "./fallback.ts";
 import { Fate } from "./fate.ts";
 import { Budget, cannotRun } from "./limits.ts";
 import { commentText, identifiers, textLiteral } from "./names.ts";
-import { HEADERS, RUNTIME_NAMES, recordsText, runtimeText } from "./runtime.ts";
-import { conditions, expression, handlesOf, type Uses } from "./statement.ts";
+import { HEADERS, RUNTIME_NAMES, recordsText, runtimeText, SOCKET_HEADERS, SOCKET_NAMES } from "./runtime.ts";
+import { conditions, expression, handlesOf, processName, type Uses } from "./statement.ts";
 import { type ChosenSchedule, scheduleFor, type Turn } from "./turns.ts";
 
 export interface EmitOptions {
@@ -67,14 +68,16 @@ class Emitter {
   readonly #fate: Fate;
   readonly #budget = new Budget();
   #block = 0;
+  #alone = 0;
 
   constructor(program: Program, options: EmitOptions) {
     this.#program = program;
     this.#options = options;
     this.#schedule = scheduleFor(program, options.report, options.schedule);
     this.#fate = new Fate(program);
-    const names = identifiers(program, RUNTIME_NAMES);
-    this.#uses = { names, blocks: new Set(["report"]), constants: new Set(), requests: new Set(), kvm: false };
+    const several = program.processes !== undefined;
+    const names = identifiers(program, several ? new Set([...RUNTIME_NAMES, ...SOCKET_NAMES]) : RUNTIME_NAMES);
+    this.#uses = { names, blocks: new Set(several ? ["report", "processes", "turnstile"] : ["report"]), constants: new Set(), requests: new Set(), kvm: false };
   }
 
   emit(): Emitted {
@@ -91,7 +94,31 @@ class Emitter {
     return { text, entries: this.#rows, ...(this.#schedule === undefined ? {} : { schedule: this.#schedule }) };
   }
 
+  /** Statements of one actor of another process, one after the other, are one function that this process runs. */
   #sequence(body: readonly Statement[], out: string[], turns: readonly Turn[] | undefined, from = 0): number {
+    if (out !== this.#main || this.#program.processes === undefined) return this.#inOrder(body, out, turns, from);
+    let place = from;
+    for (let next = 0; next < body.length; ) {
+      const actor = this.#elsewhere(body[next]);
+      const first = next++;
+      while (actor !== undefined && next < body.length && this.#elsewhere(body[next]) === actor) next++;
+      const own: string[] = [];
+      place = this.#inOrder(body.slice(first, next), actor === undefined ? out : own, turns, place);
+      if (actor === undefined) continue;
+      const name = `alone_${this.#alone++}`;
+      this.#threads.push(`static void ${name}(void)\n{\n${own.join("\n")}\n}\n`);
+      out.push(`\tin_process(${processName(this.#program, processOf(this.#program, actor))}, ${this.#actor(actor)}, ${name});`);
+    }
+    return place;
+  }
+
+  /** The actor of another process that runs the statement. */
+  #elsewhere(statement: Statement): ActorId | undefined {
+    const actor = statement.kind === "call" ? this.#program.calls[statement.call].actor : statement.kind === "assert" ? statement.actor : 0;
+    return processOf(this.#program, actor) === 0 ? undefined : actor;
+  }
+
+  #inOrder(body: readonly Statement[], out: string[], turns: readonly Turn[] | undefined, from: number): number {
     let place = from;
     for (const statement of body) {
       const turn = turns?.[place];
@@ -135,7 +162,9 @@ class Emitter {
       this.#sequence(body, own, this.#schedule?.turns[block]?.[actor] ?? []);
       const name = `block_${block}_${this.#actor(actor).slice("ACTOR_".length)}`;
       this.#threads.push(`static void ${name}(void)\n{\n${own.join("\n")}\n}\n`);
-      return `{ .actor = ${this.#actor(actor)}, .body = ${name} }`;
+      const process = processOf(this.#program, actor);
+      const where = process === 0 ? "" : `.process = ${processName(this.#program, process)}, `;
+      return `{ ${where}.actor = ${this.#actor(actor)}, .body = ${name} }`;
     });
     const list = started.map((each) => `\t\t${each},`).join("\n");
     this.#main.push("", "\t/* parallel */", `\ttogether((struct thread[]){\n${list}\n\t}, ${busy.length}, ${this.#rows.length - 1});`, "");
@@ -239,7 +268,7 @@ class Emitter {
 
   #declarations(): string {
     const { names, blocks, constants, requests, kvm } = this.#uses;
-    const { actors, handles, profile } = this.#program;
+    const { actors, handles, profile, processes } = this.#program;
     const tests = this.#rows.filter((row) => row.tested).length;
     const table = this.#rows.map(({ title, wants }, number) => `\t[${number}] = { .title = ${textLiteral(title)}${wants} },`);
     const usesActors = blocks.has("turnstile") || blocks.has("guest");
@@ -247,7 +276,7 @@ class Emitter {
     return [
       "",
       "#define _GNU_SOURCE",
-      ...HEADERS.map((header) => `#include <${header}>`),
+      ...[...HEADERS, ...(processes === undefined ? [] : SOCKET_HEADERS)].map((header) => `#include <${header}>`),
       "",
       "#ifndef __x86_64__",
       "#error the scenario is about x86-64",
@@ -257,6 +286,7 @@ class Emitter {
       `#define CALLS ${Math.max(1, this.#rows.length)}`,
       `#define TESTS ${tests}`,
       ...(usesActors ? [`enum { ${actors.map((_, actor) => this.#actor(actor)).join(", ")}, ACTORS };`] : []),
+      ...(processes === undefined ? [] : this.#processes(processes)),
       ...(blocks.has("guest") ? this.#room() : []),
       recordsText(),
       "",
@@ -278,6 +308,14 @@ class Emitter {
     const word = new RegExp(`\\b${this.#uses.names[id]}\\b`);
     const isCode = (line: string): boolean => !line.startsWith("\t/*") && word.test(line);
     return [...this.#main, ...this.#threads.flatMap((thread) => thread.split("\n"))].some(isCode);
+  }
+
+  #processes(processes: readonly Process[]): string[] {
+    const forked = processes.flatMap(({ call }, process) => (call === undefined ? [] : [`(process) == ${processName(this.#program, process)}`]));
+    return [
+      `enum { ${processes.map((_, process) => processName(this.#program, process)).join(", ")}, PROCESSES };`,
+      `#define FORKED(process) (${forked.length === 0 ? "0" : forked.join(" || ")})`,
+    ];
   }
 
   /** A page and a slot that the scenario leaves alone. */
@@ -306,10 +344,11 @@ class Emitter {
       "\tset_up();",
       ...(noexec === undefined ? [] : [`\tif (!noexec_is(${noexec}))`, "\t\treturn end();"]),
       ...(kvm ? open : []),
+      ...(this.#program.processes === undefined ? [] : ["\tstart();"]),
       "",
       ...this.#main,
       "",
-      "\treturn end();",
+      this.#program.processes === undefined ? "\treturn end();" : "\treturn finish_all(end());",
       "}",
       "",
     ].join("\n");

@@ -3,12 +3,13 @@
 import type { Call, CallId, HandleId, Program } from "../../scenario/program.ts";
 import { handlesOf } from "./statement.ts";
 
-const F_GET_SEALS = 1034n;
+/** F_GETFD, F_GETFL, F_GET_SEALS. */
+const READING: ReadonlySet<bigint> = new Set([1n, 3n, 1034n]);
 
 /** Whether the call leaves everything as it is. */
 function onlyReads({ spec, operands }: Call): boolean {
-  if (spec === "fcntl") return operands[1]?.kind === "int" && operands[1].value === F_GET_SEALS;
-  return ["pread", "readlink_fd", "KVM_CHECK_EXTENSION"].includes(spec);
+  if (spec === "fcntl") return operands[1]?.kind === "int" && READING.has(operands[1].value);
+  return ["pread", "readlink_fd", "fstat", "fstatfs", "mincore", "setrlimit", "KVM_CHECK_EXTENSION"].includes(spec);
 }
 
 /** Calls that make their objects one: a mapping and its file, a vCPU and its VM, a slot and what backs it. */

@@ -54,7 +54,10 @@ function bytesOf(program: Program, id: CallId): bigint {
     }
     case "read":
     case "pread":
+    case "sendfile":
       return int("count");
+    case "copy_file_range":
+      return int("len") < 0n ? 0n : int("len");
     case "write":
     case "pwrite":
       return lengthOf(1);
@@ -108,6 +111,17 @@ const CALLABLE: ReadonlySet<string> = new Set([
   "open_fd",
   "close",
   "readlink_fd",
+  "fstat",
+  "fstatfs",
+  "setrlimit",
+  "open",
+  "pipe2",
+  "memfd_secret",
+  "splice",
+  "vmsplice",
+  "sendfile",
+  "copy_file_range",
+  "mincore",
   "mmap",
   "munmap",
   "mprotect",
@@ -125,13 +139,40 @@ const CALLABLE: ReadonlySet<string> = new Set([
   "guest.load",
   "guest.store",
   "hlt",
+  "fork",
+  "send_fd",
 ]);
+
+/** Calls that a signal may end early. */
+const INTERRUPTED: ReadonlySet<string> = new Set(["fallocate", "KVM_PRE_FAULT_MEMORY", "guest.load", "guest.store"]);
+
+/** A call that the scenario sends a signal to: when that comes inside of it, the order of calls does not say. */
+function signalled(program: Program, id: CallId): string | undefined {
+  const { spec, actor } = program.calls[id];
+  const sent = INTERRUPTED.has(spec) && program.calls.some((call) => call.spec === "signal" && intOf(call.operands[0]) === BigInt(actor));
+  return sent ? `the signal to ${program.actors[actor].name} has to come inside of a call, and a schedule of calls cannot say where` : undefined;
+}
+
+const intOf = (operand: Operand | undefined): bigint | undefined => (operand?.kind === "int" ? operand.value : undefined);
 
 /** A setting of the `machine` block that no program can give itself. */
 const settingReason = ({ machine = {} }: Program): string | undefined => {
   const row = settings.find(({ name }) => name !== "memfd_noexec" && machine[name] !== undefined && machine[name] !== settingDefault(name));
   return row && `a program cannot set ${row.name} of the machine that it runs on`;
 };
+
+/** The field of struct stat or struct statfs that the call names. */
+export function fieldName(program: Program, id: CallId): string | undefined {
+  const group = program.calls[id].spec === "fstat" ? "st_" : "f_";
+  return constants.find((row) => row.group === group && row.value === intAt(program, id, "field"))?.name;
+}
+
+/** /dev/null and the directory /, which nothing is done to. */
+function harmless(program: Program, id: CallId): boolean {
+  const path = program.calls[id].operands[0];
+  const text = path.kind === "data" ? path.runs.map(({ byte, count }) => String.fromCharCode(byte).repeat(Number(count > 64n ? 64n : count))).join("") : "";
+  return (text === "/dev/null" || text === "/") && (intAt(program, id, "flags") ?? 0n) < 3n;
+}
 
 /** Undefined when the call can be made; what the machine lacks is found out when it runs. */
 export function cannotRun(program: Program, id: CallId, budget: Budget): string | undefined {
@@ -141,6 +182,12 @@ export function cannotRun(program: Program, id: CallId, budget: Budget): string 
   if (unset !== undefined) return unset;
   if (!upstream(spec.profiles)) return `${spec.name} is a call of a patch series that no release has`;
   if (!call.known) return `${program.profile.name} has no ${spec.name}, and this machine may have it`;
+  if (call.spec.startsWith("fstat") && fieldName(program, id) === undefined) return `no field of the structure of ${spec.name} stands there`;
+  if (call.spec === "open" && !harmless(program, id)) return "a test opens no files of the machine";
+  if (call.spec === "signal")
+    return "a signal that comes between two calls is delivered at once, and where it comes inside of one a schedule of calls cannot say";
+  const interrupted = signalled(program, id);
+  if (interrupted !== undefined) return interrupted;
   if (!CALLABLE.has(call.spec)) return `user space cannot make ${spec.name}() happen`;
   for (const [at, param] of spec.params.entries()) {
     const operand = call.operands[at];

@@ -8,7 +8,7 @@ const TAKEN =
   "a64l abort abs access acct alarm alloca arc4random asctime asm asprintf atexit atof atoi atol atoll auto basename bcmp bcopy bool break brk bsearch " +
   "bzero calloc case char chdir chmod chown chroot clearenv clearerr clock clone close closefrom confstr const continue creat crypt ctermid ctime cuserid " +
   "daemon daylight default difftime div do double dprintf drand48 dup dup2 dup3 dysize eaccess ecvt else endusershell enum environ erand48 errno " +
-  "euidaccess execl execle execlp execv execve execveat execvp execvpe exit extern faccessat fallocate false fchdir fchmod fchmodat fchown fchownat " +
+  "fstatfs fstatfs64 sendfile sendfile64 statfs statfs64 euidaccess execl execle execlp execv execve execveat execvp execvpe exit extern faccessat fallocate false fchdir fchmod fchmodat fchown fchownat " +
   "fclose fcloseall fcntl fcvt fdatasync fdopen feof ferror fexecve fflush ffs ffsl ffsll fgetc fgetpos fgets fileno float flockfile fmemopen fopen " +
   "fopencookie for fork fpathconf fprintf fputc fputs fread free freopen fscanf fseek fseeko fsetpos fstat fstatat fsync ftell ftello ftruncate " +
   "ftrylockfile funlockfile futimens fwrite gcvt getc getchar getcpu getcwd getdate getdelim getdomainname getdtablesize getegid getentropy getenv " +

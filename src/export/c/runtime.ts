@@ -2,8 +2,10 @@
 
 import { ACCESSES, DATA, DESCRIPTORS, LINKS, MAPPINGS, READS, REOPENING } from "./runtime/calls.ts";
 import { QUERIES } from "./runtime/conditions.ts";
-import { CAPABILITIES, GUEST } from "./runtime/kvm.ts";
+import { CAPABILITIES, CLOSING, GUEST } from "./runtime/kvm.ts";
+import { FIELDS, INCORE, PIPES, SOFT_LIMITS } from "./runtime/moves.ts";
 import { NOEXEC } from "./runtime/noexec.ts";
+import { PROCESSES, withProcesses } from "./runtime/processes.ts";
 import { RECORDS, REPORT } from "./runtime/report.ts";
 import { FAULTS, NO_FAULTS, SEQUENTIAL, TURNSTILE } from "./runtime/threads.ts";
 
@@ -22,10 +24,20 @@ export const HEADERS = [
   "sys/ioctl.h",
   "sys/mman.h",
   "sys/resource.h",
+  "sys/sendfile.h",
   "sys/stat.h",
+  "sys/statfs.h",
+  "sys/syscall.h",
   "time.h",
   "unistd.h",
 ] as const;
+
+/** What a file of several processes includes besides, and what that declares. */
+export const SOCKET_HEADERS = ["sys/socket.h"] as const;
+export const SOCKET_NAMES = (
+  "accept accept4 bind connect getpeername getsockname getsockopt isfdtype listen recv recvfrom recvmmsg recvmsg send sendmmsg sendmsg sendto setsockopt " +
+  "shutdown sockaddr sockatmark socket socketpair msghdr cmsghdr linger ucred mmsghdr osockaddr"
+).split(" ");
 
 const BLOCKS = [
   RECORDS,
@@ -40,10 +52,16 @@ const BLOCKS = [
   DATA,
   READS,
   LINKS,
+  FIELDS,
+  INCORE,
+  SOFT_LIMITS,
+  PIPES,
+  PROCESSES,
   ACCESSES,
   QUERIES,
   CAPABILITIES,
   GUEST,
+  CLOSING,
   NOEXEC,
 ];
 
@@ -57,9 +75,10 @@ export function runtimeText(names: ReadonlySet<string>): string {
     wanted.add(name);
   };
   for (const name of names) want(name);
-  return BLOCKS.filter((block) => block !== RECORDS && wanted.has(block.name))
+  const text = BLOCKS.filter((block) => block !== RECORDS && wanted.has(block.name))
     .map((block) => block.text)
     .join("\n");
+  return wanted.has(PROCESSES.name) ? withProcesses(text) : text;
 }
 
 export const recordsText = (): string => RECORDS.text;

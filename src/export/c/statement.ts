@@ -1,8 +1,10 @@
 // One call → one C statement, and which constants and helpers it takes.
 
-import { callSpec, constants, flagNames } from "../../scenario/catalogue/index.ts";
+import { callSpec, constants, flagNames, groupOf } from "../../scenario/catalogue/index.ts";
 import type { Param } from "../../scenario/catalogue/types.ts";
+import { processOf } from "../../scenario/processes.ts";
 import type { Call, CallId, HandleId, Operand, Program } from "../../scenario/program.ts";
+import { int, moving } from "./moves.ts";
 import { integer, narrow, stringLiteral } from "./names.ts";
 
 /** What the statements of one file have asked for so far. */
@@ -68,8 +70,9 @@ function value(program: Program, uses: Uses, param: Param, operand: Operand): st
 }
 
 /** `"hello"`, `fill(0x41, 4096)`, or several runs joined. */
-function bytes(uses: Uses, operand: Operand): string {
+export function bytes(uses: Uses, operand: Operand): string {
   if (operand.kind === "int") return operand.value === 0n ? "NULL" : `(char *)${integer(operand.value, true)}`;
+  if (operand.kind === "handle") return `(char *)(${uses.names[operand.handle]} + ${integer(operand.offset, true)})`;
   if (operand.kind !== "data") throw new Error("no data");
   if (operand.length <= LITERAL_BYTES) return stringLiteral(operand.runs.flatMap(({ byte, count }) => new Array<number>(Number(count)).fill(byte)));
   uses.blocks.add("data");
@@ -81,14 +84,15 @@ function bytes(uses: Uses, operand: Operand): string {
 const dataLength = (operand: Operand): string => (operand.kind === "data" ? integer(operand.length) : "0");
 
 /** A call's arguments by the names of its parameters. */
-type Arguments = (name: string) => string;
+export type Arguments = (name: string) => string;
 
 function argumentsOf(program: Program, uses: Uses, call: Call): Arguments {
   const { params } = callSpec(call.spec);
   return (name) => {
     const at = params.findIndex((param) => param.name === name);
     const operand = call.operands[at];
-    const text = value(program, uses, params[at], operand);
+    const before = call.operands[at - 1];
+    const text = value(program, uses, { ...params[at], group: groupOf(params[at], before?.kind === "int" ? before.value : undefined) }, operand);
     const type = call.spec.startsWith("KVM_SET_USER_MEMORY_REGION") ? REGION_INTS[name] : (CALL_INTS[call.spec]?.[name] ?? INT_PARAMS[name]);
     return type === undefined || operand.kind !== "int" ? text : narrow(text, operand.value, type);
   };
@@ -107,13 +111,27 @@ function fields(program: Program, uses: Uses, call: Call, end?: number): string 
 /** What stands before the fields that only the patch series have. */
 const REGION_PARAMS = 6;
 
+/** The name that the descriptor was made with, of which this one is a dup. */
+function firstName(program: Program, operand: Operand): Operand {
+  const made = operand.kind === "handle" ? program.calls[program.handles[operand.handle].call] : undefined;
+  return made?.spec === "dup" ? firstName(program, made.operands[0]) : operand;
+}
+
+/** close; of a VM whose guest runs somewhere in the scenario, its code takes a slot before. */
+function closing(program: Program, uses: Uses, operand: Operand, fd: string): string {
+  const isVm = operand.kind === "handle" && program.handles[operand.handle].kind === "vm";
+  if (!isVm || !program.calls.some(({ spec }) => spec === "guest.load" || spec === "guest.store")) return `ret(close(${fd}))`;
+  uses.blocks.add("closing");
+  return `close_vm(${fd})`;
+}
+
 /** The VM and the number of the actor behind a guest's access. */
 function guestOf(program: Program, uses: Uses, call: Call): string {
   const { handle } = program.actors[call.actor];
   if (handle === undefined) throw new Error(`${program.actors[call.actor].name} is no vCPU`);
   uses.blocks.add("guest");
   uses.kvm = true;
-  const vm = program.calls[program.handles[handle].call].operands[0];
+  const vm = firstName(program, program.calls[program.handles[handle].call].operands[0]);
   return `${vm.kind === "handle" ? uses.names[vm.handle] : "-1"}, ${uses.names[handle]}, ${call.actor}`;
 }
 
@@ -150,6 +168,20 @@ const STRUCTS: Readonly<Record<string, string>> = {
   KVM_PRE_FAULT_MEMORY: "kvm_pre_fault_memory",
 };
 
+/** A process in C: `PROCESS_1_child`. */
+export const processName = ({ processes }: Program, process: number): string =>
+  `PROCESS_${process}_${(processes?.[process]?.name ?? "vmm").replaceAll(/[^A-Za-z0-9_]/g, "_").slice(0, 40)}`;
+
+/** KVM_RUN by a thread of another process than the one that made the VM: it is refused before a guest could be set up. */
+function foreignRun(program: Program, uses: Uses, call: Call): string | undefined {
+  const { handle } = program.actors[call.actor];
+  if (handle === undefined) return undefined;
+  const maker = program.calls[program.handles[handle].call]?.actor ?? 0;
+  if (processOf(program, maker) === processOf(program, call.actor)) return undefined;
+  uses.kvm = true;
+  return `ret(ioctl(${uses.names[handle]}, KVM_RUN, 0))`;
+}
+
 /** The call as an expression that hands its result on, and returns what a bound name holds. */
 export function expression(program: Program, uses: Uses, id: CallId): string {
   const call = program.calls[id];
@@ -159,6 +191,10 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
     case "memfd_create":
       uses.blocks.add("descriptors");
       return `ret_fd(memfd_create(${bytes(uses, operands[0])}, ${arg("flags")}))`;
+    case "fork":
+      return `fork_process(${processName(program, program.processes?.findIndex((process) => process.call === id) ?? 0)})`;
+    case "send_fd":
+      return `send_fd(${arg("fd")}, ${processName(program, processOf(program, Number(int(operands[1]))))})`;
     case "dup":
       uses.blocks.add("descriptors");
       return `ret_fd(dup(${arg("fd")}))`;
@@ -174,7 +210,7 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
     case "fcntl":
       return `ret(fcntl(${arg("fd")}, ${arg("cmd")}${operands[2].kind === "absent" ? "" : `, ${arg("arg")}`}))`;
     case "close":
-      return `ret(close(${arg("fd")}))`;
+      return closing(program, uses, operands[0], arg("fd"));
     case "lseek":
       return `ret(lseek(${arg("fd")}, ${arg("offset")}, ${arg("whence")}))`;
     case "readlink_fd":
@@ -201,13 +237,13 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
       uses.blocks.add("accesses");
       return `store(${address(arg)}, ${arg("value")} & 0xff)`;
     case "guest.load":
-      return `guest(${guestOf(program, uses, call)}, ${arg("gpa")}, -1)`;
+      return foreignRun(program, uses, call) ?? `guest(${guestOf(program, uses, call)}, ${arg("gpa")}, -1)`;
     case "guest.store":
-      return `guest(${guestOf(program, uses, call)}, ${arg("gpa")}, ${arg("value")} & 0xff)`;
+      return foreignRun(program, uses, call) ?? `guest(${guestOf(program, uses, call)}, ${arg("gpa")}, ${arg("value")} & 0xff)`;
     case "hlt":
       return `guest(${guestOf(program, uses, call)}, 0, -2)`;
     default:
-      return ioctl(program, uses, call);
+      return moving(program, uses, id, arg) ?? ioctl(program, uses, call);
   }
 }
 

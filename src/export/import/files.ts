@@ -134,8 +134,8 @@ function duplicate(scene: Scene, { call, task, first }: Entered): boolean {
     else scene.comment(call);
     return true;
   }
-  if (first.kind === "vm" || first.kind === "vcpu") {
-    // A duplicate of these would be a plain file to the language: both numbers mean the one name.
+  if (first.kind === "vcpu") {
+    // An actor has the name of one descriptor: both numbers mean it.
     first.holders++;
     scene.opened(task, number, first);
     scene.comment(call, `from here on ${first.name} is descriptor ${number} too`);

@@ -7,7 +7,8 @@ import type { Machine } from "../machine.ts";
 import { intOf, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { Reach } from "../scope.ts";
-import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { AGAIN, type Context, NEXT, type Plan, type Shape, type StepCode } from "../step.ts";
+import { hasWritten, needsNode } from "./entries.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
 import { slotsLockSteps } from "./gmem-invalidate.ts";
 import type { Conversion } from "./notifier.ts";
@@ -48,6 +49,7 @@ function attributesScope(machine: Machine, call: Call, index: number | undefined
   for (const config of machine.objects.slots) if (config.vm === index) reach.slot(config);
   return reach
     .fields([vm.slotsLock, ...cells.map((cell) => vm.converted[cell])])
+    .fields(machine.features.entry_memory === "may_run_out" ? [...vm.converted, ...vm.writers] : [])
     .secondLevel(index)
     .scope();
 }
@@ -76,17 +78,28 @@ const same: StepCode = {
   },
 };
 
-/** xa_reserve, so that no store behind it can fail; without `frames` memory does not run out. */
+/** xa_reserve, so that no store behind it can fail; where memory runs out, nothing has changed. */
 const reserve: StepCode = {
-  reads: [],
+  reads: ["kind"],
   writes: [],
-  jumps: [],
-  returns: false,
+  jumps: ["unlock_slots"],
+  narrow: (context) => (context.machine.features.entry_memory === "enough" ? NOTHING : undefined),
   run(context) {
+    const { machine, plan } = context;
+    const vm = vmOf(context);
+    const needy = machine.features.entry_memory === "may_run_out" && plan.cells.some((cell) => needsNode(context, vm, cell));
+    if (needy && context.pick(2) === 1) {
+      context.say("no memory for the entries");
+      if (!context.operation.labels.has("unlock_slots")) return context.fail("ENOMEM");
+      context.remember({ kind: "errno", errno: "ENOMEM" });
+      return context.jump("unlock_slots");
+    }
     context.say("an entry is reserved for each gfn");
     return NEXT;
   },
 };
+
+const NOTHING: Shape = { reads: [], writes: [], returns: false };
 
 /** One gfn after the other, outside mmu_lock. */
 const store: StepCode = {
@@ -108,8 +121,11 @@ const store: StepCode = {
 /** A conversion that answers 0 has stored each gfn of its range, one that fails none: `conversion-atomic`. */
 export function judgeConversion(context: Context, failed: boolean): void {
   if (!context.machine.options.conversionGhost) return;
+  const { machine, plan } = context;
   const stored = context.thread.stored.get(context.state);
-  if (failed ? stored > 0 : stored < context.plan.cells.length) context.machine.emit("conversion-torn", context.plan.id, stored);
+  const vm = machine.vms[(plan.data as Conversion).vm];
+  const changed = (): boolean => stored > 0 && (vm.writers.length === 0 || hasWritten(context, vm, plan.cells));
+  if (failed ? changed() : stored < plan.cells.length) machine.emit("conversion-torn", plan.id, failed ? 1 : 0);
 }
 
 export const attributeSteps = { lock_slots: lockSlots, unlock_slots: unlockSlots, same, reserve, store };

@@ -7,29 +7,30 @@ import type { Machine } from "../machine.ts";
 import { intOf, NotModelled, objectOfOperand, type VcpuObject } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { CutNeeded } from "../refine.ts";
-import { BOUND } from "../runner.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { BOUND, CLOSED } from "../runner.ts";
+import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type Shape, type StepCode } from "../step.ts";
 import { judgeConversion } from "./attributes.ts";
-import { storeKind } from "./entries.ts";
-import { announce, BOTH, begin, type Conversion, end, markHits, zap } from "./notifier.ts";
+import { forgetWritten, needsNode, nodeOf, rollBack, storeKind } from "./entries.ts";
+import { announce, BOTH, type Conversion, end, markHits, zap } from "./notifier.ts";
 import { conversionScope, creationScope } from "./scopes.ts";
 import type { VmState } from "./state.ts";
+import { KVM_X86_TDX_VM } from "./tdx-objects.ts";
 
-const KVM_X86_TDX_VM = 5n;
 /** KVM_MAX_VCPU_IDS of x86 with 1024 vCPUs, four ids each. */
 const KVM_MAX_VCPU_IDS = 4096n;
 
 export function planCreateVm(machine: Machine, id: CallId, call: Call): Plan {
   const type = asU64(intOf(call, id, call.operands.length - 1));
   const lastType = machine.features.vm_types === "default" ? 0n : 1n;
-  if (machine.features.vm_types === "confidential" && type > lastType && type <= KVM_X86_TDX_VM)
-    throw new NotModelled(id, "VMs of SEV, SEV-ES, SNP and TDX are not modelled yet");
+  const isTd = machine.features.vm_types === "confidential" && type === KVM_X86_TDX_VM;
+  if (machine.features.vm_types === "confidential" && type > lastType && type < KVM_X86_TDX_VM)
+    throw new NotModelled(id, "VMs of SEV, SEV-ES and SNP are not modelled yet");
   return plan(id, call, {
     operations: ["KVM_CREATE_VM"],
     success: { kind: "handle", handle: "vm" },
     data: machine.objects.vmOf.get(id),
     scope: () => creationScope(machine, call, []),
-    decode: () => (type <= lastType ? undefined : "EINVAL"),
+    decode: () => (type <= lastType || isTd ? undefined : "EINVAL"),
   });
 }
 
@@ -48,7 +49,7 @@ export function planCreateVcpu(machine: Machine, id: CallId, call: Call): Plan {
     decode(context) {
       if (vm === undefined || !bound(machine, context.state, call.operands[0])) return "EBADF";
       if (vcpuId >= KVM_MAX_VCPU_IDS) return "EINVAL";
-      return rivals.some((other) => machine.handles[other.handle].get(context.state) === BOUND) ? "EEXIST" : undefined;
+      return rivals.some((other) => isMade(machine, context.state, other)) ? "EEXIST" : undefined;
     },
   });
 }
@@ -56,6 +57,12 @@ export function planCreateVcpu(machine: Machine, id: CallId, call: Call): Plan {
 interface VcpuCreation {
   /** Calls that make a vCPU of the same id. */
   readonly rivals: readonly VcpuObject[];
+}
+
+/** A vCPU whose descriptor is closed stays in its VM. */
+function isMade(machine: Machine, state: Int32Array, vcpu: VcpuObject): boolean {
+  const handle = machine.handles[vcpu.handle].get(state);
+  return handle === BOUND || handle === CLOSED;
 }
 
 /** kvm_vm_ioctl_create_vcpu looks for the id again under kvm->lock, where it adds the vCPU. */
@@ -67,7 +74,7 @@ const create: StepCode = {
     const { machine, state } = context;
     const { rivals } = (context.plan.data ?? {}) as Partial<VcpuCreation>;
     const isThere = (rival: VcpuObject): boolean =>
-      machine.handles[rival.handle].get(state) === BOUND ||
+      isMade(machine, state, rival) ||
       machine.threads.some((thread) => {
         const position = machine.position(state, thread.index);
         return position?.call === rival.call && position.step.name === "install_fd";
@@ -131,53 +138,118 @@ function storeCell(context: Context, cell: number): void {
   if (context.telling) context.say(`gfn ${formatAddress(BigInt(vm.cells.start(cell)))} is ${toPrivate ? "private" : "shared"} from here on`);
 }
 
-/** Above this the pages of a range are not told apart, as elsewhere. */
-const PAGES_APART = 64;
+/** Whether entries are stored for which memory may have to be found, and nothing has found it before (`reserve`). */
+const mayRunOut = (context: Context): boolean =>
+  context.machine.features.entry_memory === "may_run_out" &&
+  !context.operation.labels.has("reserve") &&
+  (context.machine.features.default_kind === "private") !== conversion(context).private;
 
-/** Each page of the range may be the one at which memory runs out. */
-function runsOut(context: Context): boolean {
-  const { machine, cell } = context;
-  const { from, to } = conversion(context);
-  const { cells } = vmOf(context);
-  if (to - from > PAGES_APART) machine.limit ??= `memory runs out at any of ${to - from} pages; of more than ${PAGES_APART} not each one is tried`;
-  else if (!cells.single(cell)) throw new CutNeeded(cells.space, cells.start(cell) + 1);
-  return context.pick(2) === 1;
+/** Without a roll-back the error of the store is what the call answers, unless it reports how far it has come. */
+function stopStoring(context: Context): number {
+  const { machine, state, thread, plan } = context;
+  if (machine.features.conversion_store === "multi_index")
+    throw new NotModelled(plan.id, "which part of a range xa_store_range has stored when it runs out of memory is not modelled");
+  if (context.telling) context.say(`no memory for the entry of gfn ${formatAddress(BigInt(vmOf(context).cells.start(context.cell)))}`);
+  if (machine.features.conversion_rollback === "none") {
+    thread.cursor.set(state, context.cursor + 1);
+    if (context.operation.labels.has("report_progress")) return context.jump("unlock_kvm");
+    return context.remember({ kind: "errno", errno: "ENOMEM" });
+  }
+  if (context.cursor === 0) return context.fail("ENOMEM");
+  tellFirstApart(context);
+  context.remember({ kind: "errno", errno: "ENOMEM" });
+  return AGAIN;
 }
+
+/** The roll-back ends at the second gfn of the range. */
+function tellFirstApart(context: Context): void {
+  const { cells } = vmOf(context);
+  const [first] = context.plan.cells;
+  if (context.machine.features.conversion_rollback === "erases_but_first" && !cells.single(first)) throw new CutNeeded(cells.space, cells.start(first) + 1);
+}
+
+const isRollingBack = (context: Context): boolean => context.thread.answer.get(context.state) > 0;
+
+/** Number of the last entry of the range that a roll-back erases, among the cells. */
+const lastErased = (context: Context): number => (context.machine.features.conversion_rollback === "erases" ? 0 : 1);
+
+/** From the entry that failed downwards. */
+function eraseOne(context: Context): number {
+  const { state, thread } = context;
+  const vm = vmOf(context);
+  rollBack(context, vm, context.cell);
+  if (context.telling) context.say(`the entry of gfn ${formatAddress(BigInt(vm.cells.start(context.cell)))} is erased: ${kindName(context)} again`);
+  if (context.cursor === lastErased(context)) {
+    if (context.telling && context.cursor > 0)
+      context.say(`the loop ends here: gfn ${formatAddress(BigInt(vm.cells.start(context.plan.cells[0])))}, the first of the range, stays as it is`);
+    return context.fail("ENOMEM");
+  }
+  thread.cursor.set(state, context.cursor - 1);
+  return AGAIN;
+}
+
+const kindName = (context: Context): string => context.machine.features.default_kind;
+
+const STORED: Shape = { reads: ["kind"], writes: ["kind"], returns: false };
 
 /** An entry in the xarray for each gfn that was converted away from the default; one store per gfn, without mmu_lock. */
 const store: StepCode = {
   reads: ["kind"],
   writes: ["kind"],
   jumps: ["unlock_kvm"],
-  returns: false,
+  narrow: (context) => (context.machine.features.entry_memory === "enough" ? STORED : undefined),
   run(context) {
-    if (context.machine.features.entry_memory === "may_run_out" && runsOut(context)) {
-      if (!context.operation.labels.has("report_progress"))
-        throw new NotModelled(context.plan.id, "which entries the roll-back of a store that failed erases is not modelled");
-      context.thread.cursor.set(context.state, 0);
-      if (context.telling) context.say("no memory for the entry: the rest of the range is left as it is");
-      return context.jump("unlock_kvm");
-    }
+    const vm = vmOf(context);
+    if (isRollingBack(context)) return eraseOne(context);
+    if (context.cursor === 0) forgetWritten(context, vm);
+    if (mayRunOut(context) && needsNode(context, vm, context.cell) && context.pick(2) === 1) return stopStoring(context);
     storeCell(context, context.cell);
     return context.each() === AGAIN ? AGAIN : NEXT;
   },
 };
 
-/** v9 5/8: begin, the stores, unmap, flush and end fall under one hold of mmu_lock. */
+/** v9 5/8: begin, the stores, unmap, flush and end fall under one hold of mmu_lock; a store that fails is rolled back, and nothing is unmapped. */
 const convert: StepCode = {
   reads: ["kind", "ept", "faults", "notifier"],
   writes: ["kind", "ept", "tlb", "faults", "notifier", "free"],
   jumps: [],
-  returns: false,
   run(context) {
     const vm = vmOf(context);
+    const { cells } = context.plan;
+    forgetWritten(context, vm);
+    const fails = failsAt(context, vm);
     markHits(context, vm, conversion(context));
-    for (const cell of context.plan.cells) storeCell(context, cell);
-    begin(context, vm, conversion(context));
+    announce(context, vm, conversion(context));
+    for (const cell of fails === undefined ? cells : cells.slice(0, fails)) storeCell(context, cell);
+    if (fails === undefined) {
+      zap(context, vm, conversion(context), BOTH);
+      end(context, vm);
+      return NEXT;
+    }
+    if (context.telling) context.say(`no memory for the entry of gfn ${formatAddress(BigInt(vm.cells.start(cells[fails])))}`);
+    if (context.machine.features.conversion_rollback !== "none") {
+      if (fails > 0) tellFirstApart(context);
+      for (let at = fails; at >= lastErased(context) && fails > 0; at--) rollBack(context, vm, cells[at]);
+      if (context.telling && fails > 0) context.say(`the entries down to the ${lastErased(context) === 0 ? "first" : "second"} of the range are erased`);
+    }
     end(context, vm);
-    return NEXT;
+    return context.fail("ENOMEM");
   },
 };
+
+/** At which of its cells the conversion runs out of memory; undefined: at none. */
+function failsAt(context: Context, vm: VmState): number | undefined {
+  if (!mayRunOut(context)) return undefined;
+  const made = new Set<number>();
+  const needy = context.plan.cells.flatMap((cell, at) => {
+    const needs = needsNode(context, vm, cell, made);
+    made.add(nodeOf(vm, cell));
+    return needs ? [at] : [];
+  });
+  if (needy.length === 0) return undefined;
+  const choice = context.pick(needy.length + 1);
+  return choice === 0 ? undefined : needy[choice - 1];
+}
 
 /** v10 6/9: in progress from here on, so that no fault maps the range; its mappings stay until `unmap_end`. */
 const beginOnly: StepCode = {
@@ -199,8 +271,12 @@ const unmapEnd: StepCode = {
   jumps: [],
   returns: false,
   run(context) {
+    const { state, thread, plan } = context;
     const vm = vmOf(context);
-    zap(context, vm, conversion(context), BOTH);
+    const { from, to } = conversion(context);
+    // Behind a store that failed stands how far it has come.
+    const failed = thread.cursor.get(state) - 1;
+    zap(context, vm, { from, to: failed < 0 ? to : vm.cells.start(plan.cells[failed]) }, BOTH);
     end(context, vm);
     return NEXT;
   },
@@ -241,10 +317,17 @@ const reportProgress: StepCode = {
   jumps: [],
   returns: false,
   run(context) {
-    if (context.telling) context.say("the rest of the range is written back, and 0 returned whether or not a store failed");
+    const failed = context.cursor - 1;
+    if (context.telling) {
+      const left =
+        failed < 0 ? "nothing is left of the range" : `the rest of the range, from gfn ${formatAddress(BigInt(restOf(context, failed)))}, is written back`;
+      context.say(`${left}; 0 is returned whether or not a store failed`);
+    }
     return NEXT;
   },
 };
+
+const restOf = (context: Context, failed: number): number => vmOf(context).cells.start(context.plan.cells[failed]);
 
 export const conversionSteps = {
   create,

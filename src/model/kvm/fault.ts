@@ -1,24 +1,25 @@
 // Guest loads and stores: the access itself, and the page-fault path behind it (arch/x86/kvm/mmu/mmu.c; v4 09/12; v8 4/8 and 7/8). An access is retried until
 // it hits; a fault holds the SRCU read side of the slots.
 
-import { asU64, formatAddress } from "../../base/units.ts";
+import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import { SHARED_BIT } from "../cuts.ts";
 import type { Machine } from "../machine.ts";
 import { addPage, makeUptodate, sizeOf } from "../memory/file.ts";
-import { readRange, release, writeRange } from "../memory/frames.ts";
-import { byteResult, getUserPage, isWritable } from "../memory/mapping.ts";
+import { release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
-import { intOf, KVM_MEM_READONLY, NotModelled, type SlotConfig } from "../objects.ts";
+import { intOf, KVM_MEM_READONLY, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BOUND } from "../runner.ts";
+import { INTERRUPTIBLE, isSignalled, leavesForSignal } from "../signals.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { accessOf, cellOf, configOf, effectiveKind, endFault, filePlace, gfnText, interrupt, slotAt, takeHostPage, touch, vmOf } from "./access.ts";
 import { mismatchExit, mmioExit } from "./exits.ts";
 import { convertedKind, isOrdinary, isPrivateSlot } from "./kinds.ts";
 import { folioOf, narrowAccess, narrowCheckKind, narrowFindSlot, narrowGetPage, narrowGup, narrowMap, narrowPut, narrowUnlockPut } from "./narrow.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { guestScope } from "./scopes.ts";
-import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
+import { KINDS, PRIVATE, SHARED } from "./state.ts";
 
 export function planGuestAccess(machine: Machine, id: CallId, call: Call): Plan {
   const handle = machine.program.actors[call.actor].handle;
@@ -51,77 +52,14 @@ export function planGuestAccess(machine: Machine, id: CallId, call: Call): Plan 
   });
 }
 
-export { convertedKind, isOrdinary, isPrivateSlot } from "./kinds.ts";
-
-export const accessOf = (context: Context): GuestAccess => context.plan.data as GuestAccess;
-export const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
-export const cellOf = (context: Context): number => accessOf(context).cell;
-const gfnText = (context: Context): string => `gfn ${formatAddress(BigInt(accessOf(context).gfn))}`;
-
-/** The slot that faults see at a gfn. */
-export function slotAt(machine: Machine, state: Int32Array, vm: VmState, gfn: number): { config: SlotConfig; invalid: boolean } | undefined {
-  for (const slot of vm.slots) {
-    if (gfn < slot.first || gfn >= slot.end) continue;
-    const number = slot.config.get(state);
-    if (number === 0) continue;
-    const config = machine.objects.slots[number - 1];
-    if (gfn >= config.gfn && gfn < config.gfn + config.pages) return { config, invalid: slot.invalid.get(state) === 1 };
-  }
-  return undefined;
-}
-
-/** The kind of the mapping that an access uses. */
-export function effectiveKind(context: Context): number {
-  const { machine, state } = context;
-  const { gfn, kind } = accessOf(context);
-  const slot = slotAt(machine, state, vmOf(context), gfn);
-  return slot && isOrdinary(machine, slot.config, kind) ? SHARED : kind;
-}
-
-/** A leaf that a load put there lets a store pass only where the slot and the host's PTE do. */
-export function letsPass(context: Context, kind: number): boolean {
-  const { machine, state } = context;
-  const { gfn, value } = accessOf(context);
-  const config = value === undefined || kind === PRIVATE ? undefined : slotAt(machine, state, vmOf(context), gfn)?.config;
-  if (!config || config.gmemOnly) return true;
-  const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
-  return !(config.flags & KVM_MEM_READONLY) && (mapping === undefined || isWritable(state, mapping, config.mappingPage + gfn - config.gfn));
-}
-
-/** Translate and touch are one step: TLB, else the EPT (and the TLB is filled), else a fault. `kind`: of the mapping that the access uses. */
-export function touch(context: Context, kind: number): number {
-  const { machine, state } = context;
-  const { vcpu, range, value } = accessOf(context);
-  const cell = cellOf(context);
-  const entry = machine.vcpus[vcpu].tlb[kind][cell];
-  const leaf = vmOf(context).ept[kind][cell];
-  const cached = entry?.get(state) ?? 0;
-  const frame = cached || (leaf?.get(state) ?? 0);
-  if (frame === 0) {
-    if (context.telling) context.say(`neither TLB nor EPT maps ${gfnText(context)}: EPT violation`);
-    return NEXT;
-  }
-  if (!letsPass(context, kind)) {
-    context.say(`${gfnText(context)} is mapped read-only: EPT violation`);
-    return NEXT;
-  }
-  if (!cached) entry?.set(state, frame);
-  const where = cached ? "TLB hit" : "the EPT has it, the TLB is filled";
-  if (value === undefined)
-    return context.done(byteResult(readRange(context, frame, range), context, context.telling ? `${where}: loads from frame ${frame}` : ""));
-  writeRange(context, frame, range, value);
-  if (machine.options.taint) machine.frames[frame].tainted.set(state, kind === PRIVATE ? 1 : 0);
-  if (context.telling) context.say(`${where}: stores 0x${value.toString(16)} into frame ${frame}`);
-  return context.done(ZERO);
-}
-
 const access: StepCode = {
   reads: ["tlb", "ept", "slot", "content", "pte", "page"],
   writes: ["tlb", "content"],
+  interruptible: INTERRUPTIBLE,
   jumps: [],
-  narrow: narrowAccess,
+  narrow: (context) => (isSignalled(context) ? undefined : narrowAccess(context)),
   events: true,
-  run: (context) => touch(context, effectiveKind(context)),
+  run: (context) => (leavesForSignal(context) ? interrupt(context) : touch(context, effectiveKind(context))),
 };
 
 /** smp_rmb after reading mmu_invalidate_seq: what moves it from here on makes the fault try again. */
@@ -142,15 +80,16 @@ const snapshot: StepCode = {
 };
 
 const findSlot: StepCode = {
-  reads: ["slot"],
+  reads: ["slot", "kind"],
   writes: ["fault", "srcu", "reference", "free"],
   jumps: ["access"],
   narrow: narrowFindSlot,
+  events: true,
   run(context) {
     const { machine, state, thread } = context;
     const { gfn } = accessOf(context);
     const slot = slotAt(machine, state, vmOf(context), gfn);
-    if (!slot) return leaveWithMmio(context, context.telling ? `no slot has ${gfnText(context)}` : "");
+    if (!slot) return withoutSlot(context);
     if (slot.invalid) {
       endFault(context);
       if (context.telling) context.say("the slot is being deleted: try again");
@@ -162,26 +101,32 @@ const findSlot: StepCode = {
   },
 };
 
+/** v9 7/8 asks the slot for its private file though there is none, v10 8/9 compares the kinds first; elsewhere it is MMIO. */
+function withoutSlot(context: Context): number {
+  const { machine, state } = context;
+  const { ordinary_slot: asked } = machine.features;
+  const { kind } = accessOf(context);
+  const why = context.telling ? `no slot has ${gfnText(context)}` : "";
+  if (asked === "null_file" && kind === PRIVATE) return oops(context, why);
+  const isPrivate = asked === "exits" && convertedKind(machine, state, vmOf(context), cellOf(context)) === PRIVATE;
+  return asked === "exits" && (kind === PRIVATE || isPrivate) ? leaveWithExit(context, `${why}: leaves KVM_RUN`) : leaveWithMmio(context, why);
+}
+
+/** The oops kills the thread inside KVM_RUN, which nobody returns from; the SRCU read side that it is in never ends. */
+function oops(context: Context, why: string): number {
+  const { machine, state, thread } = context;
+  if (thread.cursor.get(state) > 0) return BLOCKED;
+  thread.cursor.set(state, 1);
+  machine.emit("null-dereference", thread.index);
+  context.say(`${why}: a NULL pointer is dereferenced, and the thread dies inside KVM_RUN`);
+  return AGAIN;
+}
+
 /** The access is emulated, finds no memory it may touch, and leaves the guest for user space to answer. */
 function leaveWithMmio(context: Context, why: string): number {
   endFault(context);
   context.say(why);
   return context.always(accessOf(context).mmio);
-}
-
-/** The slot that find_slot left for the steps behind it; a variant may have taken find_slot away. */
-export function configOf(context: Context): SlotConfig {
-  const config = context.machine.objects.slots[context.thread.slot.get(context.state) - 1];
-  if (!config) throw new NotModelled(context.plan.id, `what ${context.step?.name ?? "a fault"} does without find_slot before it is not modelled`);
-  return config;
-}
-
-/** The file page of the faulting gfn in the slot that find_slot saw. */
-export function filePlace(context: Context): { file: number; cell: number; page: number } {
-  const config = configOf(context);
-  const page = config.filePage + accessOf(context).gfn - config.gfn;
-  const file = config.file as number;
-  return { file, page, cell: context.machine.files[file].cells.at(page) };
 }
 
 function decide(context: Context): void {
@@ -226,6 +171,7 @@ const getPage: StepCode = {
   jumps: ["gup", "map"],
   acquires: folioOf,
   narrow: narrowGetPage,
+  events: true,
   run(context) {
     const { machine, state, thread } = context;
     const config = configOf(context);
@@ -243,13 +189,10 @@ const getPage: StepCode = {
   },
 };
 
-/** A private fault in a slot without a private file: v9 7/8 asks the file all the same, v10 9/9 leaves with an exit. */
+/** A private fault in a slot without a private file: v9 7/8 asks the file all the same, v10 8/9 leaves with an exit. */
 function withoutFile(context: Context): number {
   if (context.machine.features.ordinary_slot === "exits") return leaveWithExit(context, "the slot has no private file: leaves KVM_RUN");
-  throw new NotModelled(
-    context.plan.id,
-    "a private fault in a slot without a private file dereferences NULL (20221116205025.1510291-1-ackerleytng@google.com): what the host does after that is not modelled",
-  );
+  return oops(context, "the slot has no private file to ask for the page");
 }
 
 /** v4 09/12: a look-up that allocates nothing tells private from shared, and leaves the folio locked for the private path. */
@@ -294,18 +237,14 @@ const gup: StepCode = {
     const write = accessOf(context).value !== undefined;
     // KVM_PFN_ERR_RO_FAULT: the store is emulated, and the emulator may not write there either.
     if (write && config.flags & KVM_MEM_READONLY) return leaveWithMmio(context, "the slot is KVM_MEM_READONLY");
-    const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
-    const frame = mapping && getUserPage(context, mapping, config.mappingPage + accessOf(context).gfn - config.gfn, write);
-    if (frame === "blocked") return BLOCKED;
-    if (frame === "again") return AGAIN;
-    if (frame === undefined) {
+    const taken = takeHostPage(context, config, accessOf(context).gfn, write);
+    if (taken === BLOCKED || taken === AGAIN) return taken;
+    if (taken === undefined) {
       endFault(context);
-      if (context.telling) context.say("nothing is mapped at the slot's userspace_addr");
+      if (context.telling) context.say("the slot's userspace_addr gives no page");
       return context.fail("EFAULT");
     }
     decide(context);
-    thread.frame.set(state, frame);
-    if (context.telling) context.say(`gets frame ${frame} through userspace_addr`);
     return context.jump("map");
   },
 };
@@ -376,13 +315,6 @@ const unlockFolioPut: StepCode = {
     return putPage.run(context);
   },
 };
-
-/** The SRCU read side ends; whoever waits for it may go on. */
-export function endFault(context: Context): void {
-  const { state, thread } = context;
-  for (const local of [thread.inFault, thread.kind, thread.page, thread.stale, thread.decided, thread.hit, thread.frame, thread.slot]) local.set(state, 0);
-  context.machine.vcpus[accessOf(context).vcpu].reader.set(state, 0);
-}
 
 export const faultSteps = {
   access,

@@ -1,30 +1,21 @@
 // The guest's access and the page fault behind it from 6.8 on (arch/x86/kvm/mmu/mmu.c kvm_tdp_page_fault, kvm_mmu_faultin_pfn; virt/kvm/guest_memfd.c
 // kvm_gmem_get_pfn; kernel.md C.6). One page table serves both kinds of access; the attribute of the gfn decides which kind an access is.
 
-import { formatAddress } from "../../base/units.ts";
 import type { Result } from "../../scenario/program.ts";
 import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
-import { release } from "../memory/frames.ts";
-import { getUserPage } from "../memory/mapping.ts";
+import { framesLeft, release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
-import { KVM_MEM_READONLY, type SlotConfig } from "../objects.ts";
+import { KVM_MEM_READONLY } from "../objects.ts";
 import { ZERO } from "../plan.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { INTERRUPTIBLE, isSignalled, leavesForSignal, signalPending } from "../signals.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { accessOf, configOf, endFault, interrupt, slotAt, takeHostPage, touch, vmOf } from "./access.ts";
 import { mismatchExit } from "./exits.ts";
-import { cellOf, configOf, endFault, isPrivateSlot, slotAt, touch } from "./fault.ts";
-import { hasPrivateMemory } from "./gmem-file.ts";
+import { attributeKind, faultCell, gfnOf, gfnText, isFromFile, isOvertaken, isPrefault, kindOf, presentKind } from "./gmem-access.ts";
 import { checkLockOrder } from "./gmem-invalidate.ts";
-import type { GuestAccess } from "./notifier.ts";
-import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
-
-const accessOf = (context: Context): GuestAccess => context.plan.data as GuestAccess;
-const isPrefault = (context: Context): boolean => context.operation.name === "KVM_PRE_FAULT_MEMORY";
-const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
-/** Of the VM: the gfn's, or the one that the pre-fault has come to. */
-const faultCell = (context: Context): number => (isPrefault(context) ? context.cell : cellOf(context));
-const gfnOf = (context: Context): number => (isPrefault(context) ? vmOf(context).cells.start(context.cell) : accessOf(context).gfn);
-const gfnText = (context: Context): string => `gfn ${formatAddress(BigInt(gfnOf(context)))}`;
-const kindOf = (context: Context): number => context.thread.kind.get(context.state);
+import { narrowAccess, narrowCheckKind, narrowEarlyRetry, narrowFindSlot, narrowGetPage, narrowGup, narrowMap, narrowPut } from "./gmem-narrow.ts";
+import { isPrivateSlot } from "./kinds.ts";
+import { KINDS, PRIVATE } from "./state.ts";
 
 /** The fault starts over: an access from the guest, so that its SRCU read side has ended; a pre-fault inside its call, which holds SRCU until it returns. */
 function again(context: Context): number {
@@ -41,38 +32,30 @@ function forget(context: Context): void {
   for (const local of [thread.kind, thread.page, thread.stale, thread.decided, thread.hit, thread.frame, thread.slot]) local.set(state, 0);
 }
 
-/** The kind of a gfn now; without private memory every gfn is shared. */
-function attributeKind(context: Context, vm: VmState, cell: number): number {
-  if (!hasPrivateMemory(context.machine, vm.object.index)) return SHARED;
-  return vm.converted[cell]?.get(context.state) === 1 ? PRIVATE : SHARED;
-}
-
-/** Which of the two kinds of mapping the one page table, or the TLB before it, has there. */
-function presentKind(context: Context): number {
-  const { machine, state } = context;
-  const { vcpu, cell, vm } = accessOf(context);
-  const { tlb } = machine.vcpus[vcpu];
-  const [shared, own] = [tlb[SHARED][cell], tlb[PRIVATE][cell]].map((entry) => entry?.get(state) ?? 0);
-  if (own !== 0 || shared !== 0) return own !== 0 ? PRIVATE : SHARED;
-  return (machine.vms[vm].ept[PRIVATE][cell]?.get(state) ?? 0) !== 0 ? PRIVATE : SHARED;
-}
-
 const access: StepCode = {
   reads: ["tlb", "ept", "slot", "content", "pte", "page"],
   writes: ["tlb", "content"],
+  interruptible: INTERRUPTIBLE,
   jumps: [],
   events: true,
-  run: (context) => touch(context, presentKind(context)),
+  narrow: (context) => (isSignalled(context) ? undefined : narrowAccess(context)),
+  run: (context) => (leavesForSignal(context) ? interrupt(context) : touch(context, presentKind(context))),
 };
 
-/** Takes the access for what the attribute of the gfn says, then reads mmu_invalidate_seq. */
+/** Takes the access for what the attribute of the gfn says, then reads mmu_invalidate_seq. A pre-fault looks for a signal before each try. */
 const snapshot: StepCode = {
   reads: ["kind"],
   writes: ["fault"],
+  interruptible: { ...INTERRUPTIBLE, writes: ["srcu", "reference", "free"] },
   jumps: [],
   returns: false,
   run(context) {
     const { state, thread } = context;
+    if (isPrefault(context) && signalPending(context)) {
+      context.say("a signal is pending");
+      endFault(context);
+      return stopPrefault(context, "EINTR");
+    }
     const kind = attributeKind(context, vmOf(context), faultCell(context));
     thread.inFault.set(state, 1);
     thread.kind.set(state, kind);
@@ -88,6 +71,7 @@ const checkKind: StepCode = {
   reads: ["kind"],
   writes: ["fault", "srcu", "reference", "free"],
   jumps: [],
+  narrow: narrowCheckKind,
   run(context) {
     if (context.machine.options.invalidationGhost) context.thread.decided.set(context.state, 1);
     const kind = kindOf(context);
@@ -109,7 +93,7 @@ function leave(context: Context, why: string): number {
 const exitOf = (context: Context, kind: number): Result => mismatchExit(context.machine, gfnOf(context), kind);
 
 /** A pre-fault that has mapped something succeeds; else its first error is the answer. */
-function stopPrefault(context: Context, errno: "EFAULT" | "ENOENT" | "EAGAIN" | "EINTR"): number {
+function stopPrefault(context: Context, errno: "EFAULT" | "ENOENT" | "EAGAIN" | "EINTR" | "ENOMEM"): number {
   return context.cursor > 0 ? context.done(ZERO) : context.fail(errno);
 }
 
@@ -117,6 +101,7 @@ const findSlot: StepCode = {
   reads: ["slot"],
   writes: ["fault", "srcu", "reference", "free"],
   jumps: ["access", "snapshot"],
+  narrow: narrowFindSlot,
   run(context) {
     const { machine, state, thread } = context;
     const slot = slotAt(machine, state, vmOf(context), gfnOf(context));
@@ -135,18 +120,12 @@ const findSlot: StepCode = {
 };
 
 function withoutSlot(context: Context): number {
-  if (!isPrefault(context) && kindOf(context) === PRIVATE) return leave(context, "no slot has the gfn");
+  // kvm_handle_noslot_fault; what comes out of it as MMIO is ENOENT for a pre-fault.
+  if (kindOf(context) === PRIVATE) return leave(context, `no slot has ${gfnText(context)}`);
   context.say(`no slot has ${gfnText(context)}`);
   endFault(context);
   return isPrefault(context) ? stopPrefault(context, "ENOENT") : context.always(accessOf(context).mmio);
 }
-
-const isOvertaken = (context: Context): boolean => {
-  const { state, thread } = context;
-  const vm = vmOf(context);
-  const cell = faultCell(context);
-  return thread.stale.get(state) === 1 || (vm.inProgress.get(state) > 0 && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state));
-};
 
 /** mmu_invalidate_retry_gfn_unsafe: no page is looked up for a fault that would have to try again anyway. */
 const earlyRetry: StepCode = {
@@ -154,6 +133,7 @@ const earlyRetry: StepCode = {
   writes: ["fault", "srcu", "reference", "free"],
   jumps: ["access", "snapshot"],
   returns: false,
+  narrow: narrowEarlyRetry,
   run(context) {
     if (!isOvertaken(context)) {
       context.say("no invalidation of the gfn is in progress");
@@ -164,17 +144,16 @@ const earlyRetry: StepCode = {
   },
 };
 
-const fromFile = (config: SlotConfig, kind: number): boolean => kind === PRIVATE || config.gmemOnly;
-
 /** kvm_gmem_get_pfn: the page of the file that is bound at the gfn, allocated when it is not there, with a reference and unlocked. */
 const getPage: StepCode = {
   reads: ["page", "lock", "uptodate", "slot", "handle", "pte", "control", "file"],
   writes: ["page", "uptodate", "content", "free", "reference", "fault", "srcu"],
   jumps: ["gup", "map"],
+  narrow: narrowGetPage,
   run(context) {
     const { machine, state, thread } = context;
     const config = configOf(context);
-    if (!fromFile(config, kindOf(context))) return context.jump("gup");
+    if (!isFromFile(config, kindOf(context))) return context.jump("gup");
     if (!isPrivateSlot(config)) return leave(context, "the slot has no guest_memfd");
     const { file: index } = config;
     const file = index === undefined ? undefined : machine.files[index];
@@ -182,6 +161,7 @@ const getPage: StepCode = {
     if (!file || slot?.gmem?.file.get(state) !== 1 || !isReferenced(machine, state, file)) return leave(context, "the file is gone");
     const cell = file.cells.at(config.filePage + gfnOf(context) - config.gfn);
     if (file.folios[cell].get(state) !== 0) return BLOCKED;
+    if (file.frames[cell].get(state) === 0 && framesLeft(machine, state) < file.cells.end(cell) - file.cells.start(cell)) return withoutMemory(context);
     const frame = file.frames[cell].get(state) || addPage(context, file, cell);
     makeUptodate(context, file, cell);
     thread.frame.set(state, file.cells.single(cell) ? frame : 0);
@@ -190,6 +170,13 @@ const getPage: StepCode = {
   },
 };
 
+/** The errno of kvm_gmem_get_pfn is that of KVM_RUN. */
+function withoutMemory(context: Context): number {
+  context.say("no frame is free: ENOMEM");
+  endFault(context);
+  return stopPrefault(context, "ENOMEM");
+}
+
 /** The page of the slot's userspace_addr, through the host page table. */
 const gup: StepCode = {
   reads: ["pte", "page", "lock", "size", "hole", "control", "uptodate"],
@@ -197,8 +184,8 @@ const gup: StepCode = {
   copying: COPY_ON_WRITE,
   jumps: ["map"],
   events: true,
+  narrow: narrowGup,
   run(context) {
-    const { machine, state, thread } = context;
     checkLockOrder(context, 2);
     const config = configOf(context);
     const write = !isPrefault(context) && accessOf(context).value !== undefined;
@@ -207,14 +194,9 @@ const gup: StepCode = {
       context.say("the slot is KVM_MEM_READONLY");
       return context.always(accessOf(context).mmio);
     }
-    const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
-    const frame = mapping && getUserPage(context, mapping, config.mappingPage + gfnOf(context) - config.gfn, write);
-    if (frame === "blocked") return BLOCKED;
-    if (frame === "again") return AGAIN;
-    if (frame === undefined) return leave(context, "nothing is mapped at the slot's userspace_addr");
-    thread.frame.set(state, frame);
-    if (context.telling) context.say(`gets frame ${frame} through userspace_addr`);
-    return context.jump("map");
+    const taken = takeHostPage(context, config, gfnOf(context), write);
+    if (taken === undefined) return leave(context, "the slot's userspace_addr gives no page");
+    return taken === NEXT ? context.jump("map") : taken;
   },
 };
 
@@ -225,6 +207,7 @@ const map: StepCode = {
   jumps: ["put_page"],
   returns: false,
   events: true,
+  narrow: narrowMap,
   run(context) {
     const { machine, state, thread } = context;
     const vm = vmOf(context);
@@ -251,6 +234,7 @@ const putPage: StepCode = {
   jumps: ["access", "snapshot"],
   returns: false,
   events: true,
+  narrow: narrowPut,
   run(context) {
     const { state, thread } = context;
     const frame = thread.frame.get(state);

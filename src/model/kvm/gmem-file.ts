@@ -5,7 +5,10 @@ import type { Errno } from "../../base/errno.ts";
 import { isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
+import { planFlags } from "../memory/descriptors.ts";
 import { addPage, dropPage, offsetOf, pagesOf, setSize } from "../memory/file.ts";
+import { framesLeft } from "../memory/frames.ts";
+import { noDescriptor } from "../memory/limits.ts";
 import { planMmap } from "../memory/mapping.ts";
 import { KEEP_SIZE, PUNCH_HOLE, vfsRefuses } from "../memory/modes.ts";
 import type { Resize } from "../memory/resize.ts";
@@ -13,6 +16,8 @@ import { fileScope } from "../memory/scopes.ts";
 import type { FileState } from "../memory/state.ts";
 import { intOf, MAP_ANONYMOUS, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, descriptor, plan, ZERO } from "../plan.ts";
+import { CutNeeded } from "../refine.ts";
+import { INTERRUPTIBLE, isSignalled, signalPending } from "../signals.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { GUEST_MEMFD_FLAG_INIT_SHARED, GUEST_MEMFD_FLAG_MMAP } from "./gmem-state.ts";
 import { invalidateHva } from "./notifier.ts";
@@ -21,7 +26,10 @@ import { rangeOfBytes } from "./ranges.ts";
 const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];
 
 /** VMs of this type may have private memory: kvm_arch_has_private_mem. */
-export const hasPrivateMemory = (machine: Machine, vm: number): boolean => machine.features.access_kind === "attribute" && machine.objects.vms[vm].type === 1n;
+export const hasPrivateMemory = (machine: Machine, vm: number): boolean =>
+  machine.features.access_kind === "attribute" && PRIVATE_TYPES.includes(machine.objects.vms[vm].type);
+/** KVM_X86_SW_PROTECTED_VM and KVM_X86_TDX_VM. */
+const PRIVATE_TYPES: readonly bigint[] = [1n, 5n];
 
 /** Flags that KVM_CREATE_GUEST_MEMFD knows for a VM, as KVM_CAP_GUEST_MEMFD_FLAGS answers them (44c6cb9fe988). */
 export function gmemFlags(machine: Machine, vm: number): bigint {
@@ -63,6 +71,7 @@ const checkSize: StepCode = {
   run(context) {
     const size = fileOf(context).object.size ?? 0n;
     if (size <= 0n || !isPageAligned(size)) return context.fail("EINVAL");
+    if (noDescriptor(context.machine, context.plan.id)) return context.fail("EMFILE");
     context.say("the size is positive and page aligned");
     return NEXT;
   },
@@ -110,7 +119,7 @@ export function planGmemFallocate(machine: Machine, id: CallId, call: Call): Pla
   const [mode, offset, length] = [BigInt.asUintN(32, intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3)];
   const file = machine.objects.fileOf.get(machine.program.handles[machine.handleOf(call.operands[0]) ?? -1].call) as number;
   const punch = (mode & PUNCH_HOLE) !== 0n;
-  const refused = vfsRefuses(mode, offset, length, true, machine.features.fallocate_modes === "exclusive") ?? gmemRefuses(machine, file, mode, offset, length);
+  const refused = vfsRefuses(mode, offset, length, true, machine.features.fallocate_modes) ?? gmemRefuses(machine, file, mode, offset, length);
   const cells = refused ? [] : machine.files[file].cells.range(Number(offset >> 12n), Number((offset + length) >> 12n));
   const range = rangeOfBytes(offset, offset + length);
   return plan(id, call, {
@@ -131,22 +140,48 @@ function gmemRefuses(machine: Machine, file: number, mode: bigint, offset: bigin
   return !(mode & PUNCH_HOLE) && offset + length > (machine.objects.files[file].size ?? 0n) ? "EINVAL" : undefined;
 }
 
-/** Adds the pages that are missing, each under its folio lock, one after the other; they are cleared at their first use. */
+/** Adds the pages that are missing, each under its folio lock, one after the other; they are cleared at their first use. What is there stays after an error. */
 const allocate: StepCode = {
   reads: ["page", "lock"],
   writes: ["page", "uptodate", "content", "free"],
-  jumps: [],
+  interruptible: { ...INTERRUPTIBLE, returns: false },
+  jumps: ["unlock_invalidate"],
   returns: false,
   run(context) {
-    const { state } = context;
+    const { machine, state } = context;
     const file = fileOf(context);
     if (context.plan.cells.length === 0) return NEXT;
+    if (signalPending(context)) return stopAllocation(context, "EINTR", "a signal is pending");
     if (file.folios[context.cell].get(state) !== 0) return BLOCKED;
+    const [from, to] = [file.cells.start(context.cell), file.cells.end(context.cell)];
+    const left = file.frames[context.cell].get(state) === 0 ? framesLeft(machine, state) : to - from;
+    if (left === 0) return stopAllocation(context, "ENOMEM", "no frame is free");
+    if (left < to - from) throw new CutNeeded(file.cells.space, from + left);
+    if (isSignalled(context)) tellPagesApart(context, file);
     if (file.frames[context.cell].get(state) === 0) addPage(context, file, context.cell);
     else context.say(`${pagesOf(file, context.cell)} is there already`);
     return context.each();
   },
 };
+
+/** Above this the pages of a range are not told apart, as elsewhere. */
+const PAGES_APART = 64n;
+
+/** The signal may come behind each page. */
+function tellPagesApart(context: Context, file: FileState): void {
+  const { machine, cell } = context;
+  const { length } = context.plan.data as Resize;
+  if (file.cells.single(cell)) return;
+  if (length >> 12n <= PAGES_APART) throw new CutNeeded(file.cells.space, file.cells.start(cell) + 1);
+  machine.limit ??= `a signal ends an allocation of ${length >> 12n} pages behind any of them; of more than ${PAGES_APART} not each one is tried`;
+}
+
+function stopAllocation(context: Context, errno: "EINTR" | "ENOMEM", why: string): number {
+  context.say(`${why}: the pages that are there stay`);
+  context.thread.cursor.set(context.state, 0);
+  context.remember({ kind: "errno", errno });
+  return context.jump("unlock_invalidate");
+}
 
 /** truncate_inode_pages_range: user mappings of the folio go with it. */
 const truncate: StepCode = {
@@ -196,7 +231,7 @@ const F_GET_SEALS = 1034n;
 /** fchmod and the seals: a guest_memfd is no memfd. */
 export function planGmemRefusal(machine: Machine, id: CallId, call: Call): Plan {
   const command = call.spec === "fcntl" ? intOf(call, id, 1) : F_ADD_SEALS;
-  if (command !== F_ADD_SEALS && command !== F_GET_SEALS) throw new NotModelled(id, "fcntl with other commands than those of seals is not modelled");
+  if (command !== F_ADD_SEALS && command !== F_GET_SEALS) return planFlags(machine, id, call);
   return plan(id, call, {
     operations: [call.spec === "fcntl" ? "fcntl.get_seals" : call.spec],
     success: ZERO,

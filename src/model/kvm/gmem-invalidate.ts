@@ -8,6 +8,7 @@ import type { FileState } from "../memory/state.ts";
 import type { SlotConfig } from "../objects.ts";
 import { BLOCKED, type CompiledOperation, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { type GmemState, GUEST_MEMFD_FLAG_INIT_SHARED } from "./gmem-state.ts";
+import { USED } from "./kinds.ts";
 import { type Conversion, end, markHits, zap } from "./notifier.ts";
 import type { GfnRange } from "./ranges.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
@@ -79,7 +80,7 @@ const unlockInvalidate: StepCode = {
 };
 
 /** One binding that the range of a call meets: the gfns, and whose slot it is. */
-interface Meeting {
+export interface Meeting {
   readonly config: SlotConfig;
   readonly range: GfnRange;
   /** The slot structure has been freed. */
@@ -87,7 +88,7 @@ interface Meeting {
 }
 
 /** Bindings of the file that overlap the call's range, in the order of the slots. */
-function bindings(context: Context, vm: VmState): Meeting[] {
+export function bindings(context: Context, vm: VmState): Meeting[] {
   const { machine, state, plan } = context;
   const range = plan.data === undefined || context.operation.name === "release" ? undefined : (plan.data as Resize).range;
   const found: Meeting[] = [];
@@ -171,11 +172,6 @@ export function useFreed(context: Context, config: SlotConfig): void {
   if (context.telling) context.say(`the binding leads to slot ${config.id}, whose structure has been freed`);
 }
 
-/** What "dangling-pointer" is about. */
-export const USED = 0;
-export const SLOT_FREED = 1;
-export const FILE_FREED = 2;
-
 const endFile: StepCode = {
   reads: ["slot", "faults", "notifier"],
   writes: ["faults", "notifier"],
@@ -190,7 +186,7 @@ const endFile: StepCode = {
 };
 
 /** gfns of a conversion that some slot covers. */
-function covered(context: Context, vm: VmState): GfnRange[] {
+export function covered(context: Context, vm: VmState): GfnRange[] {
   const { machine, state } = context;
   const { from, to } = context.plan.data as Conversion;
   return vm.slots.flatMap((slot) => {

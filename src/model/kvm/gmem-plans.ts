@@ -3,8 +3,9 @@
 import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { planClose } from "../memory/create.ts";
-import { planHostAccess, planMunmap } from "../memory/mapping.ts";
-import { fileOfOperand, NotModelled, objectOfOperand } from "../objects.ts";
+import { planHostAccess } from "../memory/mapping.ts";
+import { planMunmap } from "../memory/munmap.ts";
+import { fileOfOperand, mappingOfOperand, NotModelled } from "../objects.ts";
 import type { Plan } from "../step.ts";
 import { planGmemAttributes } from "./attributes.ts";
 import { checkExtension } from "./extensions.ts";
@@ -78,7 +79,7 @@ const ON_FILE: Readonly<Record<string, Maker>> = {
 function guestMemfdOf(machine: Machine, call: Call): boolean {
   const { objects, program } = machine;
   const operand = call.spec === "mmap" ? call.operands[4] : call.operands[0];
-  const mapping = objects.mappings[objectOfOperand(program, objects.mappingOf, operand) ?? -1];
+  const mapping = objects.mappings[mappingOfOperand(program, objects, operand, call.actor) ?? -1];
   const page = operand?.kind === "frame" ? objects.fileOf.get(program.handles[operand.handle].call) : undefined;
   const file = mapping?.file ?? page ?? fileOfOperand(program, objects, operand);
   return objects.files[file ?? -1]?.kind === "guest_memfd";

@@ -7,13 +7,13 @@ import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { isReferenced } from "../memory/file.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, objectOfOperand, type SlotConfig } from "../objects.ts";
-import { bound, plan, ZERO } from "../plan.ts";
+import { bound, descriptor, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { isPrivateSlot } from "./fault.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
-import { checkLockOrder, SLOT_FREED } from "./gmem-invalidate.ts";
+import { checkLockOrder } from "./gmem-invalidate.ts";
+import { isPrivateSlot, SLOT_FREED } from "./kinds.ts";
 import { slotScope } from "./scopes.ts";
-import type { SlotCall } from "./slots.ts";
+import { isHeldBack, type SlotCall } from "./slots.ts";
 import type { SlotState, VmState } from "./state.ts";
 
 const KVM_MEM_LOG_DIRTY_PAGES = 1n;
@@ -134,7 +134,7 @@ const bind: StepCode = {
       context.say("a slot without guest_memfd: nothing to bind");
       return NEXT;
     }
-    if (fileHandle === undefined || !bound(machine, state, { kind: "handle", handle: fileHandle, offset: 0n })) return failUnlocked(context, "EBADF");
+    if (fileHandle === undefined || descriptor(machine, context, { kind: "handle", handle: fileHandle, offset: 0n })) return failUnlocked(context, "EBADF");
     if (!config.guestMemfd || outOfBounds(machine, config)) return failUnlocked(context, "EINVAL");
     const gmem = machine.files[config.file as number].gmem;
     if ((gmem?.invalidateLock.get(state) ?? 0) !== 0 || (gmem?.invalidateReaders.get(state) ?? 0) > 0) return BLOCKED;
@@ -190,7 +190,7 @@ const waitNotifiers: StepCode = {
   returns: false,
   run(context) {
     const { state } = context;
-    if (vmOf(context).activeNotifiers.get(state) > 0) return BLOCKED;
+    if (isHeldBack(context, vmOf(context))) return BLOCKED;
     slotOf(context)?.invalid.set(state, 1);
     context.say("no MMU notifier is active; the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
     return NEXT;

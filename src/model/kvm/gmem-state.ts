@@ -13,9 +13,14 @@ export interface GmemState {
   readonly invalidateLock: Field;
   /** How many hold it shared. */
   readonly invalidateReaders: Field;
-  /** kvm_gmem_release is through with the slots. */
+  /** How far kvm_gmem_release has come: 0 or one of `RELEASED`. */
   readonly released: Field;
 }
+
+/** Values of `released`: kvm_gmem_release has begun, and the file is gone. */
+export const RELEASED = { BEGUN: 1, FREED: 2 } as const;
+
+export const hasFreed = (gmem: GmemState | undefined, state: Int32Array): boolean => gmem?.released.get(state) === RELEASED.FREED;
 
 /** What a slot with guest_memfd has besides. */
 export interface GmemSlot {
@@ -31,7 +36,7 @@ export function gmemState(layout: Layout, object: FileObject, actors: number): G
   return {
     invalidateLock: layout.actorField("lock", actors, `invalidate ${name}`),
     invalidateReaders: layout.field("lock", actors, `invalidate readers ${name}`),
-    released: layout.field("file", 1, `released ${name}`),
+    released: layout.field("file", RELEASED.FREED, `released ${name}`),
   };
 }
 

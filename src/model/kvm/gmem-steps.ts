@@ -47,7 +47,6 @@ export const gmemOnlySteps = {
   wait_notifiers: gmemSlotSteps.wait_notifiers,
   clear_slots: releaseSteps.clear_slots,
   unlink: releaseSteps.unlink,
-  drop_vm: releaseSteps.drop_vm,
   free_file: releaseSteps.free_file,
   advance: prefaultSteps.advance,
 };

@@ -5,14 +5,14 @@ import type { Machine } from "../machine.ts";
 import { dropPage, isReferenced } from "../memory/file.ts";
 import type { FileState } from "../memory/state.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { FILE_FREED, slotsLockSteps, useFreed } from "./gmem-invalidate.ts";
+import { slotsLockSteps, useFreed } from "./gmem-invalidate.ts";
+import { RELEASED } from "./gmem-state.ts";
+import { FILE_FREED } from "./kinds.ts";
+import { useVm } from "./life.ts";
 import type { SlotState, VmState } from "./state.ts";
 
 /** The operation that follows a call when it has dropped the last reference. */
 export const RELEASE = "release";
-/** Values of `released`: kvm_gmem_release has begun, and is through. */
-const BEGUN = 1;
-const FREED = 2;
 
 const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];
 const vmOf = (context: Context): VmState => context.machine.vms[fileOf(context).object.vm as number];
@@ -22,11 +22,21 @@ export function beginRelease(machine: Machine, state: Int32Array, plan: Plan): b
   const file = machine.files[plan.file];
   const released = file?.gmem?.released;
   if (released?.get(state) !== 0 || isReferenced(machine, state, file)) return false;
-  released.set(state, BEGUN);
+  released.set(state, RELEASED.BEGUN);
   return true;
 }
 
-const { lock: lockSlots, unlock: unlockSlots } = slotsLockSteps((machine, plan) => machine.vms[machine.files[plan.file].object.vm as number]);
+const { lock, unlock: unlockSlots } = slotsLockSteps((machine, plan) => machine.vms[machine.files[plan.file].object.vm as number]);
+
+const lockSlots: StepCode = {
+  ...lock,
+  reads: [...lock.reads, "slot"],
+  run(context) {
+    const answer = lock.run(context);
+    if (answer === NEXT) useVm(context, vmOf(context));
+    return answer;
+  },
+};
 
 /** The slots in the file's table. */
 function* boundSlots(context: Context): Generator<SlotState> {
@@ -53,7 +63,7 @@ const clearSlots: StepCode = {
     }
     for (const slot of vmOf(context).slots) {
       for (const [index, field] of slot.gmem?.dangling ?? []) {
-        if (field.get(state) === 1 && machine.objects.slots[index].file === plan.file) useFreed(context, machine.objects.slots[index]);
+        if (machine.objects.slots[index].file === plan.file && field.get(state) === 1) useFreed(context, machine.objects.slots[index]);
       }
     }
     return NEXT;
@@ -94,6 +104,8 @@ const freeFile: StepCode = {
     const { machine, state, plan } = context;
     const file = fileOf(context);
     for (const slot of vmOf(context).slots) {
+      if (!slot.files.has(plan.file)) continue;
+      if (!slot.files.has(plan.file)) continue;
       const config = machine.objects.slots[slot.bound.get(state) - 1];
       if (config?.guestMemfd && config.file === plan.file) {
         if (slot.gmem?.file.get(state) === 1) machine.emit("dangling-pointer", FILE_FREED, config.index);
@@ -101,7 +113,7 @@ const freeFile: StepCode = {
       }
       for (const [index, field] of slot.gmem?.dangling ?? []) if (machine.objects.slots[index].file === plan.file) field.set(state, 0);
     }
-    file.gmem?.released.set(state, FREED);
+    file.gmem?.released.set(state, RELEASED.FREED);
     context.say("the guest_memfd and its table of bindings are freed");
     return NEXT;
   },
@@ -112,7 +124,6 @@ export const releaseSteps = {
   unlock_slots: unlockSlots,
   clear_slots: clearSlots,
   unlink: tell("the file leaves the list of the inode"),
-  drop_vm: tell("the reference on the VM is dropped"),
   free_pages: freePages,
   free_file: freeFile,
 };

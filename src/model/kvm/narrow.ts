@@ -6,8 +6,10 @@ import type { Machine } from "../machine.ts";
 import { sizeOf } from "../memory/file.ts";
 import { isWritable } from "../memory/mapping.ts";
 import { protOf } from "../memory/state.ts";
+import type { SlotConfig } from "../objects.ts";
 import type { Context, Plan, Shape } from "../step.ts";
-import { accessOf, cellOf, configOf, convertedKind, effectiveKind, filePlace, isOrdinary, isPrivateSlot, letsPass, slotAt, vmOf } from "./fault.ts";
+import { accessOf, cellOf, configOf, effectiveKind, filePlace, letsPass, slotAt, vmOf } from "./access.ts";
+import { convertedKind, isOrdinary, isPrivateSlot } from "./kinds.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { PRIVATE, SHARED } from "./state.ts";
 
@@ -16,10 +18,12 @@ const CACHED_LOAD: Shape = { reads: ["tlb", "slot", "content"], writes: [] };
 const LOAD: Shape = { reads: ["tlb", "ept", "slot", "content"], writes: ["tlb"] };
 const CACHED_STORE: Shape = { reads: ["tlb", "slot", "pte", "page"], writes: ["content"] };
 
-export function narrowAccess(context: Context): Shape | undefined {
+export const narrowAccess = (context: Context): Shape | undefined => narrowTouch(context, effectiveKind(context));
+
+/** `kind`: of the mapping that the access uses. */
+export function narrowTouch(context: Context, kind: number): Shape | undefined {
   const { machine, state } = context;
   const { vcpu, value } = accessOf(context);
-  const kind = effectiveKind(context);
   const cell = cellOf(context);
   const cached = machine.vcpus[vcpu].tlb[kind][cell]?.get(state) ?? 0;
   if ((cached || (vmOf(context).ept[kind][cell]?.get(state) ?? 0)) === 0 || !letsPass(context, kind)) return MISS;
@@ -27,16 +31,16 @@ export function narrowAccess(context: Context): Shape | undefined {
   return cached ? CACHED_STORE : undefined;
 }
 
-const SLOT_FOUND: Shape = { reads: ["slot"], writes: [], returns: false };
+export const SLOT_FOUND: Shape = { reads: ["slot"], writes: [], returns: false };
 
 export function narrowFindSlot(context: Context): Shape | undefined {
   const slot = slotAt(context.machine, context.state, vmOf(context), accessOf(context).gfn);
   return slot && !slot.invalid ? SLOT_FOUND : undefined;
 }
 
-const RIGHT_KIND: Shape = { reads: ["kind"], writes: [], returns: false };
-const RIGHT_KIND_DECIDED: Shape = { reads: ["kind"], writes: ["fault"], returns: false };
-const ORDINARY: Shape = { reads: [], writes: [], returns: false };
+export const RIGHT_KIND: Shape = { reads: ["kind"], writes: [], returns: false };
+export const RIGHT_KIND_DECIDED: Shape = { reads: ["kind"], writes: ["fault"], returns: false };
+export const ORDINARY: Shape = { reads: [], writes: [], returns: false };
 
 export function narrowCheckKind(context: Context): Shape | undefined {
   const { machine, state } = context;
@@ -73,26 +77,29 @@ export function narrowGuestLookup(context: Context): Shape | undefined {
   return machine.options.invalidationGhost ? FOLIO_LOCKED_DECIDED : FOLIO_LOCKED;
 }
 
-const PTE_THERE: Shape = { reads: ["pte", "page"], writes: ["reference"], returns: false };
+export const PTE_THERE: Shape = { reads: ["pte", "page"], writes: ["reference"], returns: false };
 const PTE_THERE_DECIDED: Shape = { reads: ["pte", "page"], writes: ["reference", "fault"], returns: false };
 
 export function narrowGup(context: Context): Shape | undefined {
+  if (!isHostPageThere(context, configOf(context), accessOf(context).gfn, accessOf(context).value !== undefined)) return undefined;
+  return context.machine.options.invalidationGhost ? PTE_THERE_DECIDED : PTE_THERE;
+}
+
+/** The PTE behind the slot's userspace_addr is there and allows the access. */
+export function isHostPageThere(context: Context, config: SlotConfig, gfn: number, write: boolean): boolean {
   const { machine, state, thread } = context;
-  const config = configOf(context);
   const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
-  if (!mapping || thread.frame.get(state) !== 0) return undefined;
-  const write = accessOf(context).value !== undefined;
-  const page = config.mappingPage + accessOf(context).gfn - config.gfn;
+  if (!mapping || thread.frame.get(state) !== 0) return false;
+  const page = config.mappingPage + gfn - config.gfn;
   const cell = mapping.cells.at(page);
   // Where the protection or the VMA forbids it the fault returns: not narrowed.
   const readable = (protOf(state, mapping, cell) & (write ? 2 : 3)) !== 0 && (mapping.mapped[cell]?.get(state) ?? 0) === 1;
   const present = mapping.ptes[cell]?.get(state) ?? 0;
-  if (!readable || (write && config.flags !== 0) || present === 0 || (write && !isWritable(state, mapping, page))) return undefined;
-  return machine.options.invalidationGhost ? PTE_THERE_DECIDED : PTE_THERE;
+  return readable && present !== 0 && !(write && (config.flags !== 0 || !isWritable(state, mapping, page)));
 }
 
-const RETRY: Shape = { reads: ["fault", "notifier"], writes: [], returns: false };
-const INSTALL: Shape = { reads: ["fault", "notifier", "ept"], writes: ["ept"], returns: false };
+export const RETRY: Shape = { reads: ["fault", "notifier"], writes: [], returns: false };
+export const INSTALL: Shape = { reads: ["fault", "notifier", "ept"], writes: ["ept"], returns: false };
 
 /** An empty leaf is filled; overwriting one that names another frame may take the last mapping of a free frame away. */
 export function narrowMap(context: Context): Shape | undefined {
@@ -124,9 +131,15 @@ function isKept(context: Context): boolean {
     const { file, cell } = filePlace(context);
     return machine.files[file].frames[cell]?.get(state) === frame;
   }
+  return isMapped(context, config, accessOf(context).gfn);
+}
+
+/** The frame in hand is the one behind userspace_addr: of the mapped file, or a private copy. */
+export function isMapped({ machine, state, thread }: Context, config: SlotConfig, gfn: number): boolean {
+  const frame = thread.frame.get(state);
   const mapping = config.mapping === undefined ? undefined : machine.mappings[config.mapping];
   if (!mapping) return false;
-  const cell = mapping.cells.at(config.mappingPage + accessOf(context).gfn - config.gfn);
+  const cell = mapping.cells.at(config.mappingPage + gfn - config.gfn);
   if (cell < 0 || !mapping.cells.single(cell)) return false;
   const file = machine.files[mapping.object.file];
   return file.frames[file.cells.at(mapping.cells.start(cell) + mapping.object.filePage)]?.get(state) === frame || mapping.copies[cell]?.get(state) === frame;

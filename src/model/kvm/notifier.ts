@@ -8,7 +8,8 @@ import { PUNCH_HOLE } from "../memory/modes.ts";
 import type { Resize } from "../memory/resize.ts";
 import type { MappingState } from "../memory/state.ts";
 import { type Context, NEXT, type StepCode } from "../step.ts";
-import { fileRange, type GfnRange, toldOf } from "./ranges.ts";
+import { dangling, USED } from "./kinds.ts";
+import { type GfnRange, toldOf, whyNot } from "./ranges.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
 
 /** What a conversion ioctl works on; `invalidate` then means its own gfns. */
@@ -93,10 +94,13 @@ export function markHits(context: Context, vm: VmState, intended: GfnRange, kind
 }
 
 /** Without a filter (up to 6.13) whatever is mapped at the gfns goes; the series keeps private mappings apart. */
-const hvaKinds = (machine: Machine): readonly number[] =>
+export const hvaKinds = (machine: Machine): readonly number[] =>
   machine.features.access_kind === "attribute" && machine.features.zap_filter === "none" ? [SHARED, PRIVATE] : [SHARED];
 
-/** The MMU notifier of a host range (kvm_unmap_hva_range): shared mappings go, the sequence moves. Begin and end fall together with the PTE change, see model.md 5.2. */
+/**
+ * Both halves of the MMU notifier (hva.ts) around a change of one page that nobody can look into: the folio is locked, so that a fault can only have taken the
+ * page before, and finds that the sequence has moved. A swap of slots would wait, and goes on.
+ */
 export function invalidateHva(context: Context, mapping: MappingState, cell: number): void {
   const { machine, state } = context;
   const [from, to] = [mapping.cells.start(cell), mapping.cells.end(cell)];
@@ -130,20 +134,17 @@ function eachBinding(context: Context, visit: (context: Context, vm: VmState, ra
       const config = machine.objects.slots[slot.bound.get(state) - 1];
       if (!config || config.file !== context.plan.file) continue;
       const { intended, range } = toldOf(context, config);
+      if (dangling(machine, state, slot)) {
+        machine.emit("dangling-pointer", USED, config.index);
+        if (context.telling) context.say(`the notifier list leads to the structure that slot ${config.id} had, which has been freed`);
+      }
       if (intended) markHits(context, vm, intended, allocates(context) ? SHARED : undefined);
       told = true;
       if (range) visit(context, vm, range);
-      else if (context.telling) context.say(`the handler of slot ${config.id} returns at once: ${rangeText(context)} lies outside the slot`);
+      else if (context.telling) context.say(whyNot(context, config));
     }
   }
   if (!told) context.say("no slot is bound to the file");
-}
-
-function rangeText(context: Context): string {
-  const range = fileRange(context);
-  return context.machine.features.notifier_units === "bytes"
-    ? `it takes the byte offsets 0x${range.fromBytes.toString(16)} to 0x${range.toBytes.toString(16)} for page numbers and the range`
-    : `the range of pages 0x${range.from.toString(16)} to 0x${range.to.toString(16)}`;
 }
 
 export const BOTH = KINDS.map((_, kind) => kind);
@@ -154,6 +155,7 @@ const invalidate: StepCode = {
   writes: ["ept", "tlb", "faults", "free"],
   jumps: [],
   returns: false,
+  events: true,
   run(context) {
     const { machine } = context;
     const conversion = context.plan.data as Partial<Conversion>;
@@ -181,6 +183,7 @@ const invalidateBegin: StepCode = {
   writes: ["ept", "tlb", "faults", "notifier", "free"],
   jumps: [],
   returns: false,
+  events: true,
   run(context) {
     eachBinding(context, begin);
     return NEXT;
@@ -193,11 +196,18 @@ export function begin(context: Context, vm: VmState, range: GfnRange): void {
 }
 
 /** mmu_invalidate_in_progress++, and the range. */
-export function announce(context: Context, vm: VmState, range: GfnRange): void {
-  const { state, thread } = context;
+export const announce = (context: Context, vm: VmState, range: GfnRange): void => announceAll(context, vm, [range]);
+
+/**
+ * The same for several ranges of one invalidation. Up to v7 the range is one of host addresses; their hull keeps off the same faults as that of the gfns,
+ * and some that may go on, which only try again.
+ */
+export function announceAll(context: Context, vm: VmState, ranges: readonly GfnRange[]): void {
+  const { machine, state, thread } = context;
   const count = vm.inProgress.get(state) + 1;
   vm.inProgress.set(state, count);
-  widen(context, vm, range, count === 1);
+  const replaces = machine.features.range_add === "replaces";
+  ranges.forEach((range, index) => void widen(context, vm, range, count === 1 && (index === 0 || replaces)));
   thread.begun.set(state, thread.begun.get(state) + 1);
   if (context.telling) context.say(`mmu_invalidate_in_progress of ${vm.object.name} becomes ${count}`);
 }
@@ -217,6 +227,7 @@ const invalidateEnd: StepCode = {
   writes: ["faults", "notifier"],
   jumps: [],
   returns: false,
+  events: true,
   run(context) {
     eachBinding(context, end);
     return NEXT;

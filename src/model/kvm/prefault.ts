@@ -8,7 +8,7 @@ import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { Reach } from "../scope.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { endFault } from "./fault.ts";
+import { endFault } from "./access.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { guestScope } from "./scopes.ts";
 

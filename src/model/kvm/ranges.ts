@@ -39,20 +39,45 @@ export function fileRange(context: Context): FileRange {
   return data.range;
 }
 
-/** gfns that KVM's handler works out from what it was handed; undefined when it returns at once. */
-function handlerRange(context: Context, config: SlotConfig): GfnRange | undefined {
+/** An unsigned difference that fell below 0: above every page and every gfn. */
+const WRAPPED = Number.MAX_SAFE_INTEGER;
+
+/**
+ * gfns that KVM's handler works out from what it was handed; undefined when it returns at once. v4 10/12 and v5 11/13 hold the pages against base_gfn as they
+ * are; v6 7/8 adds it, and warns of an empty range; both subtract without a look at which is larger. v7 13/14 to v10 9/9 begin at the slot; the end wraps there
+ * where the range lies below the slot's part of the file, and all gfns from the slot on are meant.
+ */
+function handlerRange(context: Context, { vm, gfn, filePage, pages }: SlotConfig): GfnRange | undefined {
   const { features } = context.machine;
   const range = fileRange(context);
   const [start, end] = features.notifier_units === "bytes" && !context.inLoop ? [range.fromBytes, range.toBytes] : [range.from, range.to];
-  const base = features.notifier_base_gfn === "added" ? config.gfn : 0;
-  const to = end < config.filePage + config.pages ? base + end - config.filePage : base + config.pages;
-  let from = start > config.filePage ? base + start - config.filePage : base;
-  if (features.notifier_start === "underflows" && start < config.filePage) {
-    from = base + start - config.filePage;
-    // Unsigned: below 0 it is above every gfn.
-    if (from < 0) return undefined;
-  }
-  return from < to && to > base ? { from, to } : undefined;
+  const underflows = features.notifier_start === "underflows";
+  let [from, to] = [start - filePage, end - filePage];
+  if (features.notifier_base_gfn === "missing") {
+    [from, to] = underflows ? [unsigned(from), unsigned(to)] : [Math.max(0, from), Math.max(0, to)];
+    [from, to] = [Math.max(from, gfn), Math.min(to, gfn + pages)];
+  } else if (underflows) [from, to] = [unsigned(gfn + from), gfn + Math.min(unsigned(to), pages)];
+  else [from, to] = [gfn + Math.max(0, from), unsigned(gfn + Math.min(to, pages))];
+  if (from >= to) return undefined;
+  return { from, to: to === WRAPPED ? Math.max(from, context.machine.vms[vm].cells.bounds.at(-1) ?? 0) : to };
+}
+
+const unsigned = (difference: number): number => (difference < 0 ? WRAPPED : difference);
+
+/** Why the handler of a slot finds nothing to do in the range that it is handed. */
+export function whyNot(context: Context, { id, gfn, filePage, pages }: SlotConfig): string {
+  const { features } = context.machine;
+  const range = fileRange(context);
+  const hex = (page: number): string => `0x${page.toString(16)}`;
+  const returns = `the handler of slot ${id} returns at once`;
+  if (features.notifier_units === "bytes" && !context.inLoop)
+    return `${returns}: it takes the byte offsets ${hex(range.fromBytes)} to ${hex(range.toBytes)} for page numbers, and the slot has none of these pages`;
+  const told = `pages ${hex(range.from)} to ${hex(range.to)}`;
+  if (features.notifier_start === "underflows" && range.from < filePage)
+    return `${returns}: the slot begins at page ${hex(filePage)} of the file, ${hex(range.from)} - ${hex(filePage)} is unsigned and wraps, so that start >= end`;
+  if (features.notifier_base_gfn === "missing")
+    return `${returns}: it holds ${told} of the file against gfns ${hex(gfn)} to ${hex(gfn + pages)} of the slot, without adding base_gfn`;
+  return `${returns}: ${told} are not the slot's`;
 }
 
 function intendedRange(context: Context, config: SlotConfig): GfnRange | undefined {

@@ -50,9 +50,9 @@ export function conversionScope(machine: Machine, call: Call, { vm: index, from,
   const reach = new Reach(machine).operands(call);
   if (!vm) return reach.scope();
   const cells = every(vm.converted).filter((cell) => vm.cells.end(cell) > from && vm.cells.start(cell) < to);
-  for (const cell of cells) reach.fields([vm.converted[cell], ...vm.ept.map((leaves) => leaves[cell])]);
-  // A part of an entry takes the rest of it along.
-  if (machine.features.conversion_store === "multi_index") reach.fields(vm.converted);
+  for (const cell of cells) reach.fields([vm.converted[cell], vm.writers[cell], ...vm.ept.map((leaves) => leaves[cell])]);
+  // A part of an entry takes the rest of it along, and a neighbour may have made the node that an entry needs.
+  if (machine.features.conversion_store === "multi_index" || machine.features.entry_memory === "may_run_out") reach.fields([...vm.converted, ...vm.writers]);
   return reach.fields([vm.kvmLock, vm.inProgress, vm.rangeStart, vm.rangeEnd]).vcpus(index).scope();
 }
 

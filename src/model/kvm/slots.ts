@@ -9,9 +9,9 @@ import type { Machine } from "../machine.ts";
 import { dropPage, isMadeInaccessible, isReferenced } from "../memory/file.ts";
 import { type FileState, MARK } from "../memory/state.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
-import { bound, plan, ZERO } from "../plan.ts";
+import { bound, descriptor, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { isPrivateSlot } from "./fault.ts";
+import { dangling, isPrivateSlot, SLOT_FREED } from "./kinds.ts";
 import { moveSequence, zap } from "./notifier.ts";
 import { slotScope } from "./scopes.ts";
 import { KINDS, type SlotState, type VmState } from "./state.ts";
@@ -73,17 +73,6 @@ function checkFile(machine: Machine, id: CallId, config: SlotConfig): void {
   if (machine.features.bind_kind === "confused" && !isMadeInaccessible(machine, file))
     throw new NotModelled(id, "v8 reinterprets the private data of an ordinary file (type confusion, kernel.md B.5): not modelled");
   if (machine.features.bind_kind === "any" && file.huge !== undefined) throw new NotModelled(id, "a slot over a hugetlbfs file is not modelled");
-  if (machine.features.double_binding !== "EEXIST") return;
-  const other = machine.objects.slots.find(
-    (slot) =>
-      slot.index < config.index &&
-      slot.vm === config.vm &&
-      slot.file === config.file &&
-      slot.filePage < config.filePage + config.pages &&
-      config.filePage < slot.filePage + slot.pages,
-  );
-  if (other && other.id !== config.id)
-    throw new NotModelled(id, "v4's test for two slots over one file range is broken in a way that no source spells out (kernel.md B.1, 6): not modelled");
 }
 
 function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | undefined {
@@ -121,7 +110,8 @@ function classify(context: Context): Due {
   const old = slot && machine.objects.slots[slot.config.get(state) - 1];
   if (!config) return old ? { kind: "delete" } : { kind: "refused", errno: "EINVAL" };
   if (!old) return { kind: "create" };
-  if (isPrivateSlot(old) || isPrivateSlot(config)) return { kind: "refused", errno: "EINVAL" };
+  // Only the flags that the call gives are looked at (v4 12/12, v6 7/8, v9 8/8): without KVM_MEM_PRIVATE a slot that has it may be changed.
+  if (isPrivateSlot(config) || (isPrivateSlot(old) && machine.features.clear_guest_memfd === "EINVAL")) return { kind: "refused", errno: "EINVAL" };
   const sameAddress = old.mapping === config.mapping && old.mappingPage === config.mappingPage && old.userspaceAddress === config.userspaceAddress;
   if (!sameAddress || old.pages !== config.pages || (old.flags ^ config.flags) & KVM_MEM_READONLY) return { kind: "refused", errno: "EINVAL" };
   if (old.gfn !== config.gfn) return { kind: "move" };
@@ -153,6 +143,9 @@ const lockSlots: StepCode = {
     const due = classify(context);
     if (due.kind === "refused") return context.fail(due.errno);
     if (due.kind === "nothing") return context.done(ZERO);
+    const there = slotOf(context);
+    if (there && dangling(machine, state, there))
+      throw new NotModelled(context.plan.id, "what becomes of a slot whose earlier structure was freed on a notifier list is not modelled further");
     context.operation = machine.operation(OPERATIONS[due.kind]);
     slotsLock.set(state, thread.index + 1);
     context.say("slots_lock taken");
@@ -189,12 +182,30 @@ const checkOverlap: StepCode = {
       return other.id !== id && there && config && there.gfn < config.gfn + config.pages && config.gfn < there.gfn + there.pages;
     });
     if (overlaps) return failUnlocked(context, "EEXIST");
+    const taken = config && isPrivateSlot(config) && isTaken(context, config);
+    if (taken) return failUnlocked(context, machine.features.double_binding === "EINVAL" ? "EINVAL" : "EEXIST");
     // kvm_arch_prepare_memory_region
     if (config && machine.features.slot_gfn_limit === "checked" && config.gfn + config.pages > MAX_GFN + 1) return failUnlocked(context, "EINVAL");
     context.say("no other slot covers these gfns");
     return NEXT;
   },
 };
+
+/** Whether another slot of the VM has part of the file's range. v4 12/12 shifts npages right and takes the result for bytes. */
+function isTaken(context: Context, config: SlotConfig): boolean {
+  const { machine, state } = context;
+  const test = machine.features.double_binding;
+  if (test === "undefined") return false;
+  return vmOf(context).slots.some((slot) => {
+    const other = machine.objects.slots[slot.config.get(state) - 1];
+    if (!other || !isPrivateSlot(other) || other.file === undefined || other.file !== config.file) return false;
+    const length = test === "misshifted" ? shifted(other) : other.pages;
+    return config.filePage + config.pages > other.filePage && config.filePage < other.filePage + length;
+  });
+}
+
+/** npages >> PAGE_SHIFT, in bytes of the file, as a part of a page. */
+const shifted = ({ pages }: SlotConfig): number => Math.floor(pages / 4096) / 4096;
 
 /** Whether a slot takes the file for its private memory. In v6 and v7 the first registration sets the flags of the node, whatever they were (v6 1/8). */
 function notTaken(context: Context, file: FileState): Errno | undefined {
@@ -208,6 +219,23 @@ function notTaken(context: Context, file: FileState): Errno | undefined {
   return undefined;
 }
 
+const isOpen = (context: Context, handle: number | undefined): handle is number =>
+  handle !== undefined && bound(context.machine, context.state, { kind: "handle", handle, offset: 0n });
+
+/** fdget of private_fd. v6 7/8 does it after the slots have been looked at, just before it registers the notifier. */
+const getFile: StepCode = {
+  reads: ["handle"],
+  writes: ["lock"],
+  jumps: [],
+  run(context) {
+    const { config, fileHandle } = data(context);
+    if (!config || !isPrivateSlot(config)) return NEXT;
+    if (!isOpen(context, fileHandle)) return failUnlocked(context, "EINVAL");
+    context.say("the private file is looked up");
+    return NEXT;
+  },
+};
+
 /** Takes the private file into the slot and puts the slot on the file's notifier list. */
 const bind: StepCode = {
   reads: ["handle", "file"],
@@ -220,23 +248,32 @@ const bind: StepCode = {
       context.say("an ordinary slot: nothing to bind");
       return NEXT;
     }
-    const open = fileHandle !== undefined && config.file !== undefined && bound(machine, state, { kind: "handle", handle: fileHandle, offset: 0n });
+    if (slot(context).bound.get(state) !== 0)
+      throw new NotModelled(context.plan.id, "a private slot where an older one of this id has left its freed structure on a notifier list is not modelled");
+    const open =
+      fileHandle !== undefined && config.file !== undefined && descriptor(machine, context, { kind: "handle", handle: fileHandle, offset: 0n }) === undefined;
     const refused = open ? notTaken(context, machine.files[config.file as number]) : "EINVAL";
     if (refused) return failUnlocked(context, refused);
     slot(context).bound.set(state, config.index + 1);
-    context.say("the slot holds the private file and is on its notifier list");
+    const untested = machine.features.double_binding === "undefined" ? "; nobody looks whether another slot has these pages" : "";
+    context.say(`the slot takes the private file and goes on its notifier list${untested}`);
     return NEXT;
   },
 };
 
+/** An MMU notifier is active: both its halves must find the same slots. */
+export const isHeldBack = ({ machine, state }: Context, vm: VmState): boolean => machine.features.swap_slots === "waits" && vm.activeNotifiers.get(state) > 0;
+
+/** kvm_swap_active_memslots: not between the two halves of an MMU notifier, which must find the same slots. */
 const commitSlot: StepCode = {
-  reads: [],
+  reads: ["notifier"],
   writes: ["slot"],
   jumps: [],
   returns: false,
   run(context) {
     const { state } = context;
     const { config, id } = data(context);
+    if (isHeldBack(context, vmOf(context))) return BLOCKED;
     slot(context).config.set(state, config ? config.index + 1 : 0);
     slot(context).invalid.set(state, 0);
     context.say(config ? `faults see slot ${id} from here on` : `faults no longer see slot ${id}`);
@@ -250,8 +287,10 @@ const markInvalid: StepCode = {
   jumps: [],
   returns: false,
   run(context) {
-    slot(context).invalid.set(context.state, 1);
-    context.say("the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
+    // The copy that is marked stands by until wait_notifiers makes its set the active one.
+    const waits = context.operation.labels.has("wait_notifiers");
+    if (!waits) slot(context).invalid.set(context.state, 1);
+    context.say(waits ? "a copy that is marked KVM_MEMSLOT_INVALID stands by" : "the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
     return NEXT;
   },
 };
@@ -315,8 +354,8 @@ const unbind: StepCode = {
   returns: false,
   run(context) {
     const { machine, state } = context;
-    const old = machine.objects.slots[slot(context).bound.get(state) - 1];
-    slot(context).bound.set(state, 0);
+    const old = dangling(machine, state, slot(context)) ? undefined : machine.objects.slots[slot(context).bound.get(state) - 1];
+    if (old) slot(context).bound.set(state, 0);
     if (old?.file === undefined) {
       context.say("an ordinary slot: nothing to unbind");
       return NEXT;
@@ -328,13 +367,20 @@ const unbind: StepCode = {
   },
 };
 
+/** The old structure goes; where the new one is not private nobody takes it off the notifier list of the file. */
 const freeSlot: StepCode = {
-  reads: [],
+  reads: ["slot"],
   writes: [],
   jumps: [],
   returns: false,
+  events: true,
   run(context) {
-    context.say("the slot is freed");
+    const { machine, state } = context;
+    context.say("the old slot structure is freed");
+    const changed = slotOf(context);
+    if (!changed || !data(context).config || !dangling(machine, state, changed)) return NEXT;
+    machine.emit("dangling-pointer", SLOT_FREED, changed.bound.get(state) - 1);
+    context.say("the notifier list of the file still leads to it");
     return NEXT;
   },
 };
@@ -343,6 +389,7 @@ export const slotSteps = {
   lock_slots: lockSlots,
   unlock_slots: unlockSlots,
   check_overlap: checkOverlap,
+  get_file: getFile,
   bind,
   commit_slot: commitSlot,
   mark_invalid: markInvalid,

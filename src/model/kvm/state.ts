@@ -5,6 +5,12 @@ import type { Field, Layout } from "../layout.ts";
 import type { SlotConfig, VcpuObject, VmObject } from "../objects.ts";
 import { type GmemSlot, gmemSlot } from "./gmem-state.ts";
 
+/**
+ * Alive, and for ever where a descriptor without a name holds it; then how far kvm_destroy_vm (life.ts) has come: begun, MMU notifier unregistered, freed, or
+ * freed while the notifier is still registered.
+ */
+export const LIFE = { ALIVE: 0, KEPT: 1, BEGUN: 2, UNREGISTERED: 3, FREED: 4, LISTENING: 5 } as const;
+
 /** Kinds of a second-level mapping and of an access. Slots without private backing have ordinary accesses, which are kept as shared. */
 export const SHARED = 0;
 export const PRIVATE = 1;
@@ -21,6 +27,8 @@ export interface VmState {
   /** By slot id in the order of `slotIds`. */
   readonly slots: readonly SlotState[];
   readonly slotIds: readonly number[];
+  /** 0 alive, then how far its destruction has come (life.ts); undefined where it cannot come to an end. */
+  readonly life: Field | undefined;
   /** kvm->mn_active_invalidate_count: host mappings being taken away, for which a swap of the slots waits. */
   readonly activeNotifiers: Field;
   /** kvm->mmu_invalidate_in_progress. */
@@ -30,6 +38,8 @@ export interface VmState {
   readonly rangeEnd: Field;
   /** By cell: not 0 where the gfn was converted away from the default kind (mem_attr_array); where ranges are entries, which entry it is in. */
   readonly converted: readonly Field[];
+  /** Ghost, by cell: 0 or 1 + the actor whose conversion gave the gfn its kind; empty where no store can fail or nobody watches. */
+  readonly writers: readonly Field[];
   /** EPT leaves, `[kind][cell]`; only cells of one page have them. */
   readonly ept: readonly (readonly (Field | undefined)[])[];
 }
@@ -59,7 +69,17 @@ export interface VcpuState {
   readonly tlb: readonly (readonly (Field | undefined)[])[];
 }
 
-export function vmState(layout: Layout, object: VmObject, cells: Cells, configs: readonly SlotConfig[], frames: number, actors: number, entries = 1): VmState {
+export function vmState(
+  layout: Layout,
+  object: VmObject,
+  cells: Cells,
+  configs: readonly SlotConfig[],
+  frames: number,
+  actors: number,
+  entries = 1,
+  writers = false,
+  mortal = false,
+): VmState {
   const name = `vm ${object.index}`;
   const slotIds = [...new Set(configs.filter((config) => config.vm === object.index).map((config) => config.id))];
   const slotsLock = layout.actorField("lock", actors, `slots ${name}`);
@@ -85,11 +105,13 @@ export function vmState(layout: Layout, object: VmObject, cells: Cells, configs:
     kvmLock: layout.actorField("lock", actors, `kvm ${name}`),
     slots,
     slotIds,
+    life: mortal ? layout.field("slot", LIFE.LISTENING, `${name} life`) : undefined,
     activeNotifiers: layout.field("notifier", Math.max(1, actors), `${name} active`),
     inProgress,
     rangeStart: layout.field("notifier", bounds, name),
     rangeEnd: layout.field("notifier", bounds, name),
     converted: Array.from({ length: cells.count }, (_, cell) => layout.field("kind", entries, `${name} cell ${cell}`)),
+    writers: writers ? Array.from({ length: cells.count }, (_, cell) => layout.actorField("kind", actors, `${name} cell ${cell}`)) : [],
     ept: leaves(layout, "ept", name, cells, frames),
   };
 }

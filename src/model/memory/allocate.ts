@@ -1,9 +1,11 @@
-// The loop of fallocate that adds pages, and what it takes back when memory runs out (mm/shmem.c shmem_fallocate, shmem_undo_range).
+// The loop of fallocate that adds pages, and what it takes back when memory runs out or a signal comes (mm/shmem.c shmem_fallocate, shmem_undo_range).
 
 import { NotModelled } from "../objects.ts";
+import { INTERRUPTIBLE, signalPending } from "../signals.ts";
 import { AGAIN, BLOCKED, type Context, type StepCode } from "../step.ts";
 import { addPage, dropPage, makeUptodate, pagesOf, setSize, sizeOf } from "./file.ts";
 import { framesLeft } from "./frames.ts";
+import { isHuge, takeHuge } from "./huge.ts";
 import { KEEP_SIZE, PUNCH_HOLE } from "./modes.ts";
 import { innerLockOf } from "./narrow.ts";
 import { enterInnerLock, failUnlocked, leaveInnerLock, resize } from "./resize.ts";
@@ -15,6 +17,7 @@ const fileOf = (context: Context): FileState => context.machine.files[context.pl
 const allocate: StepCode = {
   reads: ["file", "lock", "page", "size", "uptodate"],
   writes: ["lock", "page", "uptodate", "content", "free", "size"],
+  interruptible: INTERRUPTIBLE,
   jumps: [],
   acquires: innerLockOf,
   run(context) {
@@ -26,10 +29,11 @@ const allocate: StepCode = {
       return context.remember({ kind: "errno", errno: "EOPNOTSUPP" });
     }
     if (!enterInnerLock(context)) return BLOCKED;
-    if (file.object.huge !== undefined) return failUnlocked(context, "ENOSPC");
+    if (isHuge(file)) return takeHuge(context, file, context.cell) ? context.each() : failUnlocked(context, "ENOSPC");
+    if (machine.features.shmem_signal === "any" && signalPending(context)) return undoAllocation(context, "EINTR", "a signal is pending");
     // SGP_FALLOC on a page that was allocated before and not used since clears it, so that an undo leaves it alone.
     const pages = file.cells.end(context.cell) - file.cells.start(context.cell);
-    if (file.frames[context.cell].get(state) === 0 && framesLeft(machine, state) < pages) return undoAllocation(context);
+    if (file.frames[context.cell].get(state) === 0 && framesLeft(machine, state) < pages) return undoAllocation(context, "ENOMEM", "no frame is free");
     if (file.frames[context.cell].get(state) === 0) addPage(context, file, context.cell);
     else {
       if (file.shim.get(state) === 0) makeUptodate(context, file, context.cell);
@@ -46,14 +50,14 @@ const allocate: StepCode = {
  * The pages that this call has added and nobody has used meanwhile go again, i_size stays. Those that were there before were cleared when the loop came by,
  * and stay.
  */
-function undoAllocation(context: Context): number {
+function undoAllocation(context: Context, errno: "EINTR" | "ENOMEM", why: string): number {
   const { state, plan } = context;
   const file = fileOf(context);
-  if (file.shim.get(state) === 1) throw new NotModelled(plan.id, "what an allocation in an inaccessible file takes back when memory runs out is not modelled");
+  if (file.shim.get(state) === 1) throw new NotModelled(plan.id, "what an allocation in an inaccessible file takes back when it fails is not modelled");
   for (const cell of plan.cells.slice(0, context.cursor))
     if (file.frames[cell].get(state) > 0 && file.uptodate[cell].get(state) === 0) dropPage(context, file, cell);
-  if (context.telling) context.say("no frame is free: what the call has added is taken back");
-  return failUnlocked(context, "ENOMEM");
+  if (context.telling) context.say(`${why}: what the call has added is taken back`);
+  return failUnlocked(context, errno);
 }
 
 export const allocateSteps = { allocate };

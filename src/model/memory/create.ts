@@ -2,12 +2,16 @@
 
 import { flagNames } from "../../scenario/catalogue/index.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
+import { planCloseVm } from "../kvm/life.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { descriptor, plan, ZERO } from "../plan.ts";
+import { descriptorOf } from "../processes.ts";
 import { CLOSED } from "../runner.ts";
 import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage, isReferenced } from "./file.ts";
+import { noDescriptor } from "./limits.ts";
+import { checkNameOperand, isInMemory, nameRefuses } from "./name.ts";
 import { firstSeals, hasHugeSize, MFD_ALLOW_SEALING, MFD_EXEC, MFD_NOEXEC_SEAL, withSysctl } from "./noexec.ts";
 import { fileScope } from "./scopes.ts";
 import { MARK, SEAL } from "./state.ts";
@@ -17,23 +21,20 @@ export const MFD_INACCESSIBLE = 8n;
 const MFD_BASE_FLAGS = 1n | MFD_ALLOW_SEALING | MFD_HUGETLB;
 /** MFD_HUGE_MASK << MFD_HUGE_SHIFT */
 const MFD_HUGE_SIZES = 0x3fn << 26n;
-/** NAME_MAX - strlen("memfd:") */
-const MFD_NAME_MAX_LEN = 249n;
 
 const OTHER_FLAGS = { plain: 0n, inaccessible: MFD_INACCESSIBLE, exec: MFD_EXEC | MFD_NOEXEC_SEAL } as const;
 
 interface Creation {
   readonly flags: bigint;
-  readonly nameLength: bigint;
 }
 
 export function planCreate(machine: Machine, id: CallId, call: Call): Plan {
   const flags = BigInt.asUintN(32, intOf(call, id, 1));
-  const name = call.operands[0];
+  checkNameOperand(machine, id, call.operands[0]);
   const inaccessible = (flags & MFD_INACCESSIBLE) !== 0n && machine.features.memfd_flags === "inaccessible";
   if (flags & MFD_HUGETLB && inaccessible && flagsFit(machine, flags) && machine.features.marker === "seal")
     throw new NotModelled(id, "an inaccessible file on hugetlbfs is not modelled");
-  const data: Creation = { flags, nameLength: name?.kind === "data" ? name.length : -1n };
+  const data: Creation = { flags };
   return plan(id, call, {
     operations: ["memfd_create", "memfd_create.plain"],
     success: { kind: "handle", handle: "fd" },
@@ -50,7 +51,7 @@ export function planRestricted(machine: Machine, id: CallId, call: Call): Plan {
   return plan(id, call, {
     operations: ["memfd_restricted"],
     success: { kind: "handle", handle: "fd" },
-    data: { flags, nameLength: 0n } satisfies Creation,
+    data: { flags } satisfies Creation,
     file: machine.objects.fileOf.get(id) ?? -1,
     scope: () => fileScope(machine, call, machine.objects.fileOf.get(id)),
   });
@@ -76,6 +77,7 @@ const checkFlags: StepCode = {
     const { flags } = creation(context);
     const fit = context.plan.call.spec === "memfd_restricted" ? flags === 0n : flagsFit(context.machine, flags);
     if (!fit) return context.fail("EINVAL");
+    if (context.plan.call.spec === "memfd_restricted" && noDescriptor(context.machine, context.plan.id)) return context.fail("EMFILE");
     context.say("the flags are known and go together");
     return NEXT;
   },
@@ -86,9 +88,10 @@ const checkName: StepCode = {
   writes: [],
   jumps: [],
   run(context) {
-    const { nameLength } = creation(context);
-    if (nameLength < 0n) return context.fail("EFAULT");
-    if (nameLength > MFD_NAME_MAX_LEN) return context.fail("EINVAL");
+    const { id, call } = context.plan;
+    const refused = nameRefuses(context, id, call);
+    if (refused) return context.fail(refused);
+    if (noDescriptor(context.machine, context.plan.id)) return context.fail("EMFILE");
     context.say("the name can be read and is short enough");
     return NEXT;
   },
@@ -195,7 +198,7 @@ export function planDup(machine: Machine, id: CallId, call: Call): Plan {
   return plan(id, call, {
     operations: ["dup"],
     success: { kind: "handle", handle: "fd" },
-    decode: (context) => descriptor(machine, context, call.operands[0]),
+    decode: (context) => descriptor(machine, context, call.operands[0]) ?? (noDescriptor(machine, id) ? "EMFILE" : undefined),
     reads: ["handle"],
     scope: () => fileScope(machine, call, machine.objects.fileOf.get(id)),
   });
@@ -216,7 +219,7 @@ const dupFd: StepCode = {
 export function planClose(machine: Machine, id: CallId, call: Call): Plan {
   const handle = machine.handleOf(call.operands[0]);
   const file = handle === undefined ? undefined : machine.objects.fileOf.get(machine.program.handles[handle].call);
-  if (handle !== undefined && machine.program.handles[handle].kind !== "fd") throw new NotModelled(id, "closing a VM or vCPU descriptor is not modelled");
+  if (handle !== undefined && machine.program.handles[handle].kind !== "fd") return planCloseVm(machine, id, call, handle);
   const cells = file === undefined ? [] : machine.files[file].frames.map((_, cell) => cell);
   return plan(id, call, {
     operations: ["close"],
@@ -236,7 +239,7 @@ const dropFd: StepCode = {
   jumps: [],
   returns: false,
   run(context) {
-    context.machine.handles[context.plan.data as number].set(context.state, CLOSED);
+    descriptorOf(context.machine, context.plan.call.actor, context.plan.data as number)?.set(context.state, CLOSED);
     context.say("the descriptor is given back");
     return NEXT;
   },
@@ -255,7 +258,7 @@ const freePages: StepCode = {
       plan: { file, cells },
     } = context;
     if (file < 0 || cells.length === 0 || (context.cursor === 0 && isReferenced(machine, state, machine.files[file]))) {
-      context.say("others still refer to the file");
+      context.say(file < 0 ? "no file with pages" : "others still refer to the file");
       return NEXT;
     }
     dropPage(context, machine.files[file], context.cell);
@@ -267,6 +270,8 @@ export function planReadlink(machine: Machine, id: CallId, call: Call): Plan {
   const handle = machine.handleOf(call.operands[0]);
   const file = handle === undefined ? undefined : machine.objects.fileOf.get(machine.program.handles[handle].call);
   if (file !== undefined && machine.objects.files[file].restricted) throw new NotModelled(id, "the name of a memfd_restricted file is not modelled");
+  if (file !== undefined && isInMemory(machine.program.calls[machine.objects.files[file].call].operands[0]))
+    throw new NotModelled(id, "the name of a file that was read from memory is not modelled");
   if (handle !== undefined && file === undefined && !neverOpens(machine, handle)) throw new NotModelled(id, "the link text of this descriptor is not modelled");
   return plan(id, call, {
     operations: ["readlink_fd"],

@@ -4,9 +4,9 @@ import { formatAddress } from "../../base/units.ts";
 import type { HandleId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import type { FileObject, SlotConfig } from "../objects.ts";
-import { BOUND } from "../runner.ts";
+import { isOpen } from "../processes.ts";
 import type { Context } from "../step.ts";
-import { allocateFrame, allocateWide, clear, frameName, release } from "./frames.ts";
+import { allocateFrame, allocateWide, clearByHost, frameName, release } from "./frames.ts";
 import type { FileState } from "./state.ts";
 
 export const sizeOf = (machine: Machine, state: Int32Array, file: FileState): bigint => machine.values.value(file.size.get(state));
@@ -65,7 +65,7 @@ const holds = (config: SlotConfig, file: number): boolean => config.file === fil
 export function isReferenced(machine: Machine, state: Int32Array, file: FileState): boolean {
   const index = file.object.index;
   if (isInUse(machine, state, index)) return true;
-  if (descriptorsOf(machine, index).some((handle) => machine.handles[handle].get(state) === BOUND)) return true;
+  if (descriptorsOf(machine, index).some((handle) => isOpen(machine, state, handle))) return true;
   if (machine.mappings.some((mapping) => mapping.object.file === index && mapping.mapped.some((field) => field.get(state) === 1))) return true;
   if (file.gmem) return false;
   return machine.vms.some((vm) =>
@@ -114,7 +114,7 @@ export function makeUptodate(context: Context, file: FileState, cell: number): v
   const { machine, state } = context;
   const frame = file.frames[cell].get(state);
   if (file.uptodate[cell].get(state) === 1 || frame === 0) return;
-  if (file.cells.single(cell)) clear(machine, state, frame);
+  if (file.cells.single(cell)) clearByHost(machine, state, frame);
   file.uptodate[cell].set(state, 1);
 }
 

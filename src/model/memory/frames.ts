@@ -1,11 +1,14 @@
 // Page frames: who holds each, which are free, allocation and what a new owner finds in them. Ownership and reference counts are derived from the
 // holders (model.md 4); a frame is freed by the step that drops its last holder.
 
+import { tdHolders } from "../kvm/tdx-state.ts";
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { MoreFramesNeeded } from "../refine.ts";
 import type { Context } from "../step.ts";
+import { hostStores, isTdLine, remembers } from "../tdx/hardware.ts";
+import { LINE } from "../tdx/state.ts";
 import { FOUND, LEFT } from "./state.ts";
 
 /** One who holds a frame. */
@@ -13,6 +16,8 @@ export type Holder =
   | { readonly kind: "page"; readonly file: number; readonly cell: number }
   | { readonly kind: "copy"; readonly mapping: number; readonly cell: number }
   | { readonly kind: "driver"; readonly driver: number }
+  | { readonly kind: "pipe"; readonly file: number }
+  | { readonly kind: "td" }
   | { readonly kind: "fault"; readonly thread: number };
 
 /** Where the numbers of frames stand, and room to mark frames in; made once per machine. */
@@ -47,13 +52,18 @@ export function frameFields(machine: Machine): FrameFields {
   }
   for (const mapping of machine.mappings) mapping.copies.forEach((copy, cell) => void add(copy, { kind: "copy", mapping: mapping.object.index, cell }));
   machine.drivers.forEach((field, driver) => void add(field, { kind: "driver", driver }));
+  const tds = tdHolders(machine);
+  for (const field of tds.owners) add(field, { kind: "td" });
   const owners = holders.length;
+  for (const field of tds.references) add(field, { kind: "td" });
   for (const thread of machine.threads) add(thread.frame, { kind: "fault", thread: thread.index });
+  for (const [file, pipe] of machine.pipes) for (const { frame } of pipe.buffers) add(frame, { kind: "pipe", file });
   const tables = [...machine.vms.flatMap((vm) => vm.ept.flat()), ...machine.vcpus.flatMap((vcpu) => vcpu.tlb.flat())];
   const mapped = [...tables, ...machine.mappings.flatMap((mapping) => mapping.ptes)].filter((field) => field !== undefined);
   const count = machine.frames.length;
-  const wide = machine.files.flatMap(({ cells, frames }) =>
-    frames.flatMap((field, cell) => (cells.single(cell) ? [] : [{ field, pages: cells.end(cell) - cells.start(cell) }])),
+  // Huge pages come from a pool of their own.
+  const wide = machine.files.flatMap(({ object, cells, frames }) =>
+    frames.flatMap((field, cell) => (object.huge !== undefined || cells.single(cell) ? [] : [{ field, pages: cells.end(cell) - cells.start(cell) }])),
   );
   return { holders, owners, kinds, wide, mapped, marks: new Uint8Array(count), free: new Int32Array(count) };
 }
@@ -120,7 +130,7 @@ function candidates(machine: Machine, state: Int32Array): number {
 
 function isClean(machine: Machine, state: Int32Array, frame: number): boolean {
   const { content, tainted } = machine.frames[frame];
-  if (tainted.get(state) !== 0) return false;
+  if (tainted.get(state) !== 0 || remembers(machine, state, frame)) return false;
   for (const field of content) if (field.get(state) !== FOUND) return false;
   return true;
 }
@@ -154,6 +164,12 @@ export function clear(machine: Machine, state: Int32Array, frame: number): void 
   for (const field of machine.frames[frame].content) field.set(state, 0);
 }
 
+/** The kernel clears a page through its direct map: whole lines, which belong to no TD from here on. */
+export function clearByHost(machine: Machine, state: Int32Array, frame: number): void {
+  clear(machine, state, frame);
+  for (const line of machine.tdx?.lines[frame].owner ?? []) line.set(state, LINE.HOST);
+}
+
 /** Only KVM's private faults take a page uncleared; without a private slot nobody can read what a free frame holds, and free frames are all alike. */
 const showsLeftovers = (machine: Machine): boolean =>
   machine.features.fresh_page === "as_found" && machine.objects.slots.some((slot) => slot.file !== undefined);
@@ -170,12 +186,14 @@ export function release(context: Context, frame: number): void {
 
 /** A byte range as a reader gets it: a byte, or -1 for bytes that lay in the frame before and that nobody in the scenario wrote. */
 export function readRange(context: Context, frame: number, range: number): number {
+  if (isTdLine(context.machine, context.state, frame, range)) return 0;
   const value = context.machine.frames[frame].content[range].get(context.state);
   if (value >= FOUND) context.machine.emit("leftover-read", frame, range);
   return value & LEFT ? value & 255 : value === FOUND ? -1 : value;
 }
 
 export function writeRange(context: Context, frame: number, range: number, byte: number): void {
+  hostStores(context.machine, context.state, frame, range);
   context.machine.frames[frame].content[range].set(context.state, byte);
 }
 

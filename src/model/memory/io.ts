@@ -9,8 +9,11 @@ import { intOf, NotModelled } from "../objects.ts";
 import { canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { CutNeeded } from "../refine.ts";
 import { AGAIN, BLOCKED, type Context, DONE, NEXT, type Plan, type StepCode } from "../step.ts";
-import { addPage, isInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
+import { appends, mayAppend } from "./descriptors.ts";
+import { addPage, isInaccessible, isMadeInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
 import { framesLeft, readRange, writeRange } from "./frames.ts";
+import { isHuge } from "./huge.ts";
+import { sizeLimit } from "./limits.ts";
 import { READ_AT } from "./narrow.ts";
 import { failUnlocked, unlock } from "./resize.ts";
 import { transferScope } from "./scopes.ts";
@@ -27,6 +30,8 @@ interface Transfer {
   readonly data: (Operand & { kind: "data" }) | undefined;
   /** struct file; undefined for a descriptor that never opens. */
   readonly open: OpenState | undefined;
+  /** RLIMIT_FSIZE of a write. */
+  readonly limit: bigint | undefined;
 }
 
 const transfer = (context: Context): Transfer => context.plan.data as Transfer;
@@ -41,18 +46,20 @@ export function planTransfer(machine: Machine, id: CallId, call: Call): Plan {
   const offset = positioned ? intOf(call, id, 2) : undefined;
   const file = fileOperand(machine, id, call.operands[0]);
   const open = openOperand(machine, call.operands[0]);
-  const allowed = source?.kind === "data" || call.spec.endsWith("write") ? canWrite(open) : canRead(open);
+  const writes = source?.kind === "data" || call.spec.endsWith("write");
+  const allowed = writes ? canWrite(open) : canRead(open);
+  const limit = writes ? sizeLimit(machine, id) : undefined;
+  if (limit !== undefined && file !== undefined && isMadeInaccessible(machine, machine.objects.files[file]))
+    throw new NotModelled(id, "RLIMIT_FSIZE on an inaccessible file is not modelled");
   if (open && !positioned) checkPositions(machine, id, open);
-  if (machine.objects.files[file ?? -1]?.huge !== undefined && call.spec.endsWith("read"))
-    throw new NotModelled(id, "reading a hugetlbfs file is not modelled");
   if (length > MAX_PAGES << 12n) throw new NotModelled(id, `${call.spec} of more than ${MAX_PAGES} pages is not modelled`);
   return plan(id, call, {
     operations: [call.spec],
     success: ZERO,
     file: file ?? -1,
     reads: ["handle", "file", "position"],
-    scope: () => transferScope(machine, call, file, offset, length),
-    data: { length, offset, data, open } satisfies Transfer,
+    scope: () => transferScope(machine, call, file, writes && mayAppend(machine, open) ? undefined : offset, length),
+    data: { length, offset, data, open, limit } satisfies Transfer,
     cells: Array.from({ length: Number((length + 4095n) >> 12n) + 1 }, (_, index) => index),
     decode(context) {
       if (offset !== undefined && offset < 0n) return "EINVAL";
@@ -62,7 +69,7 @@ export function planTransfer(machine: Machine, id: CallId, call: Call): Plan {
       if (shim && positioned) return "ESPIPE";
       if (!allowed) return "EBADF";
       // The shim has neither method, hugetlbfs has no write.
-      if (shim || machine.objects.files[file as number].huge !== undefined) return "EINVAL";
+      if (shim || (writes && machine.objects.files[file as number].huge !== undefined)) return "EINVAL";
       // rw_verify_area: the end of the range is a loff_t too, which is why EFBIG is out of reach.
       if (length < 0n || (offset ?? positionOf(machine, context.state, open)) + length > S64_MAX) return "EINVAL";
       return length === 0n ? ZERO : undefined;
@@ -87,7 +94,17 @@ export function checkPositions(machine: Machine, id: CallId, open: OpenState): v
 }
 
 /** ksys_read and ksys_write copy f_pos first and write it back last; a memfd has no FMODE_ATOMIC_POS, so nothing keeps two of them apart. */
-const start = (context: Context): bigint => transfer(context).offset ?? context.machine.values.value(context.thread.offset.get(context.state) - 1);
+function start(context: Context): bigint {
+  const taken = context.thread.offset.get(context.state);
+  return taken > 0 ? context.machine.values.value(taken - 1) : (transfer(context).offset as bigint);
+}
+
+/** Bytes that the call may move: those of a write up to RLIMIT_FSIZE. */
+function lengthOf(context: Context): bigint {
+  const { length, limit } = transfer(context);
+  const left = limit === undefined ? length : limit - start(context);
+  return left < length ? left : length;
+}
 
 /** The bytes of this step's page: [from, to) in the file, at most to the end of its page. */
 function chunk(context: Context): { from: bigint; to: bigint } {
@@ -95,7 +112,7 @@ function chunk(context: Context): { from: bigint; to: bigint } {
   const firstPage = begin >> 12n;
   const from = context.cursor === 0 ? begin : (firstPage + BigInt(context.cursor)) << 12n;
   const pageEnd = ((from >> 12n) + 1n) << 12n;
-  const end = begin + transfer(context).length;
+  const end = begin + lengthOf(context);
   return { from, to: end < pageEnd ? end : pageEnd };
 }
 
@@ -134,12 +151,10 @@ const readPage: StepCode = {
     const end = to < size ? to : size;
     if (from >= end) return finish(context, answer);
     if (isInaccessible(state, file)) return answer.value > 0n ? finish(context, answer) : context.fail("EPERM");
-    const cell = singleCell(file.cells, Number(from >> 12n));
-    // A page that was allocated and never used since reads as a hole, and stays as it is (SGP_READ).
-    const frame = file.uptodate[cell].get(state) === 1 ? file.frames[cell].get(state) : 0;
+    const frame = isHuge(file) ? 0 : usedFrame(state, file, Number(from >> 12n));
     if (frame !== 0) machine.emit("host-access", frame);
     const bytes = pageBytes(context, frame, from, end);
-    context.say(frame === 0 ? "a hole: zeroes, and no page is allocated" : `reads ${end - from} bytes of frame ${frame}`);
+    context.say(frame === 0 ? "a hole: zeroes, and no page is allocated" : `reads ${end - from} byte${end - from === 1n ? "" : "s"} of frame ${frame}`);
     const next = { value: answer.value + (end - from), data: transfer(context).length <= MAX_DATA ? [...answer.data, ...bytes] : [] };
     if (next.value >= transfer(context).length || end < to) return finish(context, next);
     context.remember({ kind: "value", ...next });
@@ -147,6 +162,12 @@ const readPage: StepCode = {
     return AGAIN;
   },
 };
+
+/** A page that was allocated and never used since reads as a hole, and stays as it is (SGP_READ). */
+function usedFrame(state: Int32Array, file: FileState, page: number): number {
+  const cell = singleCell(file.cells, page);
+  return file.uptodate[cell].get(state) === 1 ? file.frames[cell].get(state) : 0;
+}
 
 /** Bytes [from, to) of one page. */
 function pageBytes(context: Context, frame: number, from: bigint, to: bigint): number[] {
@@ -169,6 +190,7 @@ const checkSealChunk: StepCode = {
   run(context) {
     const { machine, state } = context;
     const file = fileOf(context);
+    if (context.cursor === 0 && !writeChecks(context, file)) return failUnlocked(context, "EFBIG");
     const { to } = chunk(context);
     const seals = file.seals.get(state);
     const refused = isInaccessible(state, file) || seals & (SEAL.WRITE | SEAL.FUTURE_WRITE) || (seals & SEAL.GROW && to > sizeOf(machine, state, file));
@@ -179,6 +201,17 @@ const checkSealChunk: StepCode = {
     return cutShort(context, "EPERM");
   },
 };
+
+/** generic_write_checks, under the inode lock: O_APPEND moves the write to the end of the file; false where it begins behind the largest size. */
+function writeChecks(context: Context, file: FileState): boolean {
+  const { machine, state, thread } = context;
+  const { open, limit } = transfer(context);
+  const moved = appends(machine, state, open);
+  if (moved) thread.offset.set(state, machine.values.number(sizeOf(machine, state, file)) + 1);
+  if (moved && start(context) + lengthOf(context) > S64_MAX)
+    throw new NotModelled(context.plan.id, "a write that O_APPEND takes to the largest file size is not modelled");
+  return limit === undefined || start(context) < limit;
+}
 
 /** generic_perform_write: what has been written so far counts, else the errno. */
 function cutShort(context: Context, errno: Errno): number {
@@ -206,9 +239,9 @@ const writeChunk: StepCode = {
     if (file.seals.get(state) & (SEAL.WRITE | SEAL.FUTURE_WRITE)) machine.emit("sealed-write", file.object.index);
     storeBytes(context, frame, from, to);
     if (to > sizeOf(machine, state, file)) setSize(machine, state, file, to);
-    context.say(`writes ${to - from} bytes into frame ${frame}`);
+    context.say(`writes ${to - from} byte${to - from === 1n ? "" : "s"} into frame ${frame}`);
     const answer = { value: checkedAnswer(context).value + (to - from), data: [] };
-    if (answer.value < transfer(context).length) return context.remember({ kind: "value", ...answer });
+    if (answer.value < lengthOf(context)) return context.remember({ kind: "value", ...answer });
     context.remember({ kind: "value", value: answer.value });
     if (transfer(context).offset === undefined) transfer(context).open?.position.set(state, machine.values.number(start(context) + answer.value));
     return context.operation.labels.has("unlock_inode") ? context.jump("unlock_inode") : finishAs(context, answer);

@@ -6,20 +6,24 @@ import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
 import { userFaultRefused } from "../kvm/gmem-file.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
 import type { Machine } from "../machine.ts";
-import { intOf, MAP_ANONYMOUS, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
+import { intOf, MAP_ANONYMOUS, MAP_TYPE, mappingOfOperand, NotModelled } from "../objects.ts";
 import { bound, canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { FAILED } from "../runner.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { addPage, dropPage, isInaccessible, isReferenced, makeUptodate, offsetOf, sizeOf } from "./file.ts";
-import { allocateFrame, readRange, release, writeRange } from "./frames.ts";
+import { copyFrame, holdCopy, tryAgain } from "./copying.ts";
+import { addPage, isInaccessible, makeUptodate, offsetOf, sizeOf } from "./file.ts";
+import { allocateFrame, clearByHost, framesLeft, readRange, release, writeRange } from "./frames.ts";
+import { poolOf } from "./huge.ts";
 import { singleCell } from "./io.ts";
 import { COPY_ON_WRITE, narrowHostAccess } from "./narrow.ts";
+import { MAP_POPULATE, populating } from "./populate.ts";
 import { hostScope, mappingScope } from "./scopes.ts";
-import { type FileState, fileCellOf, type MappingState, type OpenState, permits, protOf, SEAL } from "./state.ts";
+import { type FileState, fileCellOf, isAlone, type MappingState, type OpenState, permits, protOf, SEAL } from "./state.ts";
+import { unmapsOf } from "./unmaps.ts";
 
 const PROT_WRITE = 2;
-/** MAP_FIXED, MAP_POPULATE, MAP_HUGETLB and the like change what mmap does; MAP_NORESERVE and MAP_STACK do not. */
-const MAP_PLAIN = MAP_TYPE | MAP_ANONYMOUS | 0x4000n | 0x20000n;
+/** MAP_FIXED, MAP_LOCKED, MAP_HUGETLB and the like change what mmap does; MAP_NORESERVE and MAP_STACK do not. */
+const MAP_PLAIN = MAP_TYPE | MAP_ANONYMOUS | MAP_POPULATE | 0x4000n | 0x20000n;
 export const TASK_SIZE = 1n << 47n;
 /** The default of vm.mmap_min_addr. */
 export const MMAP_MIN_ADDR = 0x10000n;
@@ -27,14 +31,15 @@ export const MMAP_MIN_ADDR = 0x10000n;
 export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
   const [length, prot, flags, offset] = [asU64(intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3), asU64(intOf(call, id, 5))];
   const anonymous = (flags & MAP_ANONYMOUS) !== 0n;
-  if (flags & ~MAP_PLAIN) throw new NotModelled(id, "of the flags of mmap only MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS and MAP_NORESERVE are modelled");
+  if (flags & ~MAP_PLAIN)
+    throw new NotModelled(id, "of the flags of mmap only MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS, MAP_POPULATE and MAP_NORESERVE are modelled");
   const file = anonymous ? undefined : fileOperand(machine, id, call.operands[4]);
   const index = machine.objects.mappingOf.get(id);
   const open = anonymous ? undefined : openOperand(machine, call.operands[4]);
   if (index === undefined && (anonymous || file !== undefined) && length > 0n && pageUp(length) <= TASK_SIZE) {
     throw new NotModelled(id, "a mapping of more than 64 TiB is not modelled");
   }
-  return plan(id, call, {
+  const own = plan(id, call, {
     operations: ["mmap"],
     success: { kind: "handle", handle: "mapping" },
     file: file ?? -1,
@@ -50,6 +55,7 @@ export function planMmap(machine: Machine, id: CallId, call: Call): Plan {
       return mmapRefuses(context, file === undefined ? undefined : machine.files[file], { length, prot, flags, offset, open });
     },
   });
+  return flags & MAP_POPULATE ? populating(machine, own) : own;
 }
 
 interface MmapArguments {
@@ -123,35 +129,9 @@ function reserveHuge(context: Context): number {
   const { shared, filePage } = mappingOf(context).object;
   const huge = context.machine.files[context.plan.file].object.huge ?? 12;
   if (filePage % 2 ** (huge - 12) !== 0) return context.fail("EINVAL");
+  if (poolOf(context.machine, huge) > 0n) throw new NotModelled(context.plan.id, "the reservations of mappings of hugetlbfs are not modelled");
   if (!shared) throw new NotModelled(context.plan.id, "a private mapping of a hugetlbfs file is not modelled");
   return context.fail("ENOMEM");
-}
-
-export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
-  const target = call.operands[0];
-  const length = asU64(intOf(call, id, 1));
-  const index = objectOfOperand(machine.program, machine.objects.mappingOf, target);
-  if (target?.kind === "handle" && index === undefined && !isMapping(machine, target.handle))
-    throw new NotModelled(id, "munmap of a name that no mmap binds is not modelled");
-  const from = target?.kind === "handle" ? target.offset : asU64(intOf(call, id, 0));
-  if (target?.kind === "int" && from >= MMAP_MIN_ADDR && from < TASK_SIZE && isPageAligned(from))
-    throw new NotModelled(id, "munmap of an address that no mmap of this scenario answers is not modelled");
-  const cells = index === undefined || !isPageAligned(from) || length === 0n || length > TASK_SIZE ? [] : mappedCells(machine.mappings[index], from, length);
-  return plan(id, call, {
-    operations: ["munmap"],
-    success: ZERO,
-    cells,
-    data: index,
-    reads: ["handle"],
-    scope: () => mappingScope(machine, call, undefined, index),
-    decode(context) {
-      const address = failedAddress(machine, context.state, target) ?? from;
-      if (!isPageAligned(address) || length === 0n || length > TASK_SIZE || address > TASK_SIZE) return "EINVAL";
-      if (address !== from) return ZERO;
-      // Nothing is mapped below vm.mmap_min_addr, and unmapping nothing succeeds.
-      return index === undefined ? ZERO : undefined;
-    },
-  });
 }
 
 /** The address that the name of a failed mmap holds, its negative errno, with the offset of the operand; undefined for any other operand. */
@@ -166,31 +146,6 @@ export function mappedCells(mapping: MappingState, from: bigint, length: bigint)
   const last = Math.min(Number(pageUp(from + length) >> 12n), mapping.object.pages);
   return first < last ? mapping.cells.range(first, last) : [];
 }
-
-/** mmap_lock keeps faults and GUP out while the notifier, the PTEs and the VMA go, so that nobody sees a state between. */
-const unmapVma: StepCode = {
-  reads: ["pte", "slot", "ept", "handle", "page", "control", "reference", "faults"],
-  writes: ["pte", "ept", "tlb", "faults", "page", "uptodate", "content", "free"],
-  jumps: [],
-  returns: false,
-  run(context) {
-    const { machine, state } = context;
-    const mapping = mappingOf(context);
-    const file = machine.files[mapping.object.file];
-    for (const cell of context.plan.cells) {
-      if (mapping.mapped[cell].get(state) === 0) continue;
-      invalidateHva(context, mapping, cell);
-      mapping.mapped[cell].set(state, 0);
-      mapping.ptes[cell]?.set(state, 0);
-      const copy = mapping.copies[cell]?.get(state) ?? 0;
-      mapping.copies[cell]?.set(state, 0);
-      release(context, copy);
-    }
-    if (context.telling) context.say("the VMA and its PTEs are gone");
-    if (!isReferenced(machine, state, file)) file.frames.forEach((_, cell) => void dropPage(context, file, cell));
-    return NEXT;
-  },
-};
 
 const SEGFAULT: Result = { kind: "signal", signal: "SIGSEGV" };
 const BUS_ERROR: Result = { kind: "signal", signal: "SIGBUS" };
@@ -219,7 +174,7 @@ function planNoMapping(machine: Machine, id: CallId, call: Call): Plan {
 /** load(map, off), store(map, off, value). */
 export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
-  const index = objectOfOperand(machine.program, machine.objects.mappingOf, target);
+  const index = mappingOfOperand(machine.program, machine.objects, target, call.actor);
   if (index === undefined) return planNoMapping(machine, id, call);
   const at = intOf(call, id, 1) + (target?.kind === "handle" ? target.offset : 0n);
   const store = call.spec === "host.store";
@@ -236,11 +191,13 @@ export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
     success: ZERO,
     data,
     file: mapping.object.file,
+    ...(store && !mapping.object.shared && data.page < mapping.object.pages && at >= 0n ? unmapsOf(machine, index, [mapping.cells.at(page)]) : {}),
     reads: ["handle", "pte"],
     scope: () => hostScope(machine, call, index, page),
     decode(context) {
       if (!bound(machine, context.state, target) || at < 0n || page >= mapping.object.pages) return SEGFAULT;
-      return mapping.mapped[singleCell(mapping.cells, page)].get(context.state) === 0 ? SEGFAULT : undefined;
+      const cell = singleCell(mapping.cells, page);
+      return mapping.mapped[cell].get(context.state) === 0 && (mapping.ptes[cell]?.get(context.state) ?? 0) === 0 ? SEGFAULT : undefined;
     },
   });
 }
@@ -257,9 +214,9 @@ const accessHost: StepCode = {
     const { mapping: index, page, range, value } = access(context);
     const mapping = machine.mappings[index];
     const cell = singleCell(mapping.cells, page);
-    if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), value !== undefined)) return context.always(SEGFAULT);
     const frame = mapping.ptes[cell]?.get(state) ?? 0;
-    const copied = frame !== 0 && mapping.copies[cell]?.get(state) === frame;
+    if ((frame === 0 && mapping.mapped[cell].get(state) === 0) || !permits(protOf(state, mapping, cell), value !== undefined)) return context.always(SEGFAULT);
+    const copied = frame !== 0 && mapping.copies[cell]?.get(state) === frame && isAlone(state, mapping, cell);
     if (frame === 0 || (value !== undefined && !mapping.object.shared && !copied)) {
       if (context.telling) context.say(frame === 0 ? "no PTE: page fault" : "the PTE is read-only: copy on write");
       return NEXT;
@@ -311,6 +268,7 @@ const lookupHost: StepCode = {
     const fileCell = fileCellOf(file, mapping, cell);
     // The access that comes next finds out why it may not.
     if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), value !== undefined)) return NEXT;
+    if (faultOwnPage(context, mapping, cell, value !== undefined)) return tryAgain(context);
     const refused = file.gmem && userFaultRefused(machine, file, BigInt(page + mapping.object.filePage));
     if (refused && context.telling) context.say(refused);
     const beyond = refused !== undefined || (file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file));
@@ -319,13 +277,14 @@ const lookupHost: StepCode = {
     if (file.frames[fileCell].get(state) === 0) {
       addPage(context, file, fileCell);
       makeUptodate(context, file, fileCell);
-      if (value !== undefined && !mapping.object.shared) return NEXT;
+      if (value !== undefined && !mapping.object.shared) return tryAgain(context);
     }
     makeUptodate(context, file, fileCell);
     const frame = file.frames[fileCell].get(state);
+    if (value !== undefined && !mapping.object.shared && holdCopy(context, mapping, cell, frame)) return NEXT;
     installPte(context, mapping, cell, value !== undefined && !mapping.object.shared ? copyOf(context, mapping, cell, frame) : frame);
     if (context.telling) context.say(`the host page table maps frame ${mapping.ptes[cell]?.get(state)} (${offsetOf(file, fileCell)})`);
-    return NEXT;
+    return tryAgain(context);
   },
 };
 
@@ -334,13 +293,43 @@ function installPte(context: Context, mapping: MappingState, cell: number, frame
   context.machine.emit("host-pte", frame);
 }
 
+/** The page of a private mapping that does not come from its file: what it holds already, alone or with its kin, and fresh anonymous memory. */
+function faultOwnPage(context: Context, mapping: MappingState, cell: number, write: boolean): boolean {
+  const { machine, state } = context;
+  const own = mapping.copies[cell]?.get(state) ?? 0;
+  if (own === 0 && !mapping.object.anonymous) return false;
+  if (own === 0) {
+    const frame = allocateFrame(context);
+    clearByHost(machine, state, frame);
+    mapping.copies[cell]?.set(state, frame);
+    installPte(context, mapping, cell, frame);
+    if (context.telling) context.say(`anonymous memory: frame ${frame}, cleared`);
+  } else if (write && !isAlone(state, mapping, cell)) {
+    if (holdCopy(context, mapping, cell, own)) return true;
+    installPte(context, mapping, cell, copyOf(context, mapping, cell, own));
+    if (context.telling) context.say(`frame ${own} belongs to another process, too: the store gets a copy, frame ${mapping.copies[cell]?.get(state)}`);
+    release(context, own);
+  } else installPte(context, mapping, cell, own);
+  return true;
+}
+
+/** VM_FAULT_OOM: the page of the file, fresh anonymous memory or the copy of a page would need a frame, and none is free. */
+function lacksFrame(context: Context, mapping: MappingState, cell: number, write: boolean): boolean {
+  const { machine, state } = context;
+  if (framesLeft(machine, state) > 0) return false;
+  const file = machine.files[mapping.object.file];
+  const own = mapping.copies[cell]?.get(state) ?? 0;
+  const copied = write && !mapping.object.shared && (own === 0 || !isAlone(state, mapping, cell));
+  const lacks = copied || (own === 0 && file.frames[fileCellOf(file, mapping, cell)].get(state) === 0);
+  if (lacks) context.say("no frame is free for the page");
+  return lacks;
+}
+
 /** Copy on write of a private mapping. */
 function copyOf(context: Context, mapping: MappingState, cell: number, frame: number): number {
-  const { machine, state } = context;
-  const copy = allocateFrame(context);
+  const { state } = context;
+  const copy = copyFrame(context, frame);
   if ((mapping.ptes[cell]?.get(state) ?? 0) !== 0) invalidateHva(context, mapping, cell);
-  machine.frames[copy].content.forEach((field, range) => field.set(state, machine.frames[frame].content[range].get(state)));
-  machine.frames[copy].tainted.set(state, machine.frames[frame].tainted.get(state));
   mapping.copies[cell]?.set(state, copy);
   return copy;
 }
@@ -349,7 +338,7 @@ function copyOf(context: Context, mapping: MappingState, cell: number, frame: nu
 export function isWritable(state: Int32Array, mapping: MappingState, page: number): boolean {
   const cell = mapping.cells.at(page);
   if (!(protOf(state, mapping, cell) & PROT_WRITE)) return false;
-  return mapping.object.shared || mapping.copies[cell]?.get(state) === mapping.ptes[cell]?.get(state);
+  return mapping.object.shared || (mapping.copies[cell]?.get(state) === mapping.ptes[cell]?.get(state) && isAlone(state, mapping, cell));
 }
 
 /** What GUP finds at a host address: the frame of the PTE, faulting it in when needed; undefined where nothing is mapped or its protection forbids it. */
@@ -357,11 +346,15 @@ export function getUserPage(context: Context, mapping: MappingState, page: numbe
   const { machine, state } = context;
   if (page < 0 || page >= mapping.object.pages) return undefined;
   const cell = singleCell(mapping.cells, page);
-  if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), write)) return undefined;
   const present = mapping.ptes[cell]?.get(state) ?? 0;
+  if (!permits(protOf(state, mapping, cell), write)) return undefined;
+  // GUP without mmap_lock looks at the page tables only.
   if (present !== 0 && (!write || isWritable(state, mapping, page))) return present;
+  if (mapping.mapped[cell].get(state) === 0) return undefined;
   const file = machine.files[mapping.object.file];
   const fileCell = fileCellOf(file, mapping, cell);
+  if (lacksFrame(context, mapping, cell, write)) return undefined;
+  if (faultOwnPage(context, mapping, cell, write)) return mapping.ptes[cell]?.get(state);
   if (file.gmem && userFaultRefused(machine, file, BigInt(page + mapping.object.filePage)) !== undefined) return undefined;
   if (file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file)) return undefined;
   if (file.folios[fileCell].get(state) !== 0 || holeCovers(context, file, fileCell)) return "blocked";
@@ -383,5 +376,5 @@ function holeCovers(context: Context, file: FileState, cell: number): boolean {
   return call !== undefined && (machine.plans[call]?.cells.includes(cell) ?? false);
 }
 
-export const mappingSteps = { map_vma: mapVma, unmap_vma: unmapVma, access_host: accessHost, wait_hole: waitHole };
+export const mappingSteps = { map_vma: mapVma, access_host: accessHost, wait_hole: waitHole };
 export const lookupHostPage = lookupHost;

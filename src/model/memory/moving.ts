@@ -13,6 +13,7 @@ import { allocateFrame, referencesOf, release } from "./frames.ts";
 import { singleCell } from "./io.ts";
 import { fileScope } from "./scopes.ts";
 import { type FileState, MARK } from "./state.ts";
+import { fileUnmaps } from "./unmaps.ts";
 
 interface Move {
   readonly page: number;
@@ -26,12 +27,17 @@ export function planMove(machine: Machine, id: CallId, call: Call): Plan {
     throw new NotModelled(id, `${call.spec} takes the frame of a file page, as in ${call.spec}(frame(fd, 0x1000))`);
   const inaccessible = isMadeInaccessible(machine, machine.objects.files[file]);
   if (call.spec === "reclaim" && !inaccessible) throw new NotModelled(id, "swapping out a page of an ordinary memfd is not modelled");
+  const page = Number(target.offset >> 12n);
+  const cell = machine.files[file].cells.at(page);
   return plan(id, call, {
     operations: [call.spec],
     success: ZERO,
     file,
+    ...(call.spec === "migrate" && cell >= 0 ? fileUnmaps(machine, machine.files[file], [cell]) : {}),
+    reads: ["page"],
     scope: () => fileScope(machine, call, file),
-    data: { page: Number(target.offset >> 12n) } satisfies Move,
+    data: { page } satisfies Move,
+    decode: ({ state }) => (machine.files[file].frames[singleCell(machine.files[file].cells, page)].get(state) === 0 ? "ENOENT" : undefined),
   });
 }
 
@@ -41,6 +47,25 @@ function pageOf(context: Context): { file: FileState; cell: number; frame: numbe
   return { file, cell, frame: file.frames[cell].get(context.state) };
 }
 
+/** try_to_migrate takes the page out of the host's page tables, between the two halves of the MMU notifier: a private copy is another page. */
+const unmapFolio: StepCode = {
+  reads: ["pte", "page"],
+  writes: ["pte", "free"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { machine, state, unmapping } = context;
+    const mapping = machine.mappings[unmapping?.mapping ?? -1];
+    for (const cell of mapping ? (unmapping?.cells ?? []) : []) {
+      if (mapping.copies[cell]?.get(state) === mapping.ptes[cell]?.get(state)) continue;
+      mapping.ptes[cell]?.set(state, 0);
+      if (context.telling) context.say(`a migration entry takes the place of the PTE in ${mapping.object.name}`);
+    }
+    return NEXT;
+  },
+};
+
+/** A fault that comes in between would wait for the folio lock; here it has the old page, and loses it with the step that moves it. */
 const migrate: StepCode = {
   reads: ["page", "lock", "reference", "pte", "slot", "ept", "faults", "file"],
   writes: ["page", "content", "pte", "ept", "tlb", "faults", "free"],
@@ -94,4 +119,4 @@ const reclaim: StepCode = {
   },
 };
 
-export const movingSteps = { migrate, reclaim };
+export const movingSteps = { unmap_folio: unmapFolio, migrate, reclaim };

@@ -9,7 +9,7 @@ import { type FileState, fileCellOf, permits, protOf } from "./state.ts";
 /** A private mapping's copy on write replaces a PTE, and tells secondary MMUs (mmu notifier). */
 export const COPY_ON_WRITE: { readonly reads: readonly Region[]; readonly writes: readonly Region[] } = {
   reads: ["slot", "ept", "faults"],
-  writes: ["ept", "tlb", "faults", "free"],
+  writes: ["ept", "tlb", "faults", "free", "reference"],
 };
 
 /** Whether the inode behind the descriptors of a file is v8's shim: settled by the call that makes it, before anybody can use it. */

@@ -9,13 +9,17 @@ import type { Machine } from "../machine.ts";
 import { intOf, NotModelled, O_ACCMODE, O_PATH } from "../objects.ts";
 import { descriptor, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { O_APPEND } from "./descriptors.ts";
 import { isMadeInaccessible, sizeOf } from "./file.ts";
+import { hugeSeek, isHuge } from "./huge.ts";
 import { checkPositions } from "./io.ts";
+import { noDescriptor } from "./limits.ts";
 import { inodeLockOf } from "./narrow.ts";
 import { failUnlocked, type Resize } from "./resize.ts";
 import { fileScope } from "./scopes.ts";
 import { X_BITS } from "./seals.ts";
 import { type FileState, type OpenState, SEAL } from "./state.ts";
+import { fileUnmaps } from "./unmaps.ts";
 
 const SEEK = { SET: 0, CUR: 1, END: 2, DATA: 3, HOLE: 4 } as const;
 
@@ -33,7 +37,6 @@ export function planSeek(machine: Machine, id: CallId, call: Call): Plan {
   const whence = Number(BigInt.asUintN(32, intOf(call, id, 2)));
   const file = fileOperand(machine, id, call.operands[0]);
   const open = openOperand(machine, call.operands[0]);
-  if (machine.files[file ?? -1]?.object.huge !== undefined) throw new NotModelled(id, "lseek on hugetlbfs is not modelled");
   if (open) checkPositions(machine, id, open);
   return plan(id, call, {
     operations: ["lseek"],
@@ -73,8 +76,9 @@ const seek: StepCode = {
 
 function target(machine: Machine, state: Int32Array, file: FileState, from: bigint, offset: bigint, whence: number): bigint | Errno {
   if (whence === SEEK.SET) return offset;
-  if (whence === SEEK.CUR) return from + offset;
+  if (whence === SEEK.CUR && !isHuge(file)) return from + offset;
   const size = sizeOf(machine, state, file);
+  if (isHuge(file)) return hugeSeek(from, offset, whence, size);
   if (whence === SEEK.END) return size + offset;
   if (offset < 0n || offset >= size) return "ENXIO";
   const found = nextOf(state, file, offset, size, whence === SEEK.DATA);
@@ -113,7 +117,7 @@ function nextOf(state: Int32Array, file: FileState, offset: bigint, size: bigint
 export function planChmod(machine: Machine, id: CallId, call: Call): Plan {
   const file = fileOperand(machine, id, call.operands[0]);
   const object = machine.files[file ?? -1]?.object;
-  if (object && (isMadeInaccessible(machine, object) || object.huge !== undefined)) throw new NotModelled(id, "fchmod of this kind of file is not modelled");
+  if (object && isMadeInaccessible(machine, object)) throw new NotModelled(id, "fchmod of this kind of file is not modelled");
   return plan(id, call, {
     operations: ["fchmod"],
     success: ZERO,
@@ -133,7 +137,9 @@ const changeMode: StepCode = {
     const { state, machine } = context;
     const { mode, seals } = fileOf(context);
     const wanted = context.plan.data as number;
-    if (machine.features.memfd_flags === "exec" && seals.get(state) & SEAL.EXEC && (mode.get(state) ^ wanted) & X_BITS) return failUnlocked(context, "EPERM");
+    // hugetlbfs_setattr does not look at F_SEAL_EXEC (measured on 6.18.44).
+    if (machine.features.memfd_flags === "exec" && !isHuge(fileOf(context)) && seals.get(state) & SEAL.EXEC && (mode.get(state) ^ wanted) & X_BITS)
+      return failUnlocked(context, "EPERM");
     mode.set(state, wanted);
     if (context.telling) context.say(`the mode becomes 0${wanted.toString(8)}`);
     return NEXT;
@@ -145,7 +151,8 @@ const O_EXCL = 0x80n;
 const O_TRUNC = 0x200n;
 const O_CLOEXEC = 0x80000n;
 const O_LARGEFILE = 0x8000n;
-const OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC | O_LARGEFILE;
+const O_NONBLOCK = 0x800n;
+const OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_LARGEFILE;
 
 /** open_fd(fd, flags): open("/proc/self/fd/N", flags). */
 export function planOpen(machine: Machine, id: CallId, call: Call): Plan {
@@ -160,10 +167,12 @@ export function planOpen(machine: Machine, id: CallId, call: Call): Plan {
     success: { kind: "handle", handle: "fd" },
     file: file ?? -1,
     cells,
+    ...(cut ? fileUnmaps(machine, state, cells) : {}),
     reads: ["handle"],
     scope: () => fileScope(machine, call, file, cells),
     data: { call: "ftruncate", mode: 0n, offset: 0n, length: 0n, end: 0n, range: rangeOfBytes(0n, 1n << 63n), told: [], parts: new Map() } satisfies Resize,
     decode(context) {
+      if (noDescriptor(machine, id)) return "EMFILE";
       // A descriptor that is not open has no entry in /proc/self/fd.
       if (descriptor(machine, context, call.operands[0])) return "ENOENT";
       return flags & O_CREAT && flags & O_EXCL ? "EEXIST" : undefined;
@@ -174,11 +183,10 @@ export function planOpen(machine: Machine, id: CallId, call: Call): Plan {
 
 function checkOpen(machine: Machine, id: CallId, file: FileState | undefined, flags: bigint): void {
   if (!(flags & O_PATH) && flags & ~OPEN_FLAGS)
-    throw new NotModelled(id, "of the flags of open only access mode, O_CREAT, O_EXCL, O_TRUNC, O_CLOEXEC and O_PATH are modelled");
+    throw new NotModelled(id, "of the flags of open only access mode, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NONBLOCK, O_CLOEXEC and O_PATH are modelled");
   if ((flags & O_ACCMODE) === O_ACCMODE) throw new NotModelled(id, "the access mode 3 is not modelled");
   if (!file) return;
   if (file.object.kind !== "memfd" || isMadeInaccessible(machine, file.object)) throw new NotModelled(id, "reopening this kind of file is not modelled");
-  if (file.object.huge !== undefined && flags & O_TRUNC) throw new NotModelled(id, "O_TRUNC on hugetlbfs is not modelled");
   if (machine.setting("uid") !== 0n) throw new NotModelled(id, "the permissions of a user other than root are not modelled");
 }
 

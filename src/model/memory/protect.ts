@@ -2,28 +2,30 @@
 
 import { asU64, isPageAligned, pageUp } from "../../base/units.ts";
 import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
-import { invalidateHva } from "../kvm/notifier.ts";
 import { rangeOfBytes } from "../kvm/ranges.ts";
 import type { Machine } from "../machine.ts";
-import { intOf, MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
+import { intOf, MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE, mappingOfOperand, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage } from "./file.ts";
 import { release } from "./frames.ts";
 import { failedAddress, isMapping, MMAP_MIN_ADDR, mappedCells, TASK_SIZE } from "./mapping.ts";
 import { KEEP_SIZE, PUNCH_HOLE } from "./modes.ts";
-import { type Resize, rangeCells } from "./resize.ts";
+import { type Populate, pagesFor } from "./populate.ts";
+import { type Resize, rangeCells, wholeCells } from "./resize.ts";
 import { fileScope, mappingScope } from "./scopes.ts";
 import { fileCellOf, type MappingState, protOf } from "./state.ts";
+import { fileUnmaps, unmapsOf } from "./unmaps.ts";
 
 const PROT_WRITE = 2;
 const PROT_EXEC = 4;
 const PROT_SEM = 8n;
 const PROT_GROWS = 0x3000000n;
 const NO_MEMORY: Result = { kind: "errno", errno: "ENOMEM" };
+const NO_ACCESS: Result = { kind: "errno", errno: "EACCES" };
 
 /** A range of one mapping of the scenario. `from` may lie anywhere where there is no mapping. */
-interface Range {
+export interface Range {
   readonly mapping: number | undefined;
   readonly from: bigint;
   readonly length: bigint;
@@ -32,9 +34,9 @@ interface Range {
   readonly beyond: boolean;
 }
 
-function rangeOf(machine: Machine, id: CallId, call: Call): Range {
+export function rangeOf(machine: Machine, id: CallId, call: Call): Range {
   const [target, length] = [call.operands[0] as Operand, asU64(intOf(call, id, 1))];
-  const mapping = objectOfOperand(machine.program, machine.objects.mappingOf, target);
+  const mapping = mappingOfOperand(machine.program, machine.objects, target, call.actor);
   if (target.kind === "handle" && mapping === undefined && !isMapping(machine, target.handle))
     throw new NotModelled(id, `${call.spec} of a name that no mmap binds is not modelled`);
   const from = target.kind === "handle" ? target.offset : asU64(intOf(call, id, 0));
@@ -52,7 +54,7 @@ function rangeOf(machine: Machine, id: CallId, call: Call): Range {
 }
 
 /** The first address: in a mapping its offset, for where the mapping lies is not modelled. */
-const addressOf = (machine: Machine, context: Context, call: Call, range: Range): bigint =>
+export const addressOf = (machine: Machine, context: Context, call: Call, range: Range): bigint =>
   failedAddress(machine, context.state, call.operands[0]) ?? range.from;
 
 /** A mapping lies between vm.mmap_min_addr and the end of the address space, and a range that is long enough wraps from anywhere there. */
@@ -78,7 +80,8 @@ export function planMprotect(machine: Machine, id: CallId, call: Call): Plan {
     operations: ["mprotect"],
     success: ZERO,
     data: { range, prot: Number(prot & 7n) } satisfies Protect,
-    reads: ["handle"],
+    reads: ["handle", "pte"],
+    ...unmapsOf(machine, range.mapping, range.cells, (state, cell) => protOf(state, machine.mappings[range.mapping as number], cell) === Number(prot & 7n)),
     scope: () => mappingScope(machine, call, undefined, range.mapping),
     decode(context) {
       const address = addressOf(machine, context, call, range);
@@ -86,40 +89,53 @@ export function planMprotect(machine: Machine, id: CallId, call: Call): Plan {
       if (range.length === 0n) return ZERO;
       if (wraps(id, call, address, range.length)) return "ENOMEM";
       if (prot & ~7n) return "EINVAL";
-      return range.mapping === undefined || address !== range.from ? "ENOMEM" : undefined;
+      if (range.mapping === undefined || address !== range.from) return "ENOMEM";
+      // Where no VMA changes before the end, or before one that refuses, nobody is told of anything.
+      return walk(context, () => false);
     },
   });
 }
 
-/** The VMAs of the range one after the other, under mmap_lock: what comes before one that refuses stays changed. */
+/** The VMAs of the range, one after the other: the answer, or undefined where `change` stopped at one that gets a new protection. */
+function walk(context: Context, change: (mapping: MappingState, cell: number) => boolean): Result | undefined {
+  const { machine, state } = context;
+  const { range, prot } = context.plan.data as Protect;
+  const mapping = machine.mappings[range.mapping as number];
+  for (const cell of range.cells) {
+    if (mapping.mapped[cell].get(state) === 0) return NO_MEMORY;
+    if (prot & PROT_WRITE && mapping.mayWrite.get(state) === 0) return NO_ACCESS;
+    // The mount of guest_memfd is noexec, so its mappings have no VM_MAYEXEC (real-kernel.md 4.5).
+    if (prot & PROT_EXEC && machine.files[mapping.object.file]?.object.kind === "guest_memfd") return NO_ACCESS;
+    if (protOf(state, mapping, cell) !== prot && !change(mapping, cell)) return undefined;
+  }
+  return range.beyond ? NO_MEMORY : ZERO;
+}
+
+/** Under mmap_lock: VMAs and their PTEs. What comes before one that refuses stays changed. */
 const changeVma: StepCode = {
-  reads: ["pte", "slot", "ept", "faults"],
-  writes: ["pte", "ept", "tlb", "faults", "free"],
+  reads: ["pte"],
+  writes: ["pte"],
   jumps: [],
+  returns: false,
   run(context) {
-    const { machine, state } = context;
-    const { range, prot } = context.plan.data as Protect;
-    const mapping = machine.mappings[range.mapping as number];
-    for (const cell of range.cells) {
-      if (mapping.mapped[cell].get(state) === 0) return context.always(NO_MEMORY);
-      if (prot & PROT_WRITE && mapping.mayWrite.get(state) === 0) return context.fail("EACCES");
-      // The mount of guest_memfd is noexec, so its mappings have no VM_MAYEXEC (real-kernel.md 4.5).
-      if (prot & PROT_EXEC && machine.files[mapping.object.file]?.object.kind === "guest_memfd") return context.fail("EACCES");
-      if (protOf(state, mapping, cell) === prot) continue;
-      invalidateHva(context, mapping, cell);
+    const { state } = context;
+    const { prot } = context.plan.data as Protect;
+    const answer = walk(context, (mapping, cell) => {
       mapping.prots?.[cell].set(state, prot);
-    }
-    if (range.beyond) return context.always(NO_MEMORY);
+      return true;
+    });
     if (context.telling) context.say("the VMA has its new protection");
-    return NEXT;
+    return answer === undefined || answer === ZERO ? NEXT : context.remember(answer);
   },
 };
 
-const MADV = { DONTNEED: 4, FREE: 8, REMOVE: 9, DONTFORK: 10 } as const;
+const MADV = { POPULATE_READ: 22, POPULATE_WRITE: 23, DONTNEED: 4, FREE: 8, REMOVE: 9, DONTFORK: 10 } as const;
 /** NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTFORK, DOFORK, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP, COLD: nothing here can see what they do. */
 const SILENT: ReadonlySet<number> = new Set([0, 1, 2, 3, 10, 11, 14, 15, 16, 17, 20]);
-/** MERGEABLE, UNMERGEABLE, WIPEONFORK, KEEPONFORK, PAGEOUT, POPULATE_READ, POPULATE_WRITE, DONTNEED_LOCKED, COLLAPSE, hwpoison and guard pages. */
-const OTHER: ReadonlySet<number> = new Set([12, 13, 18, 19, 21, 22, 23, 24, 25, 100, 101, 102, 103]);
+/** DONTFORK, DOFORK: of these only a fork sees what they do. */
+const FORKED: ReadonlySet<number> = new Set([10, 11]);
+/** MERGEABLE, UNMERGEABLE, WIPEONFORK, KEEPONFORK, PAGEOUT, DONTNEED_LOCKED, COLLAPSE, hwpoison and guard pages. */
+const OTHER: ReadonlySet<number> = new Set([12, 13, 18, 19, 21, 24, 25, 100, 101, 102, 103]);
 
 interface Advice extends Resize {
   readonly mapping: Range;
@@ -130,6 +146,9 @@ export function planMadvise(machine: Machine, id: CallId, call: Call): Plan {
   const advice = Number(BigInt.asIntN(32, intOf(call, id, 2)));
   const range = rangeOf(machine, id, call);
   const known = SILENT.has(advice) || advice === MADV.DONTNEED || advice === MADV.FREE || advice === MADV.REMOVE;
+  if (FORKED.has(advice) && machine.program.processes !== undefined)
+    throw new NotModelled(id, "what MADV_DONTFORK and MADV_DOFORK leave out of a child is not modelled");
+  if (advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE) return planPopulate(machine, id, call, range, advice === MADV.POPULATE_WRITE);
   if (OTHER.has(advice)) throw new NotModelled(id, `madvise with advice ${advice} is not modelled`);
   const mapping = range.mapping === undefined ? undefined : machine.mappings[range.mapping];
   const file = mapping?.object.file;
@@ -141,6 +160,8 @@ export function planMadvise(machine: Machine, id: CallId, call: Call): Plan {
     success: range.beyond ? NO_MEMORY : ZERO,
     file: file ?? -1,
     cells,
+    ...(remove ? fileUnmaps(machine, machine.files[file ?? -1], wholeCells(cells, hole.parts)) : {}),
+    ...(advice === MADV.DONTNEED ? unmapsOf(machine, range.mapping, range.cells) : {}),
     data: hole,
     reads: ["handle", "pte"],
     scope: () => (remove ? fileScope(machine, call, file, cells) : mappingScope(machine, call, undefined, range.mapping)),
@@ -150,6 +171,29 @@ export function planMadvise(machine: Machine, id: CallId, call: Call): Plan {
       if (range.length === 0n) return ZERO;
       if (wraps(id, call, address, range.length)) return "EINVAL";
       return mapping === undefined || address !== range.from || range.cells.length === 0 ? "ENOMEM" : adviceRefuses(context, mapping, range, advice);
+    },
+  });
+}
+
+/** madvise_populate: faults the range in page by page, and answers what the first fault that fails says. */
+function planPopulate(machine: Machine, id: CallId, call: Call, range: Range, write: boolean): Plan {
+  const mapping = range.mapping === undefined ? undefined : machine.mappings[range.mapping];
+  const first = Number(range.from >> 12n);
+  const pages = mapping && range.cells.length > 0 ? Math.min(Number(pageUp(range.length) >> 12n), mapping.object.pages - first) : 0;
+  return plan(id, call, {
+    operations: ["madvise.populate"],
+    success: ZERO,
+    file: mapping?.object.file ?? -1,
+    cells: pagesFor(id, call, pages),
+    data: { mapping: range.mapping ?? -1, first, write, beyond: range.beyond } satisfies Populate,
+    reads: ["handle", "pte"],
+    scope: () => mappingScope(machine, call, undefined, range.mapping),
+    decode(context) {
+      const address = addressOf(machine, context, call, range);
+      if (!isPageAligned(address)) return "EINVAL";
+      if (range.length === 0n) return ZERO;
+      if (wraps(id, call, address, range.length)) return "EINVAL";
+      return mapping === undefined || address !== range.from || range.cells.length === 0 ? "ENOMEM" : undefined;
     },
   });
 }
@@ -206,27 +250,25 @@ function adviceRefuses(context: Context, mapping: MappingState, range: Range, ad
 
 /** zap_page_range: each page by itself, for faults on others go on meanwhile. A private copy is lost; anonymous memory is. */
 const zapRange: StepCode = {
-  reads: ["pte", "slot", "ept", "page", "faults", "reference"],
-  writes: ["pte", "ept", "tlb", "faults", "page", "uptodate", "free", "content"],
+  reads: ["pte", "page", "reference"],
+  writes: ["pte", "page", "uptodate", "free", "content"],
   jumps: [],
+  returns: false,
   run(context) {
     const { machine, state } = context;
     const cell = context.cell;
     const mapping = machine.mappings.find((one) => one.object.index === mappingIndex(context)) as MappingState;
     if (mapping.mapped[cell].get(state) === 1) zapCell(context, mapping, cell);
     else context.remember(NO_MEMORY);
-    const code = context.each();
-    if (code === AGAIN || context.plan.success === ZERO) return code;
-    return context.always(NO_MEMORY);
+    return context.each();
   },
 };
 
 const mappingIndex = (context: Context): number =>
-  objectOfOperand(context.machine.program, context.machine.objects.mappingOf, context.plan.call.operands[0]) as number;
+  mappingOfOperand(context.machine.program, context.machine.objects, context.plan.call.operands[0], context.plan.call.actor) as number;
 
 function zapCell(context: Context, mapping: MappingState, cell: number): void {
   const { machine, state } = context;
-  invalidateHva(context, mapping, cell);
   mapping.ptes[cell]?.set(state, 0);
   const copy = mapping.copies[cell]?.get(state) ?? 0;
   mapping.copies[cell]?.set(state, 0);

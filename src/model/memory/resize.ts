@@ -8,15 +8,18 @@ import { invalidateHva } from "../kvm/notifier.ts";
 import { type FileRange, rangeOfBytes, type Told } from "../kvm/ranges.ts";
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
-import { intOf } from "../objects.ts";
+import { intOf, NotModelled } from "../objects.ts";
 import { canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage, isInaccessible, isMadeInaccessible, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
 import { release } from "./frames.ts";
+import { hugeRange, isHuge } from "./huge.ts";
+import { growsTooFar, sizeLimit } from "./limits.ts";
 import { KEEP_SIZE, PUNCH_HOLE, vfsRefuses } from "./modes.ts";
 import { inodeLockOf, truncateLocksOf } from "./narrow.ts";
-import { fileScope } from "./scopes.ts";
+import { fileScope, poolScope } from "./scopes.ts";
 import { type FileState, type MappingState, SEAL } from "./state.ts";
+import { fileUnmaps } from "./unmaps.ts";
 
 /** What ftruncate and fallocate work on; `parts` are pages of which only some bytes go. */
 export interface Resize {
@@ -41,6 +44,7 @@ export function planTruncate(machine: Machine, id: CallId, call: Call): Plan {
   const writable = canWrite(openOperand(machine, call.operands[0]));
   const file = fileOperand(machine, id, call.operands[0]);
   const state = file === undefined ? undefined : machine.files[file];
+  checkLimit(machine, id, state);
   const cells = state && length >= 0n ? cellsFrom(state, length) : [];
   const parts = new Map<number, { from: number; to: number }>();
   if (state && length > 0n && !isPageAligned(length) && cells.length > 0) parts.set(cells[0], { from: Number(length & 4095n), to: 4096 });
@@ -49,6 +53,7 @@ export function planTruncate(machine: Machine, id: CallId, call: Call): Plan {
     success: ZERO,
     file: file ?? -1,
     cells,
+    ...fileUnmaps(machine, state, wholeCells(cells, parts)),
     reads: ["handle", "file"],
     scope: () => fileScope(machine, call, file, cells),
     data: { call: "ftruncate", mode: 0n, offset: length, length: 0n, end: length, range: rangeOfBytes(length, 1n << 63n), told: [], parts } satisfies Resize,
@@ -56,6 +61,14 @@ export function planTruncate(machine: Machine, id: CallId, call: Call): Plan {
     select: (context) => (isInaccessible(context.state, machine.files[file as number]) ? "ftruncate" : "ftruncate.plain"),
   });
 }
+
+function checkLimit(machine: Machine, id: CallId, file: FileState | undefined): void {
+  if (file && isMadeInaccessible(machine, file.object) && sizeLimit(machine, id) !== undefined)
+    throw new NotModelled(id, "RLIMIT_FSIZE on an inaccessible file is not modelled");
+}
+
+/** Pages that go as a whole. */
+export const wholeCells = (cells: readonly number[], parts: Resize["parts"]): number[] => cells.filter((cell) => !parts.has(cell));
 
 /** All cells from the page that holds `length` on. */
 function cellsFrom(file: FileState, length: bigint): number[] {
@@ -71,8 +84,9 @@ export function planFallocate(machine: Machine, id: CallId, call: Call): Plan {
   const [mode, offset, length] = [BigInt.asUintN(32, intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3)];
   const file = fileOperand(machine, id, call.operands[0]);
   const punch = (mode & PUNCH_HOLE) !== 0n;
+  checkLimit(machine, id, machine.files[file ?? -1]);
   const writable = canWrite(openOperand(machine, call.operands[0]));
-  const refused = vfsRefuses(mode, offset, length, writable, machine.features.fallocate_modes === "exclusive");
+  const refused = vfsRefuses(mode, offset, length, writable, machine.features.fallocate_modes);
   const data: Resize = {
     call: "fallocate",
     mode,
@@ -90,9 +104,10 @@ export function planFallocate(machine: Machine, id: CallId, call: Call): Plan {
     success: ZERO,
     file: file ?? -1,
     cells,
+    ...(punch ? fileUnmaps(machine, machine.files[file ?? -1], wholeCells(cells, data.parts)) : {}),
     data,
     reads: ["handle", "file"],
-    scope: () => fileScope(machine, call, file, cells),
+    scope: () => (punch ? fileScope(machine, call, file, cells) : poolScope(machine, call, file, cells)),
     decode(context) {
       const closed = openDescriptor(machine, context, call.operands[0]);
       if (closed || refused) return closed ?? refused;
@@ -110,6 +125,10 @@ function isPrivateFile(context: Context, file: FileState): boolean {
 
 /** Pages of the range; a hole only zeroes the pages that it covers in part. */
 export function rangeCells(file: FileState, data: Resize, punch: boolean): number[] {
+  if (isHuge(file)) {
+    const { from, to } = hugeRange(file, data.offset, data.end, punch);
+    return file.cells.range(from, to);
+  }
   const cells = file.cells.range(Number(pageDown(data.offset) >> 12n), Number(pageUp(data.end) >> 12n));
   if (!punch) return cells;
   for (const cell of cells) {
@@ -203,6 +222,7 @@ const checkSeals: StepCode = {
     const file = fileOf(context);
     const seals = file.seals.get(state);
     const size = sizeOf(machine, state, file);
+    if ((call === "ftruncate" || !(mode & PUNCH_HOLE)) && growsTooFar(context, size, end)) return failUnlocked(context, "EFBIG");
     if (file.object.huge !== undefined && call === "ftruncate" && end & ((1n << BigInt(file.object.huge)) - 1n)) return failUnlocked(context, "EINVAL");
     const refused =
       call === "ftruncate"
@@ -238,19 +258,25 @@ const setSizeStep: StepCode = {
   },
 };
 
-/** unmap_mapping_range: host PTEs of the range go, and secondary MMUs that reach it through a host address are told first (mmu notifier). */
+/** unmap_mapping_range: host PTEs of the range go, page by page, between the two halves of the MMU notifier (kvm/hva.ts) where it has something to do. */
 const unmapUser: StepCode = {
-  reads: ["pte", "slot", "ept", "page", "faults", "reference"],
-  writes: ["pte", "ept", "tlb", "faults", "page", "free", "content"],
+  reads: ["pte", "page", "reference"],
+  writes: ["pte", "page", "free", "content"],
   jumps: [],
   returns: false,
   run(context) {
-    const { machine } = context;
-    if (context.plan.cells.length === 0) return NEXT;
+    const { machine, unmapping, state, thread } = context;
     const file = fileOf(context);
-    for (const mapping of machine.mappings) {
-      if (mapping.object.file === file.object.index) unmapCell(context, file, mapping, context.cell);
+    if (unmapping) {
+      const mapping = machine.mappings[unmapping.mapping];
+      const cell = unmapping.cells[context.cursor];
+      unmapCell(context, file, mapping, file.cells.at(mapping.cells.start(cell) + mapping.object.filePage));
+      const more = context.cursor + 1 < unmapping.cells.length;
+      thread.cursor.set(state, more ? context.cursor + 1 : 0);
+      return more ? AGAIN : NEXT;
     }
+    if (context.plan.cells.length === 0) return NEXT;
+    for (const mapping of machine.mappings) if (mapping.object.file === file.object.index) unmapCell(context, file, mapping, context.cell);
     return context.each();
   },
 };
@@ -261,7 +287,6 @@ function unmapCell(context: Context, file: FileState, mapping: MappingState, fil
   if (resize(context).parts.has(fileCell)) return;
   const cell = mapping.cells.at(file.cells.start(fileCell) - mapping.object.filePage);
   if (cell < 0 || mapping.mapped[cell].get(state) === 0) return;
-  invalidateHva(context, mapping, cell);
   const copy = mapping.copies[cell]?.get(state) ?? 0;
   if (copy !== 0 && resize(context).call === "fallocate") return;
   mapping.copies[cell]?.set(state, 0);
@@ -305,7 +330,9 @@ function unmapAgain(context: Context, file: FileState): void {
   for (const mapping of machine.mappings) {
     const cell = mapping.object.file === file.object.index ? mapping.cells.at(file.cells.start(context.cell) - mapping.object.filePage) : -1;
     const frame = cell < 0 ? 0 : (mapping.ptes[cell]?.get(state) ?? 0);
-    if (frame !== 0 && mapping.copies[cell]?.get(state) !== frame) unmapCell(context, file, mapping, context.cell);
+    if (frame === 0 || mapping.copies[cell]?.get(state) === frame) continue;
+    invalidateHva(context, mapping, cell);
+    unmapCell(context, file, mapping, context.cell);
   }
 }
 

@@ -26,6 +26,23 @@ export function transferScope(machine: Machine, call: Call, file: number | undef
   );
 }
 
+/** An allocation: on hugetlbfs it looks at what all files hold of the pool. */
+export function poolScope(machine: Machine, call: Call, file: number | undefined, cells: readonly number[]): Scope {
+  const own = fileScope(machine, call, file, cells);
+  const huge = machine.files[file ?? -1]?.object.huge;
+  if (huge === undefined) return own;
+  const others = machine.files.filter((other) => other.object.huge === huge);
+  return others.reduce<Scope>((scope, other) => both(scope, new Reach(machine).file(other.object.index, every(other.frames)).scope()), own);
+}
+
+/** What the one or the other reaches. */
+export const both =
+  (one: Scope, other: Scope): Scope =>
+  (region) => {
+    const [a, b] = [one(region), other(region)];
+    return a === undefined || b === undefined ? undefined : [...new Set([...a, ...b])];
+  };
+
 /** mmap and munmap: the mapping with all its cells, its file as far as the last mapping keeps it alive. */
 export function mappingScope(machine: Machine, call: Call, file: number | undefined, index: number | undefined): Scope {
   const reach = new Reach(machine).operands(call);
@@ -50,5 +67,6 @@ export function hostScope(machine: Machine, call: Call, index: number, page: num
 
 export function driverScope(machine: Machine, call: Call, index: number | undefined): Scope {
   const reach = new Reach(machine).operands(call);
-  return reach.fields(index === undefined ? [] : [machine.drivers[index]]).scope();
+  const pamt = machine.tdx?.pamt.map(({ type }) => type) ?? [];
+  return reach.fields(index === undefined ? [] : [machine.drivers[index], ...pamt]).scope();
 }

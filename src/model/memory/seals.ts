@@ -4,9 +4,10 @@
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
-import { intOf, NotModelled } from "../objects.ts";
+import { intOf } from "../objects.ts";
 import { canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { planFlags } from "./descriptors.ts";
 import { referencesOf } from "./frames.ts";
 import { failUnlocked } from "./resize.ts";
 import { fileScope } from "./scopes.ts";
@@ -35,7 +36,7 @@ export function planFcntl(machine: Machine, id: CallId, call: Call): Plan {
   const { memfd_flags: flags, seal_argument: width } = machine.features;
   const known = flags === "exec" ? BASE_SEALS | BigInt(SEAL.EXEC) : BASE_SEALS;
   const seals = BigInt.asUintN(32, argument);
-  if (command !== F_ADD_SEALS) throw new NotModelled(id, "of fcntl only F_ADD_SEALS and F_GET_SEALS are modelled");
+  if (command !== F_ADD_SEALS) return planFlags(machine, id, call);
   return plan(id, call, {
     operations: ["fcntl.add_seals"],
     success: ZERO,

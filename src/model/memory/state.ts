@@ -67,6 +67,8 @@ export interface MappingState {
   readonly ptes: readonly (Field | undefined)[];
   /** By cell of one page of a private mapping: the copy made on write. */
   readonly copies: readonly (Field | undefined)[];
+  /** The same mapping in parents and children: what a private one held at the fork belongs to all of them. */
+  readonly kin: MappingState[];
 }
 
 /** struct page: content by byte range, and what is known of its past. */
@@ -125,7 +127,25 @@ export function mappingState(layout: Layout, object: MappingObject, cells: Cells
     mapped: each.map((cell) => layout.field("pte", 1, at(cell))),
     ptes: each.map(single("pte")),
     copies: object.shared ? each.map(() => undefined) : each.map(single("page")),
+    kin: [],
   };
+}
+
+export function linkKin(mappings: readonly MappingState[]): readonly MappingState[] {
+  for (const copy of mappings) {
+    const root = mappings[copy.object.root];
+    if (copy === root) continue;
+    for (const other of [root, ...root.kin]) other.kin.push(copy);
+    copy.kin.push(root, ...root.kin.filter((other) => other !== copy));
+  }
+  return mappings;
+}
+
+/** PageAnonExclusive: nobody else has the page that a private mapping holds at a cell. */
+export function isAlone(state: Int32Array, mapping: MappingState, cell: number): boolean {
+  const own = mapping.copies[cell]?.get(state);
+  for (const other of mapping.kin) if (own !== 0 && other.copies[cell]?.get(state) === own) return false;
+  return true;
 }
 
 export function frameState(layout: Layout, ranges: number): FrameState {

@@ -4,6 +4,8 @@
 import { V6_8_0 } from "./6.8.0.ts";
 import { FAULT, PRE_FAULT } from "./guest-memfd.ts";
 import { MAINLINE_6_12_FEATURES } from "./plain-mainline.ts";
+import { TDX_6_16 } from "./tdx.ts";
+import { TDX_MODULE } from "./tdx-module.ts";
 import type { Profile } from "./types.ts";
 
 export const V6_16: Profile = {
@@ -11,6 +13,13 @@ export const V6_16: Profile = {
   name: "6.16",
   base: "6.16",
   source: "torvalds/linux v6.16",
-  features: { ...V6_8_0.features, fallocate_modes: MAINLINE_6_12_FEATURES.fallocate_modes, vm_types: "confidential", zap_filter: "kind" },
-  operations: { ...V6_8_0.operations, fault: FAULT, KVM_PRE_FAULT_MEMORY: PRE_FAULT },
+  features: {
+    ...V6_8_0.features,
+    fallocate_modes: MAINLINE_6_12_FEATURES.fallocate_modes,
+    shmem_signal: MAINLINE_6_12_FEATURES.shmem_signal,
+    vm_types: "confidential",
+    zap_filter: "kind",
+    pte_callback: "none",
+  },
+  operations: { ...V6_8_0.operations, fault: FAULT, KVM_PRE_FAULT_MEMORY: PRE_FAULT, ...TDX_MODULE, ...TDX_6_16 },
 };

@@ -3,6 +3,7 @@
 
 import { V6_16 } from "./6.16.ts";
 import { MAINLINE } from "./plain-mainline.ts";
+import { TDX_6_18_FEATURES } from "./tdx.ts";
 import type { Profile } from "./types.ts";
 
 export const V6_18: Profile = {
@@ -12,6 +13,8 @@ export const V6_18: Profile = {
   source: "stable v6.18.44",
   features: {
     ...V6_16.features,
+    ...TDX_6_18_FEATURES,
+    fallocate_modes: "write_zeroes",
     guest_memfd: "mmap",
     zap_filter: "sharing",
     prefault_invalid: "EAGAIN",

@@ -1,6 +1,7 @@
 // guest_memfd as all releases have it, for their rows to spread: orders from kernel.md C.1 to C.8 (virt/kvm/guest_memfd.c, virt/kvm/kvm_main.c,
 // arch/x86/kvm/mmu/mmu.c).
 
+import { DESTROY_VM } from "./plain.ts";
 import { MAINLINE, MAINLINE_FEATURES } from "./plain-mainline.ts";
 import type { Features, StepList } from "./types.ts";
 
@@ -30,9 +31,10 @@ export const GUEST_MEMFD = {
     "unlink",
     "unlock_invalidate",
     "unlock_slots",
-    "drop_vm",
-    "free_pages",
     "free_file",
+    "drop_vm",
+    ...DESTROY_VM,
+    "free_pages",
   ],
   KVM_SET_MEMORY_ATTRIBUTES: ["check_args", "lock_slots", "same", "reserve", "invalidate_begin", "store", "invalidate_end", "unlock_slots"],
   "KVM_SET_USER_MEMORY_REGION.delete": ["check_args", "lock_slots", ...INVALIDATE_SLOT, "synchronize_srcu", ...UNBIND],
@@ -54,6 +56,7 @@ export const GUEST_MEMFD_FEATURES: Features = {
   marker: "none",
   set_marker: "or",
   exit: "KVM_EXIT_MEMORY_FAULT",
+  memory_exit: "EFAULT",
   inaccessible_hugetlb: "EINVAL",
   double_binding: "EINVAL",
   slot_gfn_limit: "checked",

@@ -8,6 +8,7 @@ import { V6_16 } from "./6.16.ts";
 import { V6_18_0 } from "./6.18.0.ts";
 import { V6_18 } from "./6.18.ts";
 import { V7_2 } from "./7.2.ts";
+import { AROUND } from "./around.ts";
 import type { Profile, StepList } from "./types.ts";
 import { V4 } from "./v4.ts";
 import { V5 } from "./v5.ts";
@@ -68,10 +69,15 @@ function nearStep(name: string): string {
   return near ? `; did you mean ${near.name}` : "";
 }
 
-/** A run from `lock_folio` to `unlock_folio` in a flat list is one loop over the folios; other steps that work by cells loop by themselves. */
+/**
+ * A run from `lock_folio` to `unlock_folio` in a flat list is one loop over the folios, a run of steps around a change of page tables one over the mappings;
+ * other steps that work by cells loop by themselves.
+ */
 function grouped(names: readonly StepName[]): StepList {
-  const first = names.indexOf("lock_folio");
-  const last = names.indexOf("unlock_folio", first);
-  if (first < 0 || last < 0) return names;
+  const first = names.findIndex((name) => name === "lock_folio" || AROUND.has(name));
+  if (first < 0) return names;
+  const length = names.slice(first).findIndex((name) => !AROUND.has(name));
+  const last = names[first] === "lock_folio" ? names.indexOf("unlock_folio", first) : length < 0 ? names.length - 1 : first + length - 1;
+  if (last < 0) return [...names.slice(0, first + 1), ...grouped(names.slice(first + 1))];
   return [...names.slice(0, first), names.slice(first, last + 1), ...grouped(names.slice(last + 1))];
 }

@@ -14,7 +14,7 @@ export const MAINLINE_FEATURES: PlainFeatures = {
 };
 
 /** From 6.12 on. */
-export const MAINLINE_6_12_FEATURES: PlainFeatures = { ...MAINLINE_FEATURES, fallocate_modes: "exclusive" };
+export const MAINLINE_6_12_FEATURES: PlainFeatures = { ...MAINLINE_FEATURES, fallocate_modes: "exclusive", shmem_signal: "fatal" };
 
 const CREATE: StepList = ["check_flags", "apply_sysctl", "check_name", "new_file", "install_fd"];
 
@@ -23,10 +23,13 @@ const ADD_SEALS_LATE: StepList = ["check_args", "lock_inode", "check_seal_seal",
 const ADD_SEALS: StepList = ["check_args", "lock_inode", "check_seal_seal", "expand_exec", "deny_writable", "wait_pins", "set_seals", "unlock_inode"];
 
 /** Releases with the fix 3b041514cb6e: 6.18.44 (real-kernel.md 2.4) and 7.2. */
-export const MAINLINE = { ...PLAIN, "memfd_create.plain": CREATE, memfd_create: CREATE, "fcntl.add_seals": ADD_SEALS } as const satisfies Record<
-  string,
-  StepList
->;
+export const MAINLINE = {
+  ...PLAIN,
+  memfd_secret: ["check_args", "open_special"],
+  "memfd_create.plain": CREATE,
+  memfd_create: CREATE,
+  "fcntl.add_seals": ADD_SEALS,
+} as const satisfies Record<string, StepList>;
 
 /** Releases without it. */
 export const MAINLINE_UNFIXED = { ...MAINLINE, "fcntl.add_seals": ADD_SEALS_LATE } as const satisfies Record<string, StepList>;

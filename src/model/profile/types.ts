@@ -9,12 +9,26 @@ export type StepList = readonly (StepName | readonly StepName[])[];
 export type Features = { readonly [Name in FeatureName]: FeatureValue<Name> };
 
 /** Those of the ordinary memfd, which a kernel of the same age shares with others. */
-export type PlainFeatures = Pick<Features, "memfd_flags" | "memfd_noexec_2" | "seal_argument" | "shared_readonly" | "fallocate_modes"> &
+export type PlainFeatures = Pick<Features, "memfd_flags" | "memfd_noexec_2" | "seal_argument" | "shared_readonly" | "fallocate_modes" | "shmem_signal"> &
   GuestMemfdFeatures &
-  SeriesFeatures;
+  NotifierFeatures &
+  SeriesFeatures &
+  TdxFeatures;
 
 /** Those in which only some versions of the series differ. */
-export type SeriesFeatures = Pick<Features, "slot_offset" | "bind_kind" | "ordinary_slot" | "conversion_store" | "entry_memory" | "notifier_start">;
+export type SeriesFeatures = Pick<
+  Features,
+  "slot_offset" | "bind_kind" | "ordinary_slot" | "conversion_store" | "entry_memory" | "conversion_rollback" | "notifier_start"
+>;
+
+/** Those of the MMU notifier of host addresses and of who holds a VM. */
+export type NotifierFeatures = Pick<Features, "range_add" | "swap_slots" | "pte_callback" | "gmem_vm">;
+
+/** Those of KVM's TDX code. */
+export type TdxFeatures = Pick<
+  Features,
+  "td_page_reference" | "td_slot_deleted" | "td_pending_access" | "td_page_reset" | "td_region_size" | "td_region_end" | "td_extend_failure"
+>;
 
 /** Those of guest_memfd and of the VMs that use it. */
 export type GuestMemfdFeatures = Pick<

@@ -8,7 +8,7 @@ export const V10: Profile = {
   name: "v10",
   base: "v10",
   source: "[PATCH v10 0/9] KVM: mm: fd-based approach for supporting KVM, 2 Dec 2022",
-  features: { ...V9.features, private_kind: "attribute", default_kind: "shared", notifier_units: "pages", ordinary_slot: "exits" },
+  features: { ...V9.features, private_kind: "attribute", default_kind: "shared", notifier_units: "pages", ordinary_slot: "exits", conversion_rollback: "none" },
   operations: {
     ...RESTRICTED,
     "fallocate.allocate": ["check_args", "allocate"],

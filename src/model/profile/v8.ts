@@ -20,10 +20,13 @@ export const V8: Profile = {
     marker: "shim",
     set_marker: "or",
     exit: "KVM_EXIT_MEMORY_FAULT",
+    memory_exit: "zero",
     inaccessible_hugetlb: "EINVAL",
     double_binding: "undefined",
     slot_gfn_limit: "checked",
     bind_kind: "confused",
+    range_add: "replaces",
+    conversion_rollback: "erases_but_first",
   },
   operations: {
     ...PLAIN,

@@ -14,6 +14,8 @@ const MEMFD = [
     ["MFD_CLOEXEC", 0x1n, "set close-on-exec on the new descriptor"],
     ["MFD_ALLOW_SEALING", 0x2n, "start with no seal, so that F_ADD_SEALS works"],
     ["MFD_HUGETLB", 0x4n, "back the file by hugetlbfs"],
+    ["MFD_HUGE_2MB", 21n << 26n, "with MFD_HUGETLB: pages of 2 MiB"],
+    ["MFD_HUGE_1GB", 30n << 26n, "with MFD_HUGETLB: pages of 1 GiB"],
     ["MFD_INACCESSIBLE", 0x8n, "user space gets no access to the content; the memory is meant for a guest", IN.v4v8],
     ["MFD_NOEXEC_SEAL", 0x8n, "mode 0666, F_SEAL_EXEC set, sealing allowed (Linux 6.3)", IN.upstream],
     ["MFD_EXEC", 0x10n, "mode 0777, whatever vm.memfd_noexec says below 2 (Linux 6.3)", IN.upstream],
@@ -26,12 +28,46 @@ const MEMFD = [
     ["O_EXCL", 0x80n, "with O_CREAT: fail where there is one"],
     ["O_TRUNC", 0x200n, "cut to size 0"],
     ["O_APPEND", 0x400n, "write at the end"],
+    ["O_NONBLOCK", 0x800n, "fail with EAGAIN where the call would wait"],
+    ["O_DIRECT", 0x4000n, "bypass the page cache"],
+    ["O_LARGEFILE", 0x8000n, "offsets of 64 bits; set by itself on x86-64"],
+    ["O_NOATIME", 0x40000n, "reads leave the access time alone"],
     ["O_CLOEXEC", 0x80000n, "set close-on-exec on the new descriptor"],
     ["O_PATH", 0x200000n, "name the file, without access to its content"],
   ]),
   ...group("F_", [
+    ["F_DUPFD", 0n, "fcntl command: a second descriptor, of this number or above"],
+    ["F_GETFD", 1n, "fcntl command: read the flags of the descriptor"],
+    ["F_SETFD", 2n, "fcntl command: set the flags of the descriptor"],
+    ["F_GETFL", 3n, "fcntl command: read access mode and flags of the open file"],
+    ["F_SETFL", 4n, "fcntl command: set the flags of the open file"],
+    ["F_DUPFD_CLOEXEC", 1030n, "fcntl command: F_DUPFD with close-on-exec"],
     ["F_ADD_SEALS", 1033n, "fcntl command: add seals to the inode"],
     ["F_GET_SEALS", 1034n, "fcntl command: read the seals of the inode"],
+  ]),
+  ...group("FD_", [["FD_CLOEXEC", 1n, "flag of a descriptor: close it at execve"]]),
+  ...group("st_", [
+    ["st_nlink", 16n, "fstat: directory entries of the inode; its offset in struct stat"],
+    ["st_mode", 24n, "fstat: kind and permission bits of the inode; its offset in struct stat"],
+    ["st_uid", 28n, "fstat: owner of the inode; its offset in struct stat"],
+    ["st_size", 48n, "fstat: i_size; its offset in struct stat"],
+    ["st_blksize", 56n, "fstat: the size of the file's pages; its offset in struct stat"],
+    ["st_blocks", 64n, "fstat: memory of the file in units of 512 bytes; its offset in struct stat"],
+  ]),
+  ...group("f_", [
+    ["f_type", 0n, "fstatfs: magic number of the file system; its offset in struct statfs"],
+    ["f_bsize", 8n, "fstatfs: block size of the file system; its offset in struct statfs"],
+  ]),
+  ...group("RLIMIT_", [
+    ["RLIMIT_FSIZE", 1n, "setrlimit: the largest size that a write may give a file"],
+    ["RLIMIT_NOFILE", 7n, "setrlimit: one more than the largest descriptor"],
+  ]),
+  ...group("RLIM_", [["RLIM_INFINITY", -1n, "setrlimit: no limit"]]),
+  ...group("SPLICE_F_", [
+    ["SPLICE_F_MOVE", 0x1n, "move pages where that is possible"],
+    ["SPLICE_F_NONBLOCK", 0x2n, "do not wait for the pipe"],
+    ["SPLICE_F_MORE", 0x4n, "more data follows"],
+    ["SPLICE_F_GIFT", 0x8n, "vmsplice: the pages are a gift to the kernel"],
   ]),
   ...group("F_SEAL_", [
     ["F_SEAL_SEAL", 0x1n, "no further seal can be added"],
@@ -51,6 +87,7 @@ const MEMFD = [
     ["FALLOC_FL_ZERO_RANGE", 0x10n, "not supported by shmem"],
     ["FALLOC_FL_INSERT_RANGE", 0x20n, "not supported by shmem"],
     ["FALLOC_FL_UNSHARE_RANGE", 0x40n, "not supported by shmem"],
+    ["FALLOC_FL_WRITE_ZEROES", 0x80n, "not supported by shmem (Linux 6.17)", IN.gmemMmap],
   ]),
 ];
 
@@ -153,7 +190,51 @@ const KVM = [
     ["KVM_CAP_PRE_FAULT_MEMORY", 236n, "capability: KVM_PRE_FAULT_MEMORY (Linux 6.11)", IN.tdx],
     ["KVM_CAP_GUEST_MEMFD_FLAGS", 244n, "capability: valid flags of KVM_CREATE_GUEST_MEMFD", IN.gmemMmap],
   ]),
+  ...group("TDX_TD_ATTR_", [
+    ["TDX_TD_ATTR_SEPT_VE_DISABLE", 1n << 28n, "attribute of a TD: an access to a pending page leaves the guest in place of a #VE", IN.tdx],
+  ]),
   ...group("KVM_TDX_", [["KVM_TDX_MEASURE_MEMORY_REGION", 0x1n, "flag of KVM_TDX_INIT_MEM_REGION: extend the measurement", IN.tdx]]),
+  ...group("SEPT", [
+    ["FREE", 0n, "secure EPT entry: nothing is mapped", IN.tdx],
+    ["BLOCKED", 1n, "secure EPT entry: a mapped page that is blocked", IN.tdx],
+    ["PENDING", 2n, "secure EPT entry: a page that the TD has to accept", IN.tdx],
+    ["PENDING_BLOCKED", 3n, "secure EPT entry: a pending page that is blocked", IN.tdx],
+    ["MAPPED", 4n, "secure EPT entry: a page that the TD uses", IN.tdx],
+    ["NL_BLOCKED", 129n, "secure EPT entry: a table that is blocked", IN.tdx],
+    ["NL_MAPPED", 132n, "secure EPT entry: a table", IN.tdx],
+  ]),
+  ...group("PT_", [
+    ["PT_NDA", 0n, "PAMT: the page is not given to the module", IN.tdx],
+    ["PT_RSVD", 1n, "PAMT: the page is reserved", IN.tdx],
+    ["PT_REG", 3n, "PAMT: a page of a TD", IN.tdx],
+    ["PT_TDR", 4n, "PAMT: the root page of a TD", IN.tdx],
+    ["PT_TDCX", 5n, "PAMT: a control page of a TD or of a vCPU", IN.tdx],
+    ["PT_TDVPR", 6n, "PAMT: the root page of a vCPU", IN.tdx],
+    ["PT_EPT", 8n, "PAMT: a table of a secure EPT", IN.tdx],
+  ]),
+  ...group("TD_", [
+    ["TD_HKID_ASSIGNED", 0n, "life cycle of a TD: it has a key id", IN.tdx],
+    ["TD_KEYS_CONFIGURED", 1n, "life cycle of a TD: its key is configured on every package", IN.tdx],
+    ["TD_BLOCKED", 2n, "life cycle of a TD: no vCPU can enter any more", IN.tdx],
+    ["TD_TEARDOWN", 3n, "life cycle of a TD: its key id is free, its pages can be reclaimed", IN.tdx],
+  ]),
+  ...group("OP_STATE_", [
+    ["OP_STATE_UNINITIALIZED", 0n, "OP_STATE of a TD before TDH.MNG.INIT", IN.tdx],
+    ["OP_STATE_INITIALIZED", 1n, "OP_STATE of a TD that is being built", IN.tdx],
+    ["OP_STATE_RUNNABLE", 2n, "OP_STATE of a TD behind TDH.MR.FINALIZE", IN.tdx],
+  ]),
+  ...group("VCPU_", [
+    ["VCPU_UNINITIALIZED", 0n, "state of a TD's vCPU before TDH.VP.INIT", IN.tdx],
+    ["VCPU_READY", 1n, "state of a TD's vCPU that is not in the guest", IN.tdx],
+    ["VCPU_ACTIVE", 2n, "state of a TD's vCPU that is in the guest", IN.tdx],
+    ["VCPU_DISABLED", 3n, "state of a TD's vCPU that cannot be entered any more", IN.tdx],
+  ]),
+  ...group("HKID_", [
+    ["HKID_FREE", 0n, "key ownership table: nobody has the key id", IN.tdx],
+    ["HKID_ASSIGNED", 1n, "key ownership table: a TD has it", IN.tdx],
+    ["HKID_FLUSHED", 2n, "key ownership table: no vCPU uses it any more, caches may", IN.tdx],
+    ["HKID_RESERVED", 3n, "key ownership table: the module's own", IN.tdx],
+  ]),
   ...group("FRAME", [["NONE", 0n, "no frame: what `ept`, `tlb` and `frame` answer where nothing is mapped or allocated"]]),
   ...group("GPA", [
     [
@@ -184,8 +265,13 @@ const BIT_GROUPS: ReadonlySet<string> = new Set([
   "KVM_MEMORY_ATTRIBUTE_",
   "GUEST_MEMFD_FLAG_",
   "KVM_TDX_",
+  "TDX_TD_ATTR_",
+  "SPLICE_F_",
   "GPA",
 ]);
+
+/** Constants of the group are or-ed. */
+export const isBitGroup = (group: string): boolean => BIT_GROUPS.has(group);
 
 const has = (row: Constant, profile: string): boolean => row.profiles === undefined || row.profiles.includes(profile);
 

@@ -1,9 +1,15 @@
 // The features in which kernels differ beyond the order of steps: what `FEATURE = value` of a kernel variant may set, with the values of the modelled
 // kernels. The model's `Features` type is made of these rows.
 
+import { kvmTdxFeatures } from "./kvm-tdx-steps.ts";
+import { notifierFeatures } from "./notifier-features.ts";
+import { seriesFeatures } from "./series-features.ts";
 import type { FeatureRow } from "./types.ts";
 
 export const features = [
+  ...seriesFeatures,
+  ...notifierFeatures,
+  ...kvmTdxFeatures,
   {
     name: "fresh_page",
     help: "What KVM finds in a page that it is the first to use.",
@@ -33,63 +39,6 @@ export const features = [
     source: "v4 09/12; v7 11/14; v8 5/8; v10 6/9",
   },
   {
-    name: "notifier_units",
-    help: "What the file hands to KVM's notifier handler, which counts pages.",
-    values: [
-      { name: "pages", help: "page indexes, as the handler wants them" },
-      { name: "bytes", help: "byte offsets, so that the handler misses all but low offsets" },
-    ],
-    source: "v4 03/12; v8 1/8 inaccessible_notifier_invalidate; v10 1/9; 20221129190658.jefuep7nglp25ugt@amd.com",
-  },
-  {
-    name: "notifier_base_gfn",
-    help: "Whether the notifier handler adds the slot's base_gfn to the index in the file.",
-    values: [
-      { name: "added", help: "the gfns that the slot has there are zapped" },
-      { name: "missing", help: "a slot that does not begin at gfn 0 has the wrong gfns zapped" },
-    ],
-    source: "v4 10/12 (left out), v6 (added)",
-  },
-  {
-    name: "notifier_seq",
-    help: "Whether an invalidation of the private file moves the sequence counter mmu_invalidate_seq.",
-    values: [
-      { name: "moves", help: "a fault that looked its page up before the invalidation is retried" },
-      { name: "stays", help: "the fault path cannot see that an invalidation came in between" },
-    ],
-    source: "v4 10/12 (stays), v6 (moves)",
-  },
-  {
-    name: "private_fault_check",
-    help: "What a private fault relies on between looking up its page and mapping it.",
-    values: [
-      { name: "seq", help: "it compares mmu_invalidate_seq under mmu_lock and retries" },
-      { name: "folio_lock", help: "it holds the folio lock, which the punch takes before it invalidates" },
-    ],
-    source: "v4 04/12 and 09/12; v7 (page handed out unlocked); v8 7/8",
-  },
-  {
-    name: "marker",
-    help: "Where it is kept that a file is inaccessible.",
-    values: [
-      { name: "seal", help: "F_SEAL_INACCESSIBLE in the seal word of the shmem inode" },
-      { name: "xflag", help: "SHM_F_INACCESSIBLE among the flags of the shmem inode" },
-      { name: "node_flag", help: "USER_INACCESSIBLE in the memfile_node of the inode, where the first binding sets it too" },
-      { name: "shim", help: "an inode of its own over the tmpfs file, with no read, write or mmap" },
-      { name: "none", help: "this kernel has no such flag" },
-    ],
-    source: "v4 02/12 memfd_create; v5 01/13; v6 1/8 and 3/8; v8 1/8 memfd_mkinaccessible; v9 1/8",
-  },
-  {
-    name: "set_marker",
-    help: "How the step set_marker writes the seal into the seal word.",
-    values: [
-      { name: "and", help: "`*file_seals &= …`, which can never set a bit" },
-      { name: "or", help: "`*file_seals |= …`, which sets it" },
-    ],
-    source: "v4 02/12 memfd_create; 8f1eba03-e5e9-e9fc-084d-0ef683093d65@arm.com",
-  },
-  {
     name: "exit",
     help: "The exit reason of KVM_RUN when the kind of an access and the kind of the gfn differ.",
     values: [
@@ -99,24 +48,18 @@ export const features = [
     source: "v4 07/12; v8 6/8",
   },
   {
-    name: "inaccessible_hugetlb",
-    help: "What memfd_create answers to MFD_INACCESSIBLE together with MFD_HUGETLB.",
-    values: [
-      { name: "accepted", help: "the flags may be combined" },
-      { name: "EOPNOTSUPP", help: "no backing store knows hugetlbfs, which shows when the file is marked" },
-      { name: "EINVAL", help: "only tmpfs stands under the shim" },
-    ],
-    source: "v4 02/12; v6 3/8; v8 1/8",
-  },
-  {
     name: "double_binding",
     help: "What a second memory slot over one range of a private file does.",
     values: [
       { name: "EEXIST", help: "it is refused with EEXIST" },
       { name: "EINVAL", help: "it is refused with EINVAL" },
+      {
+        name: "misshifted",
+        help: "EEXIST where the test finds it: npages is shifted right where it should be shifted left, so that a slot seems next to empty",
+      },
       { name: "undefined", help: "nothing tests for it" },
     ],
-    source: "v4 12/12; dropped in v5; virt/kvm/guest_memfd.c kvm_gmem_bind, Linux 6.8 and 7.2",
+    source: "v4 12/12 kvm_check_memslot_overlap; dropped in v5; virt/kvm/guest_memfd.c kvm_gmem_bind, Linux 6.8 and 7.2",
   },
   {
     name: "slot_gfn_limit",
@@ -128,61 +71,14 @@ export const features = [
     source: "arch/x86/kvm/mmu.h kvm_mmu_max_gfn, Linux 5.18",
   },
   {
-    name: "slot_offset",
-    help: "Whether private_offset of a slot is checked: for alignment, and that private_offset + memory_size does not wrap.",
+    name: "memory_exit",
+    help: "What KVM_RUN returns with the memory exit.",
     values: [
-      { name: "unchecked", help: "a range that wraps is bound; what an unaligned offset does is not modelled" },
-      { name: "checked", help: "EINVAL" },
+      { name: "EPERM", help: "-1: the -1 of the fault handler becomes the error" },
+      { name: "zero", help: "0: the handler answers RET_PF_USER" },
+      { name: "EFAULT", help: "-1 with EFAULT" },
     ],
-    source: "YkNaPLVLk/pO0zjr@google.com on v5 12/13; v6 7/8",
-  },
-  {
-    name: "bind_kind",
-    help: "What a slot does with a private_fd that was not made to be inaccessible.",
-    values: [
-      { name: "any", help: "it takes every shmem file" },
-      { name: "marks", help: "the first registration sets the flags of the node: an ordinary memfd is inaccessible from then on" },
-      { name: "confused", help: "it takes the private data of another kind of file for its own; what follows is not modelled" },
-      { name: "EINVAL", help: "it tests the type of the file" },
-    ],
-    source: "v4 10/12; v6 1/8; v8 8/8 and its review of 30 September 2022; v9 8/8",
-  },
-  {
-    name: "ordinary_slot",
-    help: "What a private access does in a slot that has no private memory.",
-    values: [
-      { name: "ordinary", help: "every access there is ordinary" },
-      { name: "null_file", help: "its kind is not tested, and it asks the file that the slot does not have for a page: NULL dereference" },
-      { name: "exits", help: "kinds are compared in every slot, and a private access to a private gfn leaves with the memory exit" },
-    ],
-    source: "v8 7/8; v9 7/8, 20221116205025.1510291-1-ackerleytng@google.com, Y3Vgc5KrNRA8r6vh@google.com; v10 9/9",
-  },
-  {
-    name: "conversion_store",
-    help: "How a conversion enters its range into the xarray.",
-    values: [
-      { name: "per_gfn", help: "one entry for each gfn" },
-      { name: "multi_index", help: "one entry for the range: to erase a part of it erases the whole entry" },
-    ],
-    source: "v7 11/14; v8 5/8; lib/xarray.c xa_store_range",
-  },
-  {
-    name: "entry_memory",
-    help: "Whether memory for an entry of the attributes may run out in the middle of a range.",
-    values: [
-      { name: "enough", help: "it never does" },
-      { name: "may_run_out", help: "before each store it may: v10 stops there, writes the rest of the range back and returns 0; others are not modelled" },
-    ],
-    source: "v10 6/9 and its review by Isaku Yamahata",
-  },
-  {
-    name: "notifier_start",
-    help: "What the notifier handler makes of a range that begins below the slot's offset in the file.",
-    values: [
-      { name: "clamped", help: "it begins at the slot's first gfn" },
-      { name: "underflows", help: "the difference is unsigned: it begins below the slot, or wraps and the handler returns at once" },
-    ],
-    source: "v6 7/8",
+    source: "v4 09/12 kvm_faultin_pfn_private; v6 5/8 RET_PF_USER (YkJbxiL/Az7olWlq@google.com); Documentation/virt/kvm/api.rst 6.39, Linux 6.8",
   },
   {
     name: "memfd_flags",
@@ -227,8 +123,9 @@ export const features = [
     values: [
       { name: "combined", help: "EINVAL: the bits are known, the combination is not allowed" },
       { name: "exclusive", help: "EOPNOTSUPP: modes exclude each other, so the mix is an unknown mode" },
+      { name: "write_zeroes", help: "the same, and FALLOC_FL_WRITE_ZEROES is one of the modes: what refuses it is the file system" },
     ],
-    source: "fs/open.c vfs_fallocate, Linux 6.12",
+    source: "fs/open.c vfs_fallocate, Linux 6.12 and 6.17",
   },
   {
     name: "guest_memfd",
@@ -298,12 +195,12 @@ export const features = [
   },
   {
     name: "clear_guest_memfd",
-    help: "What a slot call without KVM_MEM_GUEST_MEMFD does to a slot that has it.",
+    help: "What a slot call without KVM_MEM_GUEST_MEMFD, in the series without KVM_MEM_PRIVATE, does to a slot that has it.",
     values: [
       { name: "accepted", help: "a change of flags or a move; the old slot is freed and stays bound" },
       { name: "EINVAL", help: "refused: such a slot can only be deleted" },
     ],
-    source: "virt/kvm/kvm_main.c kvm_set_memory_region, 9935df5333aa",
+    source: "virt/kvm/kvm_main.c kvm_set_memory_region, 9935df5333aa; v4 12/12 to v10 9/9 __kvm_set_memory_region",
   },
   {
     name: "dying_unbind",
@@ -331,6 +228,15 @@ export const features = [
       { name: "EAGAIN", help: "it answers EAGAIN" },
     ],
     source: "arch/x86/kvm/mmu/mmu.c kvm_tdp_map_page, Linux 6.11 and 6.17",
+  },
+  {
+    name: "shmem_signal",
+    help: "Which pending signals end an allocation by fallocate on shmem with EINTR.",
+    values: [
+      { name: "any", help: "any: what the call has added is taken back" },
+      { name: "fatal", help: "only one that kills the process" },
+    ],
+    source: "mm/shmem.c shmem_fallocate (20240515221044.590-1-jack@suse.cz, Linux 6.11)",
   },
 ] as const satisfies readonly FeatureRow[];
 

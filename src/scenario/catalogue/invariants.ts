@@ -1,5 +1,7 @@
 // The rules that the tool watches, each with the moment at which it is judged. The predicates themselves are code in invariants/.
 
+import { tdxInvariants } from "./tdx-invariants.ts";
+
 export interface InvariantRow {
   readonly name: string;
   readonly subsystem: "memory" | "kvm" | "tdx";
@@ -128,6 +130,14 @@ export const invariants: readonly InvariantRow[] = [
     source: "ae431059e75d, 9935df5333aa",
   },
   {
+    name: "vm-valid",
+    subsystem: "kvm",
+    when: "at each use of a pointer to the VM",
+    modelled: true,
+    statement: "Nobody works with a VM that has been freed: descriptors, vCPUs and guest_memfd files hold a reference, and its MMU notifier goes before it.",
+    source: "virt/kvm/kvm_main.c kvm_get_kvm, kvm_put_kvm, kvm_destroy_vm",
+  },
+  {
     name: "conversion-atomic",
     subsystem: "kvm",
     when: "at the return of the conversion",
@@ -160,59 +170,20 @@ export const invariants: readonly InvariantRow[] = [
     source: "355323a4dc94",
   },
   {
+    name: "no-oops",
+    subsystem: "kvm",
+    when: "at the step that follows the pointer",
+    modelled: true,
+    statement: "No step follows a NULL pointer.",
+    source: "20221116205025.1510291-1-ackerleytng@google.com on v9 7/8",
+  },
+  {
     name: "no-kvm-bug",
     subsystem: "kvm",
     when: EACH,
-    modelled: false,
+    modelled: true,
     statement: "No step marks the VM as bugged.",
-    source: "include/linux/kvm_host.h KVM_BUG_ON",
+    source: "include/linux/kvm_host.h KVM_BUG_ON; arch/x86/kvm/vmx/tdx.c, Linux 6.16",
   },
-  {
-    name: "sept-pamt-agree",
-    subsystem: "tdx",
-    when: "after each commit of a TDX module leaf",
-    modelled: false,
-    statement: "Secure EPT and PAMT name the same owner, size and page for each private page.",
-    source: "intel/tdx-module TDX_1.5.01",
-  },
-  {
-    name: "mirror-agrees",
-    subsystem: "tdx",
-    when: `${EACH}, for entries that are not frozen`,
-    modelled: false,
-    statement: "KVM's mirror page table and the secure EPT map the same page.",
-    source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16",
-  },
-  {
-    name: "tlb-tracked",
-    subsystem: "tdx",
-    when: EACH,
-    modelled: false,
-    statement: "Each usable private TLB entry leads to a page that the secure EPT still names and the TD still owns.",
-    source: "intel/tdx-module TDX_1.5.01 tdh_mem_track.c",
-  },
-  {
-    name: "cache-flushed",
-    subsystem: "tdx",
-    when: "when a frame is handed over",
-    modelled: false,
-    statement: "A frame changes hands only without dirty cache lines under a key that its next user does not use.",
-    source: "arch/x86/kvm/vmx/tdx.c, Linux 6.16",
-  },
-  {
-    name: "private-integrity",
-    subsystem: "tdx",
-    when: "at each guest load",
-    modelled: false,
-    statement: "A TD reads back what it stored since it accepted the page.",
-    source: "intel/tdx-module TDX_1.5.01",
-  },
-  {
-    name: "key-order",
-    subsystem: "tdx",
-    when: "after each commit of a TDX module leaf",
-    modelled: false,
-    statement: "A private key id goes from free over assigned and flushed back to free, with the caches of each package written back in between.",
-    source: "intel/tdx-module TDX_1.5.01",
-  },
+  ...tdxInvariants,
 ];

@@ -83,8 +83,8 @@ const slots: readonly CallSpec[] = [
       { name: "guest_phys_addr", type: "gpa" },
       { name: "memory_size", type: "int" },
       { name: "userspace_addr", type: "address", optional: true },
-      { name: "private_offset", type: "int", optional: true },
-      { name: "private_fd", type: "fd", optional: true },
+      { name: "private_offset", type: "int", optional: true, names: { v9: "restricted_offset", v10: "restricted_offset" } },
+      { name: "private_fd", type: "fd", optional: true, names: { v9: "restricted_fd", v10: "restricted_fd" } },
     ],
     prototype: "int ioctl(int vm, KVM_SET_USER_MEMORY_REGION, struct kvm_userspace_memory_region_ext *)",
     help:
@@ -96,7 +96,7 @@ const slots: readonly CallSpec[] = [
       { errno: "EINVAL", when: "private_offset is not page aligned, or private_offset + memory_size wraps", profiles: ["v6", "v7", "v8", "v9", "v10"] },
       { errno: "EINVAL", when: "the slot number is too high, or guest_phys_addr + memory_size wraps" },
       { errno: "EINVAL", when: "memory_size is 0 and the slot does not exist" },
-      { errno: "EINVAL", when: "the slot exists and is private: it can only be deleted", profiles: IN.series },
+      { errno: "EINVAL", when: "the slot exists and flags has KVM_MEM_PRIVATE; nobody looks whether the old flags have it", profiles: IN.series },
       { errno: "EINVAL", when: "the slot exists and its size, userspace_addr or KVM_MEM_READONLY would change" },
       { errno: "EEXIST", when: "another slot covers part of the gfn range" },
       { errno: "EINVAL", when: "private_fd is not open", profiles: IN.series },
@@ -104,9 +104,10 @@ const slots: readonly CallSpec[] = [
       { errno: "EOPNOTSUPP", when: "private_fd is on hugetlbfs, which is no backing store", profiles: IN.v6v7 },
       {
         errno: "EEXIST",
-        when: "a slot of this VM has overlapping offsets of the file; the shift in the test goes the wrong way, so it almost never finds one",
+        when:
+          "the range begins below private_offset of another slot of this VM over the file, and ends above it; other overlaps are not found, for npages is " +
+          "shifted the wrong way",
         profiles: IN.v4,
-        derived: true,
       },
     ],
     operations: ["create", "delete", "move", "flags"].map((name) => `KVM_SET_USER_MEMORY_REGION.${name}`),
@@ -142,7 +143,7 @@ const slots: readonly CallSpec[] = [
       { errno: "EINVAL", when: "part of the range is bound already", profiles: ["6.8.0", "6.8", "6.16", "6.18.0", "6.18"] },
       { errno: "EEXIST", when: "part of the range is bound already", profiles: ["7.2", "mainline"] },
     ],
-    operations: ["create", "delete", "move", "flags"].map((name) => `KVM_SET_USER_MEMORY_REGION.${name}`),
+    operations: ["create", "delete", "move", "flags", "delete.td", "move.td"].map((name) => `KVM_SET_USER_MEMORY_REGION.${name}`),
     profiles: IN.upstream,
     source: "virt/kvm/kvm_main.c; virt/kvm/guest_memfd.c kvm_gmem_bind (a7800aa80ea4)",
   },
@@ -210,7 +211,7 @@ const conversions: readonly CallSpec[] = [
       { errno: "EINVAL", when: "size is 0, address + size wraps, or one of them is not page aligned" },
       { errno: "ENOMEM", when: "no memory for the entries" },
     ],
-    operations: ["KVM_SET_MEMORY_ATTRIBUTES"],
+    operations: ["KVM_SET_MEMORY_ATTRIBUTES", "KVM_SET_MEMORY_ATTRIBUTES.td"],
     profiles: IN.attributes,
     source: "virt/kvm/kvm_main.c kvm_vm_set_mem_attributes; v10 6/9",
   },
@@ -225,15 +226,31 @@ const conversions: readonly CallSpec[] = [
     help: "Maps guest memory before the guest touches it (Linux 6.11).",
     errors: [
       { errno: "EINVAL", when: "flags is not 0, gpa or size is not page aligned, or gpa + size is not above gpa" },
-      { errno: "ENOENT", when: "no slot at gpa" },
+      { errno: "ENOENT", when: "no slot at gpa, which is shared" },
+      { errno: "EFAULT", when: "gpa is private and has no slot, no guest_memfd or one that is gone, or nothing is mapped at userspace_addr" },
       { errno: "EAGAIN", when: "the slot is being deleted", profiles: IN.gmemMmap },
       { errno: "EINTR", when: "a signal is pending" },
     ],
-    operations: ["KVM_PRE_FAULT_MEMORY"],
+    operations: ["KVM_PRE_FAULT_MEMORY", "KVM_PRE_FAULT_MEMORY.td"],
     profiles: IN.tdx,
-    source: "virt/kvm/kvm_main.c kvm_vcpu_pre_fault_memory",
+    source: "virt/kvm/kvm_main.c kvm_vcpu_pre_fault_memory; arch/x86/kvm/mmu/mmu.c kvm_tdp_map_page, kvm_handle_noslot_fault",
   },
 ];
+
+/** What a guest's access leaves KVM_RUN with, and what KVM_RUN itself returns. */
+const MEMORY_EXITS: readonly ErrorRow[] = [
+  { errno: "KVM_EXIT_MEMORY_ERROR", when: "the kind of the access is not the kind of the gfn; KVM_RUN fails with EPERM", profiles: IN.v4v5 },
+  { errno: "KVM_EXIT_MEMORY_FAULT", when: "the kind of the access is not the kind of the gfn; KVM_RUN returns 0", profiles: IN.v6v10 },
+  {
+    errno: "KVM_EXIT_MEMORY_FAULT",
+    when: "the kind of the access is not the kind of the gfn, or nothing backs it; KVM_RUN fails with EFAULT",
+    profiles: IN.upstream,
+  },
+  { errno: "KVM_EXIT_MMIO", when: "no slot at the gpa; KVM_RUN returns 0" },
+];
+
+/** In a TD that is driven without KVM there is no fault handler behind an access. */
+const TD_ACCESS = ["fault", "TD.access", "TD.access.outside", "fault.td"] as const;
 
 const guest: readonly CallSpec[] = [
   {
@@ -248,16 +265,8 @@ const guest: readonly CallSpec[] = [
       "The guest loads one byte. In v4 to v10 `load(gpa)` is a private access and `load(SHARED|gpa)` a shared one; in a slot without " +
       "private backing every access is ordinary. " +
       "A mismatch with the gfn's kind leaves KVM_RUN with a memory exit.",
-    errors: [
-      { errno: "KVM_EXIT_MEMORY_ERROR", when: "the kind of the access is not the kind of the gfn", profiles: IN.v4v5 },
-      {
-        errno: "KVM_EXIT_MEMORY_FAULT",
-        when: "the kind of the access is not the kind of the gfn",
-        profiles: IN.all.filter((name) => name !== "v4" && name !== "v5"),
-      },
-      { errno: "KVM_EXIT_MMIO", when: "no slot at the gpa" },
-    ],
-    operations: ["fault"],
+    errors: [...MEMORY_EXITS],
+    operations: TD_ACCESS,
     profiles: IN.all,
     source: "arch/x86/kvm/mmu/mmu.c; v4 09/12; v8 7/8",
   },
@@ -270,16 +279,8 @@ const guest: readonly CallSpec[] = [
     params: [GPA, { name: "value", type: "byte" }],
     prototype: "void store(gpa, unsigned char value)",
     help: "The guest stores one byte; private or shared as with load.",
-    errors: [
-      { errno: "KVM_EXIT_MEMORY_ERROR", when: "the kind of the access is not the kind of the gfn", profiles: IN.v4v5 },
-      {
-        errno: "KVM_EXIT_MEMORY_FAULT",
-        when: "the kind of the access is not the kind of the gfn",
-        profiles: IN.all.filter((name) => name !== "v4" && name !== "v5"),
-      },
-      { errno: "KVM_EXIT_MMIO", when: "no slot at the gpa" },
-    ],
-    operations: ["fault"],
+    errors: [...MEMORY_EXITS],
+    operations: TD_ACCESS,
     profiles: IN.all,
     source: "arch/x86/kvm/mmu/mmu.c; v4 09/12; v8 7/8",
   },
@@ -293,7 +294,7 @@ const guest: readonly CallSpec[] = [
     prototype: "void run()",
     help: "The vCPU rests in the guest until it is kicked.",
     errors: [],
-    operations: [],
+    operations: ["TD.rest", "TD.rest.outside", "run.td"],
     profiles: IN.all,
     source: "virt/kvm/kvm_main.c kvm_vcpu_kick",
   },

@@ -1,10 +1,12 @@
 // The operations whose steps a kernel variant may rewrite. Which kernels have one follows from the calls that run it; its order of steps in a kernel is
 // data of the model.
 
+import { kvmTdxOperations } from "./kvm-tdx.ts";
 import { IN } from "./profiles.ts";
 import type { OperationRow } from "./types.ts";
 
 export const operations: readonly OperationRow[] = [
+  ...kvmTdxOperations,
   { name: "memfd_create", help: "memfd_create with MFD_INACCESSIBLE." },
   { name: "memfd_restricted", help: "memfd_restricted: the private file of v9 and v10." },
   { name: "memfd_create.plain", help: "memfd_create of an ordinary memfd." },
@@ -22,15 +24,31 @@ export const operations: readonly OperationRow[] = [
   { name: "write", help: "write at the file position, page by page." },
   { name: "pwrite", help: "write at an offset, page by page." },
   { name: "mmap", help: "mmap: enters the mapping, pages come with the faults." },
+  { name: "mmap.populate", help: "mmap with MAP_POPULATE: enters the mapping and faults its pages in." },
   { name: "munmap", help: "munmap of a mapping or a part of it." },
   { name: "mprotect", help: "mprotect: new protection bits for a mapping or a part of it." },
   { name: "madvise", help: "madvise with advice that nothing here can see." },
   { name: "madvise.dontneed", help: "madvise with MADV_DONTNEED: page table entries and private copies go." },
+  { name: "madvise.populate", help: "madvise with MADV_POPULATE_READ or MADV_POPULATE_WRITE: faults the pages in." },
   { name: "madvise.remove", help: "madvise with MADV_REMOVE: a hole in the file behind the mapping." },
   { name: "host.load", help: "A load by a host thread through its mapping, with the page fault that it may take." },
   { name: "host.store", help: "A store by a host thread through its mapping, with the page fault that it may take." },
   { name: "fcntl.add_seals", help: "fcntl F_ADD_SEALS." },
   { name: "fcntl.get_seals", help: "fcntl F_GET_SEALS." },
+  { name: "fcntl.get_flags", help: "fcntl F_GETFD and F_GETFL." },
+  { name: "fcntl.set_flags", help: "fcntl F_SETFD and F_SETFL." },
+  { name: "fstat", help: "fstat: one attribute of the inode." },
+  { name: "fstatfs", help: "fstatfs: what the file system says of itself." },
+  { name: "mincore", help: "mincore: which pages of a mapping are there, page by page." },
+  { name: "setrlimit", help: "setrlimit: what the process may use." },
+  { name: "pipe2", help: "pipe2: a pipe." },
+  { name: "open", help: "open of a file that is no memory." },
+  { name: "memfd_secret", help: "memfd_secret: a file whose pages the kernel does not map.", profiles: IN.upstream },
+  { name: "read.pipe", help: "read of a pipe: drains it." },
+  { name: "splice", help: "splice of a file into a pipe, page by page." },
+  { name: "vmsplice", help: "vmsplice of a mapping into a pipe, page by page." },
+  { name: "copy_file_range", help: "copy_file_range, page by page." },
+  { name: "sendfile", help: "sendfile, page by page." },
   { name: "dup", help: "dup: a second descriptor of the same open file." },
   { name: "open_fd", help: "open of /proc/self/fd/N: a new open file on the same inode." },
   { name: "open_fd.truncate", help: "open of /proc/self/fd/N with O_TRUNC." },
@@ -47,6 +65,11 @@ export const operations: readonly OperationRow[] = [
   { name: "KVM_CHECK_EXTENSION", help: "The ioctl KVM_CHECK_EXTENSION.", profiles: IN.upstream },
   { name: "KVM_CREATE_GUEST_MEMFD", help: "The ioctl KVM_CREATE_GUEST_MEMFD." },
   {
+    name: "destroy_vm",
+    help: "What follows the call that drops the last reference on a VM, before its thread returns to user space.",
+    profiles: IN.all,
+  },
+  {
     name: "release",
     help: "What follows the call that drops the last reference on a guest_memfd, before its thread returns to user space.",
     profiles: IN.upstream,
@@ -56,10 +79,29 @@ export const operations: readonly OperationRow[] = [
   { name: "KVM_MEMORY_ENCRYPT_UNREG_REGION", help: "Converts a range of guest memory to shared (series v7 to v9)." },
   { name: "KVM_SET_MEMORY_ATTRIBUTES", help: "Gives each gfn of a range its attributes (v10, and since Linux 6.8)." },
   { name: "fault", help: "KVM's fault handler for an access of the guest that no TLB or EPT entry answers." },
+  { name: "SEAMCALL", help: "A leaf of the TDX module that the host calls.", profiles: IN.tdx },
+  { name: "TD.access", help: "A load or store by a vCPU of a TD that is in the guest.", profiles: IN.tdx },
+  { name: "TD.access.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
+  { name: "TDG.MEM.PAGE.ACCEPT", help: "TDG.MEM.PAGE.ACCEPT by a vCPU that is in the guest.", profiles: IN.tdx },
+  { name: "TDG.MEM.PAGE.ACCEPT.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
+  { name: "TDG.MEM.PAGE.ATTR.RD", help: "TDG.MEM.PAGE.ATTR.RD by a vCPU that is in the guest.", profiles: IN.tdx },
+  { name: "TDG.MEM.PAGE.ATTR.RD.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
+  { name: "TDG.VP.VMCALL", help: "TDG.VP.VMCALL by a vCPU that is in the guest.", profiles: IN.tdx },
+  { name: "TDG.VP.VMCALL.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
+  { name: "TD.rest", help: "A vCPU of a TD rests in the guest until it is kicked.", profiles: IN.tdx },
+  { name: "TD.rest.outside", help: "The same for one that has to be entered first.", profiles: IN.tdx },
+  { name: "load_frame", help: "A host read by physical address.", profiles: IN.tdx },
+  { name: "clflush", help: "Modified cache lines of a page reach memory.", profiles: IN.tdx },
+  { name: "movdir64b", help: "A page is written line by line past the cache.", profiles: IN.tdx },
+  { name: "movnti", help: "A write of part of a line past the cache.", profiles: IN.tdx },
+  { name: "kick", help: "An interrupt makes a vCPU leave the guest.", profiles: IN.tdx },
   { name: "alloc_frame", help: "An allocation by somebody else takes a free frame." },
   { name: "store_frame", help: "A host write to a frame by physical address." },
   { name: "migrate", help: "The kernel moves a page to another frame." },
   { name: "reclaim", help: "The kernel swaps or drops a page." },
+  { name: "fork", help: "fork: a child process with a copy of the descriptors and of the address space." },
+  { name: "send_fd", help: "A descriptor is passed to another process." },
+  { name: "signal", help: "A signal becomes pending for a thread." },
 ];
 
 export function operation(name: string): OperationRow | undefined {

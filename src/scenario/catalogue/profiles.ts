@@ -83,6 +83,7 @@ export const IN = {
   v4v5: between("v4", "v5"),
   v4v7: between("v4", "v7"),
   v6v7: between("v6", "v7"),
+  v6v10: between("v6", "v10"),
   v4v8: between("v4", "v8"),
   v5v8: between("v5", "v8"),
   v7v9: between("v7", "v9"),

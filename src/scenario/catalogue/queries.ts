@@ -7,6 +7,8 @@ const VM: Param = { name: "vm", type: "vm" };
 const OFF: Param = { name: "off", type: "int" };
 const GPA: Param = { name: "gpa", type: "gpa" };
 const FRAME: Param = { name: "frame", type: "frame" };
+const TD: Param = { name: "td", type: "td" };
+const PAGE: Param = { name: "frame", type: "td" };
 
 export const queries: readonly QueryRow[] = [
   { name: "pages", params: [FD], returns: "int", help: "number of pages in the page cache of the file", modelled: true },
@@ -23,10 +25,18 @@ export const queries: readonly QueryRow[] = [
     modelled: true,
   },
   { name: "slots", params: [VM], returns: "int", help: "number of memory slots of the VM", modelled: true },
+  { name: "alive", params: [VM], returns: "int", help: "1 until the VM is destroyed", modelled: true },
   { name: "bound", params: [FD, OFF], returns: "int", help: "1 when a memory slot refers to the file at the offset, else 0", modelled: true },
   { name: "ept", params: [VM, GPA], returns: "frame", help: "frame that the second-level page table maps at the gpa, or NONE", modelled: true },
-  { name: "sept", params: [VM, GPA], returns: "state", help: "state of the secure EPT entry; `.level` and `.frame`", modelled: false },
-  { name: "pamt", params: [FRAME], returns: "state", help: "page type of the frame in the PAMT", modelled: false },
+  {
+    name: "sept",
+    params: [TD, GPA],
+    returns: "state",
+    help: "state of the secure EPT entry at which the walk for the page ends: FREE, PENDING, MAPPED …; `.level` and `.frame`",
+    modelled: true,
+  },
+  { name: "pamt", params: [PAGE], returns: "state", help: "page type of the frame in the PAMT: PT_NDA, PT_REG …", modelled: true },
+  { name: "bepoch", params: [PAGE], returns: "int", help: "BEPOCH of the frame in the PAMT: TD_EPOCH when it was blocked", modelled: true },
   {
     name: "tlb",
     params: [{ name: "vcpu", type: "vcpu" }, GPA],
@@ -34,7 +44,25 @@ export const queries: readonly QueryRow[] = [
     help: "frame that the vCPU's TLB holds for the gpa, or NONE",
     modelled: true,
   },
-  { name: "epoch", params: [VM], returns: "int", help: "TD_EPOCH of the TD", modelled: false },
+  { name: "epoch", params: [TD], returns: "int", help: "TD_EPOCH of the TD", modelled: true },
+  {
+    name: "epoch_refcount",
+    params: [TD, { name: "parity", type: "int" }],
+    returns: "int",
+    help: "REFCOUNT of the TD: vCPUs inside that entered in an epoch of this parity",
+    modelled: true,
+  },
+  { name: "chldcnt", params: [TD], returns: "int", help: "CHLDCNT of the TD: pages of 4 KB that it owns, without its root", modelled: true },
+  { name: "op_state", params: [TD], returns: "state", help: "OP_STATE of the TD: OP_STATE_INITIALIZED, OP_STATE_RUNNABLE …", modelled: true },
+  { name: "life_cycle", params: [TD], returns: "state", help: "life cycle of the TD: TD_KEYS_CONFIGURED, TD_BLOCKED …", modelled: true },
+  {
+    name: "vcpu_state",
+    params: [{ name: "vcpu", type: "tdvpr" }],
+    returns: "state",
+    help: "state of a TD's vCPU: VCPU_READY, VCPU_ACTIVE …",
+    modelled: true,
+  },
+  { name: "key_state", params: [{ name: "hkid", type: "int" }], returns: "state", help: "key id in the key ownership table: HKID_FREE …", modelled: true },
   { name: "value", params: [FD, OFF], returns: "int", help: "byte of the file at the offset; 0 in a hole", modelled: true },
   { name: "refcount", params: [FRAME], returns: "int", help: "references on the frame", modelled: true },
   { name: "owner", params: [FRAME], returns: "state", help: "who owns the frame", modelled: false },

@@ -36,7 +36,6 @@ export const settings = [
     max: 1n << 20n,
     value: 0n,
     source: "mm/hugetlb.c",
-    modelled: false,
   },
   {
     name: "hugepages_1G",
@@ -45,18 +44,32 @@ export const settings = [
     max: 1n << 20n,
     value: 0n,
     source: "mm/hugetlb.c",
-    modelled: false,
   },
   { name: "uid", help: "User id of the processes; 0 is root.", min: 0n, max: (1n << 32n) - 2n, value: 0n, source: "kernel/cred.c" },
   { name: "cpus", help: "Processors of the machine.", min: 1n, max: 8192n, value: 2n, source: "kernel/cpu.c", modelled: false },
   {
     name: "packages",
-    help: "Processor packages: each has its own keys and caches.",
+    help: "Processor packages: each has its own keys and caches. The TDX module knows at most eight.",
     min: 1n,
-    max: 64n,
+    max: 8n,
     value: 1n,
-    source: "arch/x86/kernel/cpu/topology.c",
-    modelled: false,
+    source: "arch/x86/kernel/cpu/topology.c; intel/tdx-module TDX_1.5.01 data_structures/tdx_global_data.h MAX_PKGS",
+  },
+  {
+    name: "interrupts",
+    help: "1: an interrupt may be pending whenever a leaf of the TDX module looks for one, and the leaf stops (TDH.PHYMEM.CACHE.WB).",
+    min: 0n,
+    max: 1n,
+    value: 0n,
+    source: "intel/tdx-module TDX_1.5.01 common/helpers/helpers.h is_interrupt_pending_host_side",
+  },
+  {
+    name: "entropy",
+    help: "0: the random number generator may have nothing when a leaf of the TDX module asks (TDH.MNG.CREATE, TDH.MNG.KEY.CONFIG, TDH.MNG.ADDCX).",
+    min: 0n,
+    max: 1n,
+    value: 1n,
+    source: "intel/tdx-module TDX_1.5.01 common/helpers/helpers.c generate_256bit_random; PCONFIG of the Intel SDM",
   },
   { name: "memory_limit", help: "RLIMIT_MEMLOCK of the processes, in bytes.", min: 0n, max: (1n << 63n) - 1n, source: "mm/mlock.c", modelled: false },
   {
@@ -66,7 +79,6 @@ export const settings = [
     max: 1n,
     value: 0n,
     source: "arch/x86/kernel/cpu/common.c",
-    modelled: false,
   },
 ] as const satisfies readonly SettingRow[];
 

@@ -1,6 +1,7 @@
 // The atomic steps that operations are made of, in the words of the kernel. A step is one critical section, or one access to shared data outside
 // any lock; a kernel variant may put any of them into any operation.
 
+import { kvmTdxSteps } from "./kvm-tdx-steps.ts";
 import type { StepRow } from "./types.ts";
 
 export const steps = [
@@ -33,6 +34,7 @@ export const steps = [
     source: "arch/x86/kvm/mmu/mmu.c kvm_faultin_pfn",
   },
   { name: "check_existing", help: "Tests whether the slot exists and may change.", source: "virt/kvm/kvm_main.c __kvm_set_memory_region", modelled: false },
+  { name: "get_file", help: "Looks the private file of the slot up by its descriptor.", source: "v4 10/12 __kvm_set_memory_region" },
   { name: "check_overlap", help: "Refuses a gfn range that another slot covers with EEXIST.", source: "virt/kvm/kvm_main.c kvm_check_memslot_overlap" },
   { name: "check_invalid_slot", help: "Retries the fault while the slot is being deleted.", source: "arch/x86/kvm/mmu/mmu.c, Linux 6.8", modelled: false },
   {
@@ -52,8 +54,8 @@ export const steps = [
   { name: "unlock_kvm", help: "Drops kvm->lock of the VM.", source: "v10 6/9" },
   { name: "lock_slots", help: "Takes slots_lock of the VM.", source: "virt/kvm/kvm_main.c" },
   { name: "unlock_slots", help: "Drops slots_lock of the VM.", source: "virt/kvm/kvm_main.c" },
-  { name: "lock_mmu", help: "Takes mmu_lock for write over the steps that follow.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16", modelled: false },
-  { name: "unlock_mmu", help: "Drops mmu_lock.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16", modelled: false },
+  { name: "lock_mmu", help: "Takes mmu_lock for write over the steps that follow.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16" },
+  { name: "unlock_mmu", help: "Drops mmu_lock.", source: "arch/x86/kvm/mmu/tdp_mmu.c, Linux 6.16" },
   // Files and descriptors.
   {
     name: "new_file",
@@ -74,9 +76,29 @@ export const steps = [
   { name: "free_file", help: "Frees the guest_memfd instance.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
   { name: "clear_slots", help: "Takes the file out of every bound slot.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
   { name: "unlink", help: "Takes the file off the inode's list.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
-  { name: "drop_vm", help: "Drops the file's reference on the VM.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
+  { name: "drop_vm", help: "Drops the file's reference on the VM, which may be the last one.", source: "virt/kvm/guest_memfd.c kvm_gmem_release" },
   { name: "read_link", help: "Reads the name that /proc/self/fd shows: the dentry's, not the file system's.", source: "fs/d_path.c" },
   { name: "get_seals", help: "Reads the seal word of the inode.", source: "mm/memfd.c memfd_get_seals" },
+  { name: "get_flags", help: "Reads the flags of the descriptor or of the open file.", source: "fs/fcntl.c do_fcntl" },
+  { name: "set_flags", help: "Writes the flags of the descriptor or of the open file.", source: "fs/fcntl.c setfl; fs/file.c set_close_on_exec" },
+  { name: "read_attributes", help: "Reads one attribute of the inode, without a lock.", source: "fs/stat.c generic_fillattr; mm/shmem.c shmem_getattr" },
+  { name: "read_file_system", help: "Reads what the file system says of itself.", source: "fs/statfs.c; mm/shmem.c shmem_statfs" },
+  {
+    name: "look_at_pages",
+    help: "Looks whether the page table or the page cache has the page, one page after the other.",
+    source: "mm/mincore.c mincore_pte_range",
+  },
+  { name: "open_pipe", help: "Makes a pipe.", source: "fs/pipe.c do_pipe2" },
+  { name: "open_special", help: "Opens a file that is no memory.", source: "fs/open.c do_dentry_open; mm/secretmem.c" },
+  {
+    name: "splice_page",
+    help: "Puts a reference on one page of the file into the pipe; a hole goes as the zero page.",
+    source: "mm/shmem.c shmem_file_splice_read",
+  },
+  { name: "pin_page", help: "Puts a reference on one page behind a mapping into the pipe, faulting it in.", source: "fs/splice.c vmsplice_to_pipe" },
+  { name: "drain_pipe", help: "Copies bytes out of the pipe and drops each page that is read to its end.", source: "fs/pipe.c pipe_read" },
+  { name: "copy_page", help: "Writes one page of a file into another one, under its seals.", source: "fs/splice.c iter_file_splice_write" },
+  { name: "set_limit", help: "Sets the soft limit of the process.", source: "kernel/sys.c do_prlimit" },
   {
     name: "expand_exec",
     help: "Adds the write, grow and shrink seals that F_SEAL_EXEC implies on an executable file.",
@@ -99,7 +121,7 @@ export const steps = [
   { name: "seek", help: "Moves the file offset; the next data and the next hole are looked for under the inode lock.", source: "mm/shmem.c shmem_file_llseek" },
   // Size, holes and data.
   { name: "set_size", help: "Writes i_size.", source: "i_size_write" },
-  { name: "unmap_user", help: "Clears the host page table entries of the range, telling mmu notifiers.", source: "mm/memory.c unmap_mapping_range" },
+  { name: "unmap_user", help: "Clears the host page table entries of the range in one mapping of the file.", source: "mm/memory.c unmap_mapping_range" },
   { name: "truncate", help: "Removes the page from the page cache and frees it; a partial page is zeroed in place.", source: "mm/shmem.c shmem_undo_range" },
   { name: "announce_hole", help: "Publishes the range that is being punched, so that faults into it wait.", source: "mm/shmem.c shmem_falloc, 8e205f779d14" },
   { name: "retract_hole", help: "Takes the range back and wakes the faults that wait.", source: "mm/shmem.c shmem_falloc" },
@@ -116,20 +138,19 @@ export const steps = [
     help: "Clears the host page table entry and drops a private copy; the page of the file stays.",
     source: "mm/madvise.c madvise_dontneed_single_vma",
   },
+  { name: "populate", help: "Faults one page of a mapping in ahead of the access.", source: "mm/gup.c populate_vma_page_range, faultin_page_range" },
   { name: "access_host", help: "The load or store of a host thread through its page table.", source: "mm/memory.c" },
   {
     name: "mn_start",
-    help: "MMU notifier begins: under mmu_lock, begin, unmap shared gfns, flush.",
+    help: "MMU notifier begins, for one mapping: under mmu_lock, in-progress count up, shared gfns unmapped and flushed; swaps of slots wait until it ends.",
     source: "virt/kvm/kvm_main.c kvm_mmu_notifier_invalidate_range_start",
-    modelled: false,
   },
-  { name: "clear_pte", help: "Clears the host page table entry.", source: "mm/memory.c", modelled: false },
-  { name: "change_pte", help: "Changes the host page table entry.", source: "mm/memory.c", modelled: false },
+  { name: "clear_pte", help: "Clears the host page table entry of a page that is unmapped.", source: "mm/memory.c unmap_vmas" },
+  { name: "change_pte", help: "Copy on write: the host page table entry leads to the copy from here on.", source: "mm/memory.c wp_page_copy" },
   {
     name: "mn_end",
     help: "MMU notifier ends: sequence counter up, in-progress count down.",
     source: "virt/kvm/kvm_main.c kvm_mmu_notifier_invalidate_range_end",
-    modelled: false,
   },
   // What the private file tells KVM.
   {
@@ -205,7 +226,11 @@ export const steps = [
   // Slots.
   { name: "bind", help: "Takes the file into the slot and registers its notifier.", source: "v4 10/12, v8 8/8; virt/kvm/guest_memfd.c kvm_gmem_bind" },
   { name: "unbind", help: "Takes the slot off the file.", source: "v4 10/12, v8 8/8; virt/kvm/guest_memfd.c kvm_gmem_unbind" },
-  { name: "commit_slot", help: "Swaps the slot arrays: from now on faults see the change.", source: "virt/kvm/kvm_main.c kvm_swap_active_memslots" },
+  {
+    name: "commit_slot",
+    help: "Swaps the slot arrays when no MMU notifier is active: from now on faults see the change.",
+    source: "virt/kvm/kvm_main.c kvm_swap_active_memslots",
+  },
   { name: "synchronize_srcu", help: "Waits until every fault that may still use the old slots has ended.", source: "virt/kvm/kvm_main.c" },
   { name: "mark_invalid", help: "Marks the slot that is being deleted, so that faults retry.", source: "virt/kvm/kvm_main.c kvm_invalidate_memslot" },
   {
@@ -215,11 +240,72 @@ export const steps = [
   },
   { name: "zap_slot", help: "Under mmu_lock: removes every mapping of the slot and flushes.", source: "arch/x86/kvm/mmu/mmu.c kvm_arch_flush_shadow_memslot" },
   { name: "free_slot", help: "Frees the slot structure.", source: "virt/kvm/kvm_main.c kvm_free_memslot" },
+  // The TDX module.
+  {
+    name: "acquire",
+    help: "The leaf goes down its checks and takes its locks; the first that fails is its answer, and every lock is dropped.",
+    source: "intel/tdx-module TDX_1.5.01",
+  },
+  { name: "commit", help: "The leaf has its effect and drops its locks.", source: "intel/tdx-module TDX_1.5.01" },
+  { name: "vp_acquire", help: "TDH.VP.ENTER goes down its checks and takes its locks.", source: "intel/tdx-module TDX_1.5.01 tdh_vp_enter.c" },
+  {
+    name: "vp_enter",
+    help: "The vCPU counts in REFCOUNT of TD_EPOCH, flushes its TLB where it last entered in another epoch, and is in the guest.",
+    source: "intel/tdx-module TDX_1.5.01 tdh_vp_enter.c",
+  },
+  { name: "td_access", help: "The load or store of a TD: TLB hit, or walk of the secure EPT, fill and data.", source: "Intel SDM volume 3, chapter 30 (EPT)" },
+  { name: "td_leave", help: "The vCPU leaves the guest: REFCOUNT goes down.", source: "intel/tdx-module TDX_1.5.01 td_exit.c" },
+  {
+    name: "accept_walk",
+    help: "TDG.MEM.PAGE.ACCEPT checks its operands and walks to the entry, without a lock.",
+    source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c",
+  },
+  {
+    name: "accept_acquire",
+    help: "It locks the entry and asks for its state: pending, or an answer.",
+    source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c",
+  },
+  { name: "accept_zero", help: "It zeroes the page under the TD's key.", source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c" },
+  { name: "accept_commit", help: "It writes the entry, mapped and unlocked.", source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c" },
+  {
+    name: "attributes_acquire",
+    help: "TDG.MEM.PAGE.ATTR.RD checks its operand, walks and locks the entry: a page of the TD, or an answer.",
+    source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_attr_rd.c",
+  },
+  { name: "attributes_commit", help: "It reads the entry and drops its lock.", source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_attr_rd.c" },
+  { name: "td_vmcall", help: "The guest leaves with a request for the host in its registers.", source: "intel/tdx-module TDX_1.5.01 tdg_vp_vmcall.c" },
+  { name: "td_run", help: "The vCPU goes on in the guest.", source: "virt/kvm/kvm_main.c kvm_vcpu_kick" },
+  { name: "td_rest", help: "The vCPU is in the guest until a kick has put it out.", source: "virt/kvm/kvm_main.c kvm_vcpu_kick" },
+  { name: "kick", help: "An interprocessor interrupt, sent and acknowledged.", source: "virt/kvm/kvm_main.c kvm_vcpu_kick" },
+  { name: "load_frame", help: "The host reads by physical address, with the shared key.", source: "the direct map" },
+  { name: "clflush", help: "Modified lines under the shared key reach memory.", source: "arch/x86/virt/vmx/tdx/tdx.c tdx_clflush_page" },
+  { name: "movdir64b", help: "Whole lines are written past the cache with the shared key.", source: "arch/x86/virt/vmx/tdx/tdx.c tdx_quirk_reset_page" },
+  { name: "movnti", help: "Part of a line is written past the cache.", source: "Documentation/arch/x86/tdx.rst" },
+  // The end of a VM.
+  {
+    name: "unregister_notifier",
+    help: "The VM's MMU notifier goes, and with it every mapping of the VM.",
+    source: "virt/kvm/kvm_main.c kvm_destroy_vm, mmu_notifier_unregister",
+  },
+  { name: "destroy_vcpus", help: "Frees the vCPUs of the VM.", source: "virt/kvm/kvm_main.c kvm_destroy_vcpus" },
+  { name: "free_slots", help: "Frees the slots of the VM; those of the series drop their private file.", source: "virt/kvm/kvm_main.c kvm_free_memslots" },
+  { name: "free_vm", help: "Frees the VM.", source: "virt/kvm/kvm_main.c kvm_destroy_vm, kvm_arch_free_vm" },
   // Frames by physical address.
   { name: "take_frame", help: "Somebody else's allocation takes any free frame.", source: "mm/page_alloc.c" },
   { name: "write_frame", help: "A host write by physical address.", source: "the direct map" },
+  { name: "unmap_folio", help: "Takes a page that is to move out of the host page tables.", source: "mm/rmap.c try_to_migrate" },
   { name: "migrate", help: "The kernel moves the page to another frame where nothing forbids it.", source: "mm/migrate.c" },
   { name: "reclaim", help: "The kernel swaps or drops the page where nothing forbids it.", source: "mm/vmscan.c" },
+  // Processes and signals.
+  { name: "copy_files", help: "fork: the child gets a copy of the descriptor table.", source: "kernel/fork.c copy_files, fs/file.c dup_fd" },
+  {
+    name: "copy_mm",
+    help: "fork: the child gets the mappings; pages of private ones belong to both until somebody writes.",
+    source: "kernel/fork.c dup_mmap, mm/memory.c copy_page_range",
+  },
+  { name: "pass_fd", help: "An open file enters the descriptor table of another process.", source: "net/core/scm.c scm_fp_copy, scm_detach_fds" },
+  { name: "send_signal", help: "A signal becomes pending for a thread.", source: "kernel/signal.c send_signal_locked" },
+  ...kvmTdxSteps,
 ] as const satisfies readonly StepRow[];
 
 export type StepName = (typeof steps)[number]["name"];

@@ -14,6 +14,8 @@ export type ParamType =
   | "mapping" // a mapping handle (load, store, munmap take it as an address)
   | "address" // a host address: NULL, an integer, or a mapping handle + offset
   | "frame"
+  | "td" // a TD, or a page in place of its TDR
+  | "tdvpr" // a vCPU of a TD, or a page in place of its TDVPR
   | "actor"
   | "int" // any integer
   | "flags" // integer made of the constants of `group`
@@ -27,11 +29,17 @@ export interface Param {
   readonly name: string;
   readonly type: ParamType;
   readonly optional?: boolean;
+  /** A pointer to an integer that may be NULL. */
+  readonly nullable?: boolean;
+  /** What base profiles call it that have another name for it. Each name is understood under all of them, for a scenario may run under several. */
+  readonly names?: Readonly<Record<string, string>>;
   /** Constant group offered by completion and used to print flags (`MFD_`, `F_SEAL_`). */
   readonly group?: string;
+  /** The group in place of `group` where the parameter in front of this one is that constant. */
+  readonly groups?: Readonly<Record<string, string>>;
 }
 
-export type Returns = "fd" | "vm" | "vcpu" | "mapping" | "frame" | "zero" | "count" | "byte" | "offset" | "seals" | "text" | "nothing";
+export type Returns = "fd" | "vm" | "vcpu" | "mapping" | "frame" | "process" | "zero" | "count" | "byte" | "offset" | "seals" | "text" | "status" | "nothing";
 
 /** One error of a call, rows in the kernel's order of checking. */
 export interface ErrorRow {

@@ -9,7 +9,8 @@ export const DESCRIPTORS: Block = {
 static long own_number(long fd)
 {
 	static int next = FIRST_FD;
-	long own = fd < 0 ? fd : fcntl(fd, F_DUPFD, __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED));
+	int command = fd >= 0 && fcntl(fd, F_GETFD) & FD_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+	long own = fd < 0 ? fd : fcntl(fd, command, __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED));
 
 	if (fd >= 0)
 		close(fd);

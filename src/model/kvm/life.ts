@@ -1,0 +1,253 @@
+// The life of a VM (virt/kvm/kvm_main.c kvm_get_kvm, kvm_put_kvm, kvm_destroy_vm; kernel.md C.8): its own descriptor, each vCPU and each guest_memfd hold it,
+// and calls under way hold the descriptor that they were given. Whoever drops the last of them destroys it before returning to user space. That a VMM maps
+// kvm_run, which holds the vCPU's file until it is unmapped, no scenario says.
+
+import type { Call, CallId, HandleId, Program } from "../../scenario/program.ts";
+import type { Machine } from "../machine.ts";
+import { dropPage, isReferenced } from "../memory/file.ts";
+import type { Objects } from "../objects.ts";
+import { descriptor, plan, ZERO } from "../plan.ts";
+import { fieldsOf, isOpen } from "../processes.ts";
+import { every, Reach, type Scope } from "../scope.ts";
+import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { hasFreed } from "./gmem-state.ts";
+import { moveSequence, zap } from "./notifier.ts";
+import { KINDS, LIFE, type VmState } from "./state.ts";
+
+/** The operation that follows a call when it has dropped the last reference. */
+export const DESTROY = "destroy_vm";
+
+const lifeOf = (vm: VmState, state: Int32Array): number => vm.life?.get(state) ?? LIFE.ALIVE;
+
+/** Host mappings that go are told to it. */
+export function hears(vm: VmState, state: Int32Array): boolean {
+  const life = lifeOf(vm, state);
+  return life <= LIFE.BEGUN || life === LIFE.LISTENING;
+}
+
+export const isAlive = (vm: VmState, state: Int32Array): boolean => lifeOf(vm, state) <= LIFE.KEPT;
+export const isFreed = (vm: VmState, state: Int32Array): boolean => lifeOf(vm, state) >= LIFE.FREED;
+
+/** Who works with a VM that has been freed. */
+export function useVm(context: Context, vm: VmState): void {
+  if (!isFreed(vm, context.state)) return;
+  context.machine.emit("freed-vm", vm.object.index, context.thread.index);
+  if (context.telling) context.say(`${vm.object.name} has been freed: use after free`);
+}
+
+/** The VM behind a call that makes it, a vCPU of it, or another descriptor of one of them. */
+const vmBehind = (objects: Objects, call: CallId): number | undefined => objects.vmOf.get(call) ?? objects.vcpus[objects.vcpuOf.get(call) ?? -1]?.vm;
+
+/** The VM whose descriptor, or whose vCPU's, a name is. */
+export const vmOfHandle = (program: Program, objects: Objects, handle: HandleId | undefined): number | undefined =>
+  handle === undefined ? undefined : vmBehind(objects, program.handles[handle].call);
+
+/** VMs that can come to an end: somebody closes the descriptor. */
+export function mortalVms(program: Program, objects: Objects): ReadonlySet<number> {
+  const mortal = new Set<number>();
+  for (const {
+    spec,
+    operands: [first],
+  } of program.calls) {
+    const vm = spec === "close" && first?.kind === "handle" ? objects.vmOf.get(program.handles[first.handle].call) : undefined;
+    if (vm !== undefined) mortal.add(vm);
+  }
+  return mortal;
+}
+
+/** A descriptor that nobody has a name for is never closed. */
+export function keepVm(machine: Machine, state: Int32Array, index: number): void {
+  const { life } = machine.vms[index];
+  if (life?.get(state) === LIFE.ALIVE) life.set(state, LIFE.KEPT);
+}
+
+/** The handles of a VM and its vCPUs, and its guest_memfd files. */
+function holdersOf(machine: Machine, vm: number): { readonly handles: readonly HandleId[]; readonly files: readonly number[] } {
+  const { program, objects } = machine;
+  return {
+    handles: program.handles.flatMap((_, handle) => (vmOfHandle(program, objects, handle) === vm ? [handle] : [])),
+    files: objects.files.filter((file) => file.kind === "guest_memfd" && file.vm === vm).map((file) => file.index),
+  };
+}
+
+const holders = new WeakMap<Machine, ReturnType<typeof holdersOf>[]>();
+
+function heldBy(machine: Machine, vm: number): ReturnType<typeof holdersOf> {
+  let all = holders.get(machine);
+  if (!all) holders.set(machine, (all = machine.vms.map(({ object }) => holdersOf(machine, object.index))));
+  return all[vm];
+}
+
+export const handlesOf = (machine: Machine, vm: number): readonly HandleId[] => heldBy(machine, vm).handles;
+
+const holdsVm = (machine: Machine, state: Int32Array, file: number): boolean =>
+  machine.features.gmem_vm === "held" && machine.files[file].installed.get(state) === 1 && !hasFreed(machine.files[file].gmem, state);
+
+/** kvm->users_count is not 0. */
+function isHeld(machine: Machine, state: Int32Array, vm: number): boolean {
+  const { handles, files } = heldBy(machine, vm);
+  if (handles.some((handle) => isOpen(machine, state, handle)) || files.some((file) => holdsVm(machine, state, file))) return true;
+  return machine.threads.some((thread) => isUnderWay(machine, state, thread.index, vm));
+}
+
+/** Who holds the VM, by name; undefined where it can never come to an end. */
+export function usersOf(machine: Machine, state: Int32Array, vm: number): string[] | undefined {
+  const life = machine.vms[vm].life?.get(state);
+  if (life === undefined || life === LIFE.KEPT) return undefined;
+  const { handles, files } = heldBy(machine, vm);
+  return [
+    ...handles.filter((handle) => isOpen(machine, state, handle)).map((handle) => machine.program.handles[handle].name),
+    ...files.filter((file) => holdsVm(machine, state, file)).map((file) => machine.files[file].object.name),
+    ...machine.threads.filter(({ index }) => isUnderWay(machine, state, index, vm)).map(({ index }) => `a call of ${machine.program.actors[index].name}`),
+  ];
+}
+
+/** fdget: a call under way holds the file behind the descriptor that it was given. Who destroys the VM has put it. */
+function isUnderWay(machine: Machine, state: Int32Array, actor: number, vm: number): boolean {
+  const operation = machine.threads[actor].operation.get(state);
+  if (operation === 0 || machine.operations[operation - 1].name === DESTROY) return false;
+  return machine.plans[machine.instruction(state, actor)?.call ?? -1]?.vm === vm;
+}
+
+/** Whether nobody holds the VM any more; from then on nobody else destroys it. */
+export function beginDestroy(machine: Machine, state: Int32Array, index: number): boolean {
+  const { life } = machine.vms[index];
+  if (life?.get(state) !== LIFE.ALIVE || isHeld(machine, state, index)) return false;
+  life.set(state, LIFE.BEGUN);
+  return true;
+}
+
+/** What the return of a call on a VM that may be the last looks at, and changes. */
+export const BEGIN_DESTROY = { reads: ["handle", "file", "control", "slot"], writes: ["slot"] } as const;
+
+/** A call that is given a VM or a vCPU holds its descriptor, and may be the one that destroys the VM. */
+export function withLife(machine: Machine, call: Call, made: Plan): Plan {
+  const { program, objects } = machine;
+  const actor = program.actors[call.actor];
+  const given = call.operands.flatMap((operand) => (operand.kind === "handle" ? [operand.handle] : []));
+  const all = [...given, ...(actor.kind === "vcpu" ? [actor.handle] : [])];
+  const vm = all.map((handle) => vmOfHandle(program, objects, handle)).find((index) => index !== undefined);
+  if (vm === undefined || machine.vms[vm]?.life === undefined) return made;
+  const { scope } = made;
+  return { ...made, vm, operations: [...made.operations, DESTROY], ...(scope ? { scope: () => both(scope(), destructionScope(machine, vm)) } : {}) };
+}
+
+function both(one: Scope, other: Scope): Scope {
+  return (region) => {
+    const [a, b] = [one(region), other(region)];
+    return a === undefined || b === undefined ? undefined : [...new Set([...a, ...b])].sort((x, y) => x - y);
+  };
+}
+
+/** All that the destruction of a VM reaches: who holds it, its slots, what they hold. */
+export function destructionScope(machine: Machine, index: number): Scope {
+  const { handles, files } = heldBy(machine, index);
+  const reach = new Reach(machine).fields([machine.vms[index].life, machine.vms[index].slotsLock]).progress(every(machine.threads)).secondLevel(index);
+  reach.fields(handles.flatMap((handle) => fieldsOf(machine, handle)));
+  for (const file of files) reach.fields([machine.files[file].installed, machine.files[file].gmem?.released]);
+  for (const config of machine.objects.slots) {
+    if (config.vm !== index) continue;
+    reach.slot(config);
+    if (config.file !== undefined) reach.lifetime(config.file);
+  }
+  return reach.scope();
+}
+
+/** close of a VM or a vCPU: the descriptor goes, and with the last reference the VM. */
+export function planCloseVm(machine: Machine, id: CallId, call: Call, handle: HandleId): Plan {
+  return plan(id, call, {
+    operations: ["close"],
+    success: ZERO,
+    decode: (context) => descriptor(machine, context, call.operands[0]),
+    reads: ["handle"],
+    scope: () => new Reach(machine).operands(call).scope(),
+    data: handle,
+  });
+}
+
+/** The VM that an operation destroys: of the call, or of the file that it releases. */
+function dyingVm(context: Context): VmState | undefined {
+  const { machine, plan: own } = context;
+  return machine.vms[context.operation.name === DESTROY ? (own.vm ?? -1) : (machine.files[own.file]?.object.vm ?? -1)];
+}
+
+/** Steps of the destruction have nothing to do for a VM that somebody still holds. */
+const destruction = (shape: Pick<StepCode, "reads" | "writes" | "events">, act: (context: Context, vm: VmState) => void): StepCode => ({
+  ...shape,
+  reads: [...shape.reads, "slot"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const vm = dyingVm(context);
+    if (vm?.life && !isAlive(vm, context.state)) act(context, vm);
+    return NEXT;
+  },
+});
+
+/** kvm_gmem_release ends with kvm_put_kvm. */
+const dropVm: StepCode = {
+  reads: ["handle", "file", "control", "slot"],
+  writes: ["slot"],
+  jumps: ["free_pages"],
+  returns: false,
+  run(context) {
+    const vm = dyingVm(context);
+    const last = vm !== undefined && context.machine.features.gmem_vm === "held" && beginDestroy(context.machine, context.state, vm.object.index);
+    context.say(last ? "the last reference on the VM is dropped: it is destroyed" : "the reference on the VM is dropped");
+    return last ? NEXT : context.jump("free_pages");
+  },
+};
+
+/** mmu_notifier_unregister, and with it kvm_flush_shadow_all. Between the halves of an invalidation the second one does not come any more. */
+const unregisterNotifier = destruction(
+  { reads: ["ept", "faults", "notifier"], writes: ["ept", "tlb", "faults", "notifier", "slot", "free"], events: true },
+  (context, vm) => {
+    const { machine, state } = context;
+    zap(
+      context,
+      vm,
+      { from: 0, to: Number.MAX_SAFE_INTEGER },
+      KINDS.map((_, kind) => kind),
+    );
+    moveSequence(context, vm);
+    if (vm.activeNotifiers.get(state) === 0 && vm.inProgress.get(state) > 0) machine.emit("destroyed-in-progress", vm.object.index);
+    vm.activeNotifiers.set(state, 0);
+    for (const field of [vm.inProgress, vm.rangeStart, vm.rangeEnd]) field.set(state, 0);
+    vm.life?.set(state, LIFE.UNREGISTERED);
+    context.say("the MMU notifier is unregistered, every mapping of the VM is gone");
+  },
+);
+
+const destroyVcpus = destruction({ reads: [], writes: ["srcu"] }, (context, vm) => {
+  for (const vcpu of context.machine.vcpus) if (vcpu.object.vm === vm.object.index) vcpu.reader.set(context.state, 0);
+  context.say("the vCPUs are freed");
+});
+
+/** kvm_free_memslots: the slots of the series drop their private file; those with a guest_memfd have been left by it, for it held the VM. */
+const freeSlots = destruction(
+  { reads: ["handle", "pte", "control", "reference", "page", "file"], writes: ["slot", "page", "uptodate", "free", "content"] },
+  (context, vm) => {
+    const { machine, state } = context;
+    for (const slot of vm.slots) {
+      const old = machine.objects.slots[slot.bound.get(state) - 1];
+      for (const field of [slot.config, slot.invalid, slot.bound]) field.set(state, 0);
+      slot.gmem?.file.set(state, 0);
+      const file = old?.file === undefined || old.guestMemfd ? undefined : machine.files[old.file];
+      if (file && !isReferenced(machine, state, file)) file.frames.forEach((field, cell) => void (field.get(state) > 0 && dropPage(context, file, cell)));
+    }
+    context.say("the slots are freed, and what they held");
+  },
+);
+
+const freeVm = destruction({ reads: [], writes: ["slot"] }, (context, vm) => {
+  vm.life?.set(context.state, vm.life.get(context.state) === LIFE.UNREGISTERED ? LIFE.FREED : LIFE.LISTENING);
+  context.say("the VM is freed");
+});
+
+export const lifeSteps = {
+  drop_vm: dropVm,
+  unregister_notifier: unregisterNotifier,
+  destroy_vcpus: destroyVcpus,
+  free_slots: freeSlots,
+  free_vm: freeVm,
+};

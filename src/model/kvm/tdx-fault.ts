@@ -1,0 +1,480 @@
+// KVM's fault handler for a TD: the page of the guest_memfd, then under mmu_lock (for read) the missing tables and the leaf of the mirror, each FROZEN while the
+// TDX module is called (arch/x86/kvm/mmu/mmu.c kvm_mmu_faultin_pfn, arch/x86/kvm/mmu/tdp_mmu.c, arch/x86/kvm/vmx/tdx.c; tdx.md F.3, F.4, F.7). A shared gpa
+// goes through the ordinary EPT. The same path serves KVM_PRE_FAULT_MEMORY.
+
+import type { Errno } from "../../base/errno.ts";
+import { formatAddress } from "../../base/units.ts";
+import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
+import { release } from "../memory/frames.ts";
+import { getUserPage } from "../memory/mapping.ts";
+import { COPY_ON_WRITE } from "../memory/narrow.ts";
+import { KVM_MEM_READONLY } from "../objects.ts";
+import { ZERO } from "../plan.ts";
+import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { flushShared } from "../tdx/hardware.ts";
+import { configOf, endFault, slotAt, takeHostPage } from "./access.ts";
+import { mismatchExit } from "./exits.ts";
+import { isPrivateSlot } from "./kinds.ts";
+import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
+import { accessOf } from "./tdx-access.ts";
+import { bug, freePageOf, isBusy, isSuccess, kvmLeaf, localsOf, pageFor, tdOf } from "./tdx-leaf.ts";
+import { shareMmu, unshareMmu } from "./tdx-locks.ts";
+import { stop } from "./tdx-plans.ts";
+import type { KvmTd, MirrorTable } from "./tdx-state.ts";
+
+const isPrefault = (context: Context): boolean => context.operation.name.startsWith("KVM_PRE_FAULT_MEMORY");
+const isRegion = (context: Context): boolean => context.operation.name === "KVM_TDX_INIT_MEM_REGION";
+/** Calls on several pages have come to one of them. */
+const byCells = (context: Context): boolean => isPrefault(context) || isRegion(context);
+const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
+const cellOf = (context: Context): number => (byCells(context) ? context.cell : accessOf(context).cell);
+const gfnOf = (context: Context): number => (byCells(context) ? vmOf(context).cells.start(context.cell) : accessOf(context).gfn);
+const gfnText = (context: Context): string => `gfn ${formatAddress(BigInt(gfnOf(context)))}`;
+const kindOf = (context: Context): number => context.thread.kind.get(context.state);
+const now = (context: Context): number => (vmOf(context).converted[cellOf(context)]?.get(context.state) === 1 ? PRIVATE : SHARED);
+
+function forget(context: Context): void {
+  const { thread, state } = context;
+  for (const local of [thread.kind, thread.page, thread.stale, thread.decided, thread.hit, thread.frame, thread.slot]) local.set(state, 0);
+}
+
+/** Back into the guest, which has its SRCU read side dropped; a pre-fault goes on with its next page. */
+function settled(context: Context): number {
+  if (isPrefault(context)) {
+    forget(context);
+    return context.onward("advance");
+  }
+  endFault(context);
+  return context.jump("run_vcpu");
+}
+
+/**
+ * RET_PF_RETRY. A private violation is retried inside KVM, with SRCU held, until it is resolved, the VM is dead, or (6.18) the slot goes; a shared one by entering
+ * the guest again; a pre-fault inside its ioctl.
+ */
+function retry(context: Context): number {
+  const { machine, state } = context;
+  const isPrivate = kindOf(context) === PRIVATE;
+  if (tdOf(context).dead.get(state) === 1) return give(context, "EIO", "the VM is dead");
+  if (!isPrefault(context)) {
+    const slot = slotAt(machine, state, vmOf(context), gfnOf(context));
+    const leaves = machine.features.td_slot_deleted === "leaves" && slot?.invalid === true;
+    if (!isPrivate || leaves) {
+      endFault(context);
+      if (leaves) context.say("the slot is on its way out: leaves the local loop, and SRCU");
+      return context.jump("run_vcpu");
+    }
+  }
+  forget(context);
+  return context.jump("snapshot");
+}
+
+/** The fault ends with an error of KVM_RUN, or of the pre-fault, where nothing was mapped before. */
+function give(context: Context, errno: Errno, why: string): number {
+  if (context.telling) context.say(`${why}: ${errno}`);
+  const mapped = isPrefault(context) && context.cursor > 0;
+  endFault(context);
+  return mapped ? context.always(ZERO) : context.fail(errno);
+}
+
+/** kvm_mmu_prepare_memory_fault_exit. */
+function leave(context: Context, why: string): number {
+  const kind = kindOf(context);
+  if (isPrefault(context)) return give(context, "EFAULT", why);
+  if (context.telling) context.say(`${why}: leaves KVM_RUN with EFAULT and the memory-fault exit`);
+  endFault(context);
+  return context.done(mismatchExit(context.machine, gfnOf(context), kind));
+}
+
+const OUT = ["run_vcpu", "snapshot", "advance"];
+const FAULT = ["fault", "srcu", "reference", "free"] as const;
+
+/** The shared bit of the address says what the access is; a pre-fault takes the attribute of the gfn. */
+const snapshot: StepCode = {
+  reads: ["kind"],
+  writes: ["fault"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { state, thread } = context;
+    const kind = isPrefault(context) ? now(context) : accessOf(context).kind;
+    thread.inFault.set(state, 1);
+    thread.kind.set(state, kind);
+    if (isPrefault(context)) thread.page.set(state, context.cursor);
+    for (const local of [thread.stale, thread.decided, thread.hit]) local.set(state, 0);
+    if (context.telling) context.say(`a ${KINDS[kind]} access to ${gfnText(context)}; remembers mmu_invalidate_seq`);
+    return NEXT;
+  },
+};
+
+const checkKind: StepCode = {
+  reads: ["kind"],
+  writes: FAULT,
+  jumps: [],
+  run(context) {
+    if (context.machine.options.invalidationGhost) context.thread.decided.set(context.state, 1);
+    const kind = kindOf(context);
+    if (now(context) !== kind) return leave(context, `${gfnText(context)} is ${KINDS[1 - kind]}`);
+    if (context.telling) context.say(`${gfnText(context)} is ${KINDS[kind]}, as the access`);
+    return NEXT;
+  },
+};
+
+const findSlot: StepCode = {
+  reads: ["slot", "td"],
+  writes: FAULT,
+  jumps: OUT,
+  run(context) {
+    const { machine, state, thread } = context;
+    const slot = slotAt(machine, state, vmOf(context), gfnOf(context));
+    if (!slot) {
+      if (isPrefault(context)) return give(context, "ENOENT", "no slot has the gfn");
+      if (kindOf(context) === PRIVATE) return leave(context, "no slot has the gfn");
+      // kvm_mmu_set_mmio_spte_value(kvm, 0): the entry does not suppress #VE, and the guest turns the access into a TDVMCALL.
+      endFault(context);
+      context.say("no slot has the gfn: an MMIO entry, and #VE in the guest");
+      return context.done({ kind: "exception", exception: "#VE" });
+    }
+    if (slot.invalid) {
+      if (isPrefault(context) && machine.features.prefault_invalid === "EAGAIN") return give(context, "EAGAIN", "the slot is being deleted");
+      context.say("the slot is being deleted: try again");
+      return retry(context);
+    }
+    thread.slot.set(state, slot.config.index + 1);
+    if (context.telling) context.say(`slot ${slot.config.id} has ${gfnText(context)}`);
+    return NEXT;
+  },
+};
+
+function isOvertaken(context: Context): boolean {
+  const { state, thread } = context;
+  const vm = vmOf(context);
+  const cell = cellOf(context);
+  return thread.stale.get(state) === 1 || (vm.inProgress.get(state) > 0 && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state));
+}
+
+const earlyRetry: StepCode = {
+  reads: ["fault", "notifier", "slot", "td"],
+  writes: FAULT,
+  jumps: OUT,
+  run(context) {
+    if (!isOvertaken(context)) {
+      context.say("no invalidation of the gfn is in progress");
+      return NEXT;
+    }
+    context.say("an invalidation came in between: try again");
+    return retry(context);
+  },
+};
+
+/** kvm_gmem_get_pfn: a page that nobody has used yet is cleared, through the host's cache. */
+const getPage: StepCode = {
+  reads: ["page", "lock", "uptodate", "slot", "handle", "pte", "control", "file"],
+  writes: ["page", "uptodate", "content", ...FAULT],
+  jumps: ["gup", "share_mmu"],
+  run(context) {
+    const { machine, state, thread } = context;
+    const config = configOf(context);
+    if (kindOf(context) === SHARED) return context.jump("gup");
+    if (!isPrivateSlot(config)) return leave(context, "the slot has no guest_memfd");
+    const file = config.file === undefined ? undefined : machine.files[config.file];
+    const slot = vmOf(context).slots.find((one) => one.id === config.id);
+    if (!file || slot?.gmem?.file.get(state) !== 1 || !isReferenced(machine, state, file)) return leave(context, "the file is gone");
+    const cell = file.cells.one(config.filePage + gfnOf(context) - config.gfn);
+    if (file.folios[cell].get(state) !== 0) return BLOCKED;
+    const frame = file.frames[cell].get(state) || addPage(context, file, cell);
+    if (file.uptodate[cell].get(state) === 0) machine.tdx?.lines[frame].sharedDirty.set(state, 1);
+    makeUptodate(context, file, cell);
+    thread.frame.set(state, frame);
+    if (context.telling) context.say(`gets frame ${frame} from the guest_memfd, with a reference`);
+    return context.jump("share_mmu");
+  },
+};
+
+const gup: StepCode = {
+  reads: ["pte", "page", "lock", "size", "hole", "control", "uptodate"],
+  writes: ["pte", "page", "uptodate", "content", ...FAULT],
+  copying: COPY_ON_WRITE,
+  jumps: [],
+  events: true,
+  run(context) {
+    const config = configOf(context);
+    const write = !isPrefault(context) && accessOf(context).value !== undefined;
+    if (write && config.flags & KVM_MEM_READONLY) return leave(context, "the slot is KVM_MEM_READONLY");
+    return takeHostPage(context, config, gfnOf(context), write) ?? leave(context, "the slot's userspace_addr gives no page");
+  },
+};
+
+/** A leaf of the shared EPT, under mmu_lock for read. */
+const map: StepCode = {
+  reads: ["fault", "notifier", "lock"],
+  writes: ["ept", "free"],
+  jumps: ["put_page"],
+  returns: false,
+  events: true,
+  acquires: (machine, plan) => [(machine.kvmTds?.vms[(plan.data as { vm: number }).vm] as KvmTd).mmuWriter],
+  run(context) {
+    const { machine, state, thread } = context;
+    if (tdOf(context).mmuWriter.get(state) !== 0) return BLOCKED;
+    if (isOvertaken(context)) {
+      context.say("an invalidation of the gfn came in between: try again");
+      thread.slot.set(state, 0);
+      return context.jump("put_page");
+    }
+    if (thread.hit.get(state) === 1) machine.emit("install-after-invalidate", thread.index, cellOf(context));
+    vmOf(context).ept[SHARED][cellOf(context)]?.set(state, thread.frame.get(state));
+    if (context.telling) context.say(`the shared EPT maps ${gfnText(context)} to frame ${thread.frame.get(state)}`);
+    return context.jump("put_page");
+  },
+};
+
+/** mmu_lock for read, held until the leaf is published or given up. */
+const share: StepCode = {
+  reads: ["fault", "notifier", "lock"],
+  writes: ["lock"],
+  jumps: ["put_page"],
+  returns: false,
+  acquires: (machine, plan) => [(machine.kvmTds?.vms[(plan.data as { vm: number }).vm] as KvmTd).mmuWriter],
+  run(context) {
+    const { state, thread } = context;
+    if (tdOf(context).mmuWriter.get(state) !== 0) return BLOCKED;
+    if (isOvertaken(context)) {
+      context.say("an invalidation of the gfn came in between: try again");
+      thread.slot.set(state, 0);
+      return context.jump("put_page");
+    }
+    shareMmu(context);
+    context.say("mmu_lock is taken for read");
+    return NEXT;
+  },
+};
+
+/** Gives mmu_lock back, and the fault tries again behind the put of its page. */
+function again(context: Context, why: string): number {
+  unshareMmu(context);
+  localsOf(context).index.set(context.state, 0);
+  if (context.telling) context.say(`${why}: try again`);
+  if (isRegion(context)) return context.jump("share_mmu");
+  context.thread.slot.set(context.state, 0);
+  return context.jump("put_page");
+}
+
+/** A leaf of the module failed where KVM has no answer: the fault ends with -EIO. */
+function broken(context: Context, leaf: string): number {
+  const { thread, state } = context;
+  unshareMmu(context);
+  localsOf(context).index.set(state, 0);
+  bug(context, `${leaf} failed`);
+  if (isRegion(context)) return stop(context, "EIO", "put_source");
+  const frame = thread.frame.get(state);
+  const code = give(context, "EIO", "the fault fails");
+  release(context, frame);
+  return code;
+}
+
+const onPath = (context: Context): MirrorTable[] =>
+  tdOf(context).tables.filter(({ entry }) => Math.floor(gfnOf(context) / 512 ** entry.level) * 512 ** entry.level === entry.gfn);
+
+/** The uppermost table that the mirror lacks for a gfn; undefined where all are there. */
+function missing(context: Context): MirrorTable | undefined {
+  const top = tdOf(context).td.pwl.get(context.state);
+  const lacking = onPath(context).filter(({ entry, frame }) => entry.level <= top && frame.get(context.state) === 0);
+  return lacking.sort((a, b) => b.entry.level - a.entry.level)[0];
+}
+
+const freezeTable: StepCode = {
+  reads: ["ept", "td"],
+  writes: ["ept", "free", "content", "reference", "lock"],
+  jumps: ["freeze_spte", "premap", "put_page", "share_mmu"],
+  returns: false,
+  run(context) {
+    const { state } = context;
+    const table = missing(context);
+    if (!table) {
+      localsOf(context).index.set(state, 0);
+      return context.onward(context.operation.labels.has("premap") ? "premap" : "freeze_spte");
+    }
+    if (table.frozen.get(state) === 1) return again(context, "the entry of the mirror is FROZEN");
+    table.frozen.set(state, 1);
+    localsOf(context).index.set(state, table.entry.level);
+    const page = pageFor(context, localsOf(context).table);
+    if (context.telling) context.say(`the mirror has no table behind level ${table.entry.level}: frame ${page}, and the entry is FROZEN`);
+    return NEXT;
+  },
+};
+
+/** The table in work. */
+const linking = (context: Context): MirrorTable => {
+  const level = localsOf(context).index.get(context.state);
+  return onPath(context).find(({ entry }) => entry.level === level) as MirrorTable;
+};
+
+const septAdd = kvmLeaf({
+  leaf: "TDH.MEM.SEPT.ADD",
+  registers(context) {
+    const { entry } = linking(context);
+    const page = localsOf(context).table.get(context.state);
+    return { tdr: tdOf(context).tdr.get(context.state), gpa: BigInt(entry.gfn) << 12n, level: entry.level, page };
+  },
+  jumps: ["freeze_table", "put_page", "share_mmu", "put_source"],
+  returns: true,
+  reads: ["page"],
+  writes: ["ept", "lock", "content", ...FAULT],
+  before(context) {
+    flushShared(context.machine, context.state, localsOf(context).table.get(context.state));
+    return undefined;
+  },
+  answered(context, status) {
+    const { state } = context;
+    const { table } = localsOf(context);
+    const link = linking(context);
+    link.frozen.set(state, 0);
+    if (isSuccess(status)) {
+      link.frame.set(state, table.get(state));
+      table.set(state, 0);
+      if (context.telling) context.say(`the mirror has the table behind level ${link.entry.level}`);
+      return context.onward("freeze_table");
+    }
+    freePageOf(context, table);
+    if (isBusy(status)) return again(context, "busy");
+    return broken(context, "TDH.MEM.SEPT.ADD");
+  },
+});
+
+/** A leaf that is there already is a spurious fault. */
+const freezeSpte: StepCode = {
+  reads: ["ept", "td"],
+  writes: ["ept", "lock", "td", ...FAULT],
+  jumps: ["put_page"],
+  events: true,
+  run(context) {
+    const { state, thread } = context;
+    const cell = cellOf(context);
+    const leaf = vmOf(context).ept[PRIVATE][cell]?.get(state) ?? 0;
+    const frozen = tdOf(context).frozen.get(cell);
+    if (frozen?.get(state) === 1) return again(context, "the entry of the mirror is FROZEN");
+    if (leaf === thread.frame.get(state)) {
+      unshareMmu(context);
+      context.say("the mirror maps the page already: a spurious fault");
+      return context.jump("put_page");
+    }
+    if (leaf !== 0) return broken(context, "a present entry of the mirror would change; it");
+    frozen?.set(state, 1);
+    if (context.telling) context.say(`the entry of the mirror for ${gfnText(context)} is FROZEN`);
+    return NEXT;
+  },
+};
+
+/** tdx_clflush_page, inside the call of the leaf. */
+const clflush: StepCode = {
+  reads: ["reference"],
+  writes: ["content"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const frame = context.thread.frame.get(context.state);
+    const wrote = flushShared(context.machine, context.state, frame);
+    if (context.telling) context.say(wrote ? `modified lines of frame ${frame} reach memory` : `no line of frame ${frame} was modified`);
+    return NEXT;
+  },
+};
+
+const aug = kvmLeaf({
+  leaf: "TDH.MEM.PAGE.AUG",
+  registers: (context) => ({
+    tdr: tdOf(context).tdr.get(context.state),
+    gpa: BigInt(gfnOf(context)) << 12n,
+    level: 0,
+    page: context.thread.frame.get(context.state),
+  }),
+  jumps: ["put_page"],
+  returns: true,
+  reads: ["page"],
+  writes: ["ept", "lock", "content", ...FAULT],
+  answered(context, status) {
+    if (isSuccess(status)) return NEXT;
+    tdOf(context).frozen.get(cellOf(context))?.set(context.state, 0);
+    if (isBusy(status)) return again(context, "the entry of the mirror is as it was");
+    return broken(context, "TDH.MEM.PAGE.AUG");
+  },
+});
+
+/** The mirror maps the page, the secure EPT holds a reference where the release pins, and mmu_lock goes. */
+const publish: StepCode = {
+  reads: ["fault"],
+  writes: ["ept", "page", "lock"],
+  jumps: [],
+  returns: false,
+  events: true,
+  run(context) {
+    const { machine, thread, state } = context;
+    if (thread.hit.get(state) === 1) machine.emit("install-after-invalidate", thread.index, cellOf(context));
+    publishLeaf(context, vmOf(context), cellOf(context), thread.frame.get(state));
+    unshareMmu(context);
+    return NEXT;
+  },
+};
+
+export function publishLeaf(context: Context, vm: VmState, cell: number, frame: number): void {
+  const { machine, state } = context;
+  const td = tdOf(context);
+  vm.ept[PRIVATE][cell]?.set(state, frame);
+  td.frozen.get(cell)?.set(state, 0);
+  if (machine.features.td_page_reference === "pinned") td.pins.get(cell)?.set(state, frame);
+  if (context.telling) context.say(`the mirror maps gfn ${formatAddress(BigInt(vm.cells.start(cell)))} to frame ${frame}`);
+}
+
+const putPage: StepCode = {
+  reads: ["reference", "page", "fault", "slot", "td"],
+  writes: ["content", ...FAULT],
+  jumps: OUT,
+  events: true,
+  run(context) {
+    const { state, thread } = context;
+    const frame = thread.frame.get(state);
+    const mapped = thread.slot.get(state) !== 0;
+    const code = mapped ? settled(context) : retry(context);
+    if (context.telling && frame > 0) context.say(`puts the reference on frame ${frame}`);
+    release(context, frame);
+    return code;
+  },
+};
+
+/** gpa and size of a pre-fault move over the page. */
+const advance: StepCode = {
+  reads: [],
+  writes: FAULT,
+  jumps: ["snapshot"],
+  returns: false,
+  run(context) {
+    const next = context.cursor + 1;
+    if (next < context.plan.cells.length) {
+      context.thread.cursor.set(context.state, next);
+      context.say("gpa and size move over the page");
+      return context.onward("snapshot");
+    }
+    endFault(context);
+    context.say("the last page of the request");
+    return NEXT;
+  },
+};
+
+export const tdFaultSteps = {
+  snapshot,
+  check_kind: checkKind,
+  find_slot: findSlot,
+  early_retry: earlyRetry,
+  get_page: getPage,
+  gup,
+  map,
+  share_mmu: share,
+  freeze_table: freezeTable,
+  sept_add: septAdd,
+  freeze_spte: freezeSpte,
+  clflush,
+  aug,
+  publish_spte: publish,
+  put_page: putPage,
+  advance,
+};
+export const tableSteps = { freeze_table: freezeTable, sept_add: septAdd };

@@ -1,0 +1,140 @@
+// TDs behind VMs of KVM, found from the calls of a scenario before anything runs: the VM by its type, its vCPUs, the guest pages that KVM can come to map.
+
+import { asU64 } from "../../base/units.ts";
+import type { Call, CallId, Program } from "../../scenario/program.ts";
+import { BYTES, type Cuts, vmSpace } from "../cells.ts";
+import { SHARED_BIT } from "../cuts.ts";
+import { type Objects, objectOfOperand } from "../objects.ts";
+import { cutLine } from "../tdx/hardware.ts";
+import { SHARED_BIT_48, type TdxObjects } from "../tdx/objects.ts";
+import { GLOBAL_HKID, LEVEL, PRIVATE_HKIDS, TDCS_PAGES, TDVPS_TDCX } from "../tdx/tables.ts";
+
+export const KVM_X86_TDX_VM = 5n;
+const GPAW_48 = 48n;
+/** Pages of a range that are told apart, as in cuts.ts. */
+export const PAGES_APART = 64;
+
+export const isTdVm = (objects: Objects, vm: number | undefined): boolean => vm !== undefined && objects.vms[vm]?.type === KVM_X86_TDX_VM;
+
+const intAt = (call: Call, index: number): bigint | undefined => {
+  const operand = call.operands[index];
+  return operand?.kind === "int" ? asU64(operand.value) : undefined;
+};
+
+/** Calls of KVM_TDX_INIT_VM on a VM. */
+export const initsOf = (program: Program, objects: Objects, vm: number): CallId[] =>
+  program.calls.flatMap((call, id) => (call.spec === "KVM_TDX_INIT_VM" && objectOfOperand(program, objects.vmOf, call.operands[0]) === vm ? [id] : []));
+
+/** The guest address width that a KVM_TDX_INIT_VM asks for, 52 where it is left out. */
+export const guestBitsOf = (call: Call): bigint => intAt(call, 2) ?? 52n;
+
+/** The shared bit of a VM: bit 51, but bit 47 of a TD that is initialised with an address width of 48 bits. */
+export function sharedBitOf(program: Program, objects: Objects, vm: number): bigint {
+  if (!isTdVm(objects, vm)) return SHARED_BIT;
+  const inits = initsOf(program, objects, vm);
+  return inits.length > 0 && inits.every((id) => guestBitsOf(program.calls[id]) === GPAW_48) ? SHARED_BIT_48 : SHARED_BIT;
+}
+
+/** Which parameters of a call are a range of guest pages: the address, and its size in bytes or pages. */
+const RANGES: Readonly<Record<string, { readonly gpa: number; readonly size?: number; readonly pages?: number }>> = {
+  "guest.load": { gpa: 0 },
+  "guest.store": { gpa: 0 },
+  "TDG.MEM.PAGE.ACCEPT": { gpa: 0 },
+  KVM_TDX_INIT_MEM_REGION: { gpa: 2, pages: 3 },
+  KVM_PRE_FAULT_MEMORY: { gpa: 1, size: 2 },
+};
+
+/** The vCPU that a guest call runs on, or that an ioctl names. */
+function vcpuOf(program: Program, objects: Objects, call: Call): number | undefined {
+  const { handle } = program.actors[call.actor];
+  const own = objects.vcpus.find((vcpu) => vcpu.handle === handle);
+  return call.spec.startsWith("KVM_") && call.spec !== "KVM_RUN" ? objectOfOperand(program, objects.vcpuOf, call.operands[0]) : own?.index;
+}
+
+/** gfns of a VM that faults, pre-faults and initial regions can map: pages of a TD that are told apart. */
+function pagesOf(program: Program, objects: Objects, call: Call, vm: number): number[] {
+  const range = RANGES[call.spec];
+  const gpa = range && intAt(call, range.gpa);
+  if (!range || gpa === undefined) return [];
+  const bytes = range.size === undefined ? undefined : intAt(call, range.size);
+  const pages = range.pages === undefined ? (bytes === undefined ? 1n : bytes >> 12n) : (intAt(call, range.pages) ?? 0n);
+  if (pages > BigInt(PAGES_APART)) return [];
+  const first = Number((gpa & ~sharedBitOf(program, objects, vm) & ((1n << 52n) - 1n)) >> 12n);
+  return Array.from({ length: Number(pages) }, (_, page) => first + page);
+}
+
+/**
+ * Adds the TDs of KVM to those that the scenario drives itself; undefined where it has neither. All calls of KVM_TDX_INIT_VM on one VM make the same TD: at most
+ * one of them can succeed at a time.
+ */
+export function addKvmTds(program: Program, objects: Objects, direct: TdxObjects | undefined): TdxObjects | undefined {
+  const vms = objects.vms.filter((vm) => isTdVm(objects, vm.index));
+  if (vms.length === 0) return direct;
+  const found: TdxObjects = direct ?? { tds: [], vcpus: [], tdOf: new Map(), vcpuOf: new Map(), hkids: [], gfns: new Set(), touched: [] };
+  let builds = 0;
+  for (const vm of vms) {
+    const inits = initsOf(program, objects, vm.index);
+    builds += inits.length;
+    for (const id of [vm.call, ...inits]) found.tdOf.set(id, found.tds.length);
+    found.tds.push({ index: found.tds.length, call: vm.call, name: vm.name, vm: vm.index });
+  }
+  for (const vcpu of objects.vcpus) {
+    if (!isTdVm(objects, vcpu.vm)) continue;
+    const inits = program.calls.flatMap((call, id) =>
+      call.spec === "KVM_TDX_INIT_VCPU" && objectOfOperand(program, objects.vcpuOf, call.operands[0]) === vcpu.index ? [id] : [],
+    );
+    for (const id of [vcpu.call, ...inits]) found.vcpuOf.set(id, found.vcpus.length);
+    found.vcpus.push({ index: found.vcpus.length, call: vcpu.call, name: vcpu.name, handle: vcpu.handle, vcpu: vcpu.index });
+    found.touched.push(new Set());
+  }
+  // tdx_guest_keyid_alloc takes the lowest one; one that a failed teardown leaks is not taken again.
+  for (let hkid = GLOBAL_HKID + 1; builds > 0 && hkid < PRIVATE_HKIDS.first + PRIVATE_HKIDS.count; hkid++) {
+    if (!found.hkids.includes(hkid)) found.hkids.push(hkid);
+    builds -= 1;
+  }
+  for (const call of program.calls) addPages(program, objects, found, call);
+  return found;
+}
+
+function addPages(program: Program, objects: Objects, found: TdxObjects, call: Call): void {
+  const vcpu = call.known ? vcpuOf(program, objects, call) : undefined;
+  const vm = vcpu === undefined ? undefined : objects.vcpus[vcpu].vm;
+  if (vm === undefined || !isTdVm(objects, vm)) return;
+  const own = found.vcpus.find((one) => one.vcpu === vcpu);
+  const touches = !call.spec.startsWith("KVM_");
+  for (const gfn of pagesOf(program, objects, call, vm)) {
+    found.gfns.add(gfn);
+    if (touches && own) found.touched[own.index].add(gfn);
+  }
+}
+
+/** Frames that KVM gives to the module beside guest memory: control pages of each TD and vCPU, and tables of its secure EPT. */
+export function controlFrames(found: TdxObjects | undefined): number {
+  if (!found) return 0;
+  const tds = found.tds.filter((td) => td.vm !== undefined).length;
+  const vcpus = found.vcpus.filter((vcpu) => vcpu.vcpu !== undefined).length;
+  return tds * (1 + TDCS_PAGES.min + tablesOf(found)) + vcpus * (1 + TDVPS_TDCX.min);
+}
+
+function tablesOf(found: TdxObjects): number {
+  let tables = 0;
+  for (let level: number = LEVEL.PD; level <= LEVEL.PML5; level++) tables += new Set([...found.gfns].map((gfn) => Math.floor(gfn / 512 ** level))).size;
+  return tables;
+}
+
+/** What calls on a TD name: pages of their own, whole lines where its guest touches a byte, and ranges that it wants converted. */
+export function addTdCuts(cuts: Cuts, program: Program, objects: Objects): void {
+  for (const call of program.calls) {
+    const vcpu = call.known ? vcpuOf(program, objects, call) : undefined;
+    const vm = vcpu === undefined ? undefined : objects.vcpus[vcpu].vm;
+    if (vm === undefined || !isTdVm(objects, vm)) continue;
+    const space = vmSpace(vm);
+    for (const gfn of pagesOf(program, objects, call, vm)) cuts.page(space, gfn);
+    const gpa = intAt(call, 0);
+    if (gpa !== undefined && call.spec.startsWith("guest.")) {
+      cuts.cut(BYTES, Number(gpa & 4095n));
+      cuts.cut(BYTES, Number(gpa & 4095n) + 1);
+      cutLine(cuts, Number(gpa & 4095n));
+    }
+  }
+}

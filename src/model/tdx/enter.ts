@@ -1,0 +1,98 @@
+// TDH.VP.ENTER, and the way out: a vCPU inside counts in REFCOUNT of the epoch in which it entered, and holds its TDVPR and the TDR shared
+// (td_transitions/tdh_vp_enter.c, td_exit.c).
+
+import type { Machine } from "../machine.ts";
+import { NotModelled } from "../objects.ts";
+import { ask, liveTd, tdvprOperand } from "./checks.ts";
+import type { Leaf, LeafCall } from "./leaf.ts";
+import { release } from "./locks.ts";
+import type { TdState, TdVcpuState, TdxState } from "./state.ts";
+import { TDVPS_TDCX, VCPU } from "./tables.ts";
+import { epochLock } from "./track.ts";
+import { processorOf } from "./vp.ts";
+
+/** Vacates the TLB of every vCPU of the TD that is associated with a processor, but for `except`: they share its EPTP. */
+function flushProcessor(call: LeafCall, lp: number, except?: TdVcpuState): void {
+  for (const vcpu of call.tdx.vcpus) {
+    if (vcpu === except || vcpu.lp.get(call.state) !== lp + 1 || vcpu.td.get(call.state) !== call.theVcpu.td.get(call.state)) continue;
+    for (const entry of vcpu.tlb.values()) entry.set(call.state, 0);
+  }
+}
+
+export const vpEnter: Leaf = {
+  name: "TDH.VP.ENTER",
+  number: 0,
+  checks: [
+    ...tdvprOperand("RCX", "shared"),
+    ...liveTd("TDH.VP.ENTER"),
+    ask("the TDVPS has its pages", { status: "TDX_TDCX_NUM_INCORRECT" }, (call) => call.theVcpu.numTdcx.get(call.state) < TDVPS_TDCX.min),
+    ask("the vCPU is ready", { status: "TDX_VCPU_STATE_INCORRECT" }, (call) => call.theVcpu.state.get(call.state) !== VCPU.READY),
+    ask("it is associated with no other processor", { status: "TDX_VCPU_ASSOCIATED" }, (call) => {
+      const lp = call.theVcpu.lp.get(call.state);
+      return lp !== 0 && lp !== processorOf(call, call.theVcpu) + 1;
+    }),
+    {
+      what: "no other processor is about to enter it",
+      answers: [{ status: "TDX_VCPU_ASSOCIATED" }],
+      lock: (call) => ({ lock: call.theVcpu.association, mode: "exclusive" }),
+    },
+    epochLock("shared"),
+  ],
+  writes: ["td", "tlb"],
+  commit(call) {
+    const { state, tdx, theTd: td, theVcpu: vcpu } = call;
+    const lp = processorOf(call, vcpu);
+    if (tdx.vcpus.some((other) => other !== vcpu && other.lp.get(state) === lp + 1 && other.state.get(state) === VCPU.ACTIVE))
+      throw new NotModelled(
+        call.context.plan.id,
+        `two vCPUs inside on processor ${lp} at once are not possible; leave one, or give them processors of their own`,
+      );
+    const epoch = td.epoch.get(state);
+    const count = td.refcount[epoch & 1];
+    count.set(state, count.get(state) + 1);
+    const associated = vcpu.lp.get(state) !== 0;
+    if (!associated) {
+      vcpu.lp.set(state, lp + 1);
+      td.numAssociated.set(state, td.numAssociated.get(state) + 1);
+    }
+    const flushes = associated && vcpu.epoch.get(state) !== epoch;
+    flushProcessor(call, lp, flushes ? undefined : vcpu);
+    vcpu.epoch.set(state, epoch);
+    vcpu.state.set(state, VCPU.ACTIVE);
+    vcpu.rests.set(state, call.registers.stays ? 1 : 0);
+    // The locks of TDVPR and TDR stay until the TD exits.
+    call.keep(tdx.pamt[vcpu.tdvpr.get(state)].lock);
+    call.keep(tdx.pamt[td.tdr.get(state)].lock);
+    call.say(`${vcpu.object.name} is in the guest, epoch ${epoch}${flushes ? ", its TLB flushed" : ""}`);
+    return undefined;
+  },
+};
+
+export const isInside = (state: Int32Array, vcpu: TdVcpuState): boolean => vcpu.state.get(state) === VCPU.ACTIVE;
+
+export function tdOf(tdx: TdxState, state: Int32Array, vcpu: TdVcpuState): TdState {
+  return tdx.tds[vcpu.td.get(state) - 1];
+}
+
+/** A TD exit: the vCPU is ready to be entered again. What its TLB holds stays until the next entry, or TDH.VP.FLUSH. */
+export function exitTd({ tdx }: Machine, state: Int32Array, vcpu: TdVcpuState): void {
+  if (!tdx || !isInside(state, vcpu)) return;
+  const td = tdOf(tdx, state, vcpu);
+  const count = td.refcount[vcpu.epoch.get(state) & 1];
+  count.set(state, count.get(state) - 1);
+  leave(tdx, state, vcpu, VCPU.READY);
+}
+
+/** A machine check inside: the TD is fatal, its vCPU cannot be entered any more, and REFCOUNT keeps counting it. */
+export function dieInside({ tdx }: Machine, state: Int32Array, vcpu: TdVcpuState): void {
+  if (!tdx) return;
+  tdOf(tdx, state, vcpu).fatal.set(state, 1);
+  leave(tdx, state, vcpu, VCPU.DISABLED);
+}
+
+function leave(tdx: TdxState, state: Int32Array, vcpu: TdVcpuState, to: number): void {
+  vcpu.state.set(state, to);
+  vcpu.rests.set(state, 0);
+  release(state, tdx.pamt[vcpu.tdvpr.get(state)].lock, "shared");
+  release(state, tdx.pamt[tdOf(tdx, state, vcpu).tdr.get(state)].lock, "shared");
+}

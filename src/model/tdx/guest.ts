@@ -1,0 +1,154 @@
+// Guest code of a TD: loads and stores through the vCPU's TLB and the secure EPT, and what the guest asks of the host. A vCPU that is outside is entered first;
+// it stays inside until it exits, is kicked, or its actor's block ends (td_dispatcher/vm_exits/td_ept_violation.c).
+
+import { formatAddress } from "../../base/units.ts";
+import type { Result } from "../../scenario/program.ts";
+import type { Region } from "../layout.ts";
+import { FOUND, LEFT } from "../memory/state.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { walkTo } from "./checks.ts";
+import { dieInside, exitTd, isInside, vpEnter } from "./enter.ts";
+import { tdMayTouch } from "./hardware.ts";
+import { actionOf, EEQ, goOn, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
+import { expectByte, judgeLoad } from "./integrity.ts";
+import { leafSteps, statusResult } from "./leaf.ts";
+import type { TdState, TdVcpuState } from "./state.ts";
+import { LEVEL, SEPT, SEPT_NAMES } from "./tables.ts";
+import { tdcallSteps } from "./tdcall.ts";
+
+export type { GuestExits, TdAction } from "./inside.ts";
+
+/** TDH.VP.ENTER in front of an action of a vCPU that is outside. */
+const enter = leafSteps({
+  of: (context) => ({ leaf: vpEnter, registers: { tdvpr: actionOf(context).page(context.state) } }),
+  answered: (context, status) => (status.status === "TDX_SUCCESS" ? NEXT : context.always(statusResult(status))),
+});
+
+const gpaText = (context: Context): string => `gpa ${formatAddress(actionOf(context).gpa)}`;
+const MACHINE_CHECK: Result = { kind: "exception", exception: "#MC" };
+const VE: Result = { kind: "exception", exception: "#VE" };
+const ZERO: Result = { kind: "value", value: 0n };
+const AS_FOUND: Result = { kind: "found" };
+
+/** The frame behind a private page: the TLB's, else the secure EPT's; undefined where the access ends otherwise, in `context`'s answer. */
+function translate(context: Context, vcpu: TdVcpuState, td: TdState): number | { readonly answer: number } {
+  const { state } = context;
+  const { gfn } = actionOf(context);
+  const cached = vcpu.tlb.get(gfn);
+  const hit = cached?.get(state) ?? 0;
+  if (hit > 0) return hit;
+  const entry = walkTo(td, state, gfn, LEVEL.PT);
+  const entryState = entry?.state.get(state) ?? SEPT.FREE;
+  if (entry?.level === LEVEL.PT && entryState === SEPT.MAPPED) {
+    const frame = entry.frame.get(state);
+    cached?.set(state, frame);
+    return frame;
+  }
+  if (context.telling) context.say(`${gpaText(context)}: secure EPT level ${entry?.level} is ${SEPT_NAMES[entryState]}`);
+  if (entryState !== SEPT.PENDING) return { answer: violation(context, EEQ.NONE) };
+  if (td.veDisable.get(state) === 1) return { answer: violation(context, EEQ.PENDING_EPT_VIOLATION) };
+  context.say("a pending page: #VE in the guest");
+  return { answer: goOn(context, VE) };
+}
+
+const ACCESS_WRITES: readonly Region[] = ["td", "module", "tlb", "content"];
+
+/** One load or store; translating and touching are one. */
+const access: StepCode = {
+  reads: ["td", "sept", "tlb", "content"],
+  writes: ACCESS_WRITES,
+  jumps: ["vp_acquire", "td_leave"],
+  events: true,
+  run(context) {
+    const { machine, state } = context;
+    const { shared, byte, range, value } = actionOf(context);
+    const vcpu = vcpuOf(context);
+    if (!isInside(state, vcpu)) return context.jump("vp_acquire");
+    const td = tdOfContext(context);
+    refuseHigh(context);
+    if (shared) {
+      const { exits } = actionOf(context);
+      if (exits) return exits.shared(context);
+      context.say("a shared address, and the shared EPT maps nothing");
+      return violation(context, EEQ.NONE);
+    }
+    const frame = translate(context, vcpu, td);
+    if (typeof frame !== "number") return frame.answer;
+    if (!tdMayTouch(machine, state, frame, byte)) {
+      context.say(`frame ${frame} has a line that is not the TD's any more: poison, and a machine check`);
+      machine.emit("poison-read", frame);
+      dieInside(machine, state, vcpu);
+      return actionOf(context).exits?.machineCheck(context) ?? context.always(MACHINE_CHECK);
+    }
+    const content = machine.frames[frame].content[range];
+    if (value === undefined) {
+      const found = content.get(state);
+      judgeLoad(machine, state, td, actionOf(context).gfn, range, frame, found);
+      if (context.telling) context.say(`loads from frame ${frame}`);
+      return goOn(context, found === FOUND ? AS_FOUND : { kind: "value", value: BigInt(found & LEFT ? found & 255 : found) });
+    }
+    content.set(state, value);
+    expectByte(state, td, actionOf(context).gfn, range, value);
+    machine.tdx?.lines[frame].privateDirty.set(state, td.key.get(state) + 1);
+    if (machine.options.taint) machine.frames[frame].tainted.set(state, 1);
+    if (context.telling) context.say(`stores 0x${value.toString(16)} into frame ${frame}`);
+    return goOn(context, ZERO);
+  },
+};
+
+/** The end of the block: an exit that changes nothing else. */
+const leave: StepCode = {
+  reads: ["td"],
+  writes: ["td", "module"],
+  jumps: [],
+  run(context) {
+    exitTd(context.machine, context.state, vcpuOf(context));
+    context.say("leaves the guest");
+    return NEXT;
+  },
+};
+
+/** TDG.VP.VMCALL: the guest asks the host, and leaves. */
+const vmcall: StepCode = {
+  reads: ["td"],
+  writes: ["td", "module"],
+  jumps: ["vp_acquire"],
+  run(context) {
+    if (!isInside(context.state, vcpuOf(context))) return context.jump("vp_acquire");
+    exitTd(context.machine, context.state, vcpuOf(context));
+    return context.always(actionOf(context).exit as Result);
+  },
+};
+
+/** The call begins, so that a kick from here on ends it. */
+const run: StepCode = {
+  reads: [],
+  writes: [],
+  jumps: [],
+  returns: false,
+  run(context) {
+    context.say("runs on");
+    return NEXT;
+  },
+};
+
+const KICKED: Result = { kind: "exit", exit: "EXIT_REASON_EXTERNAL_INTERRUPT", fields: [] };
+
+/** The vCPU rests in the guest; a kick has put it out. */
+const rest: StepCode = {
+  reads: ["td"],
+  writes: [],
+  jumps: [],
+  run: (context) => (isInside(context.state, vcpuOf(context)) ? BLOCKED : context.always(KICKED)),
+};
+
+export const guestSteps = {
+  vp_acquire: enter.acquire,
+  vp_enter: enter.commit,
+  td_access: access,
+  td_leave: leave,
+  ...tdcallSteps,
+  td_vmcall: vmcall,
+  td_run: run,
+  td_rest: rest,
+};

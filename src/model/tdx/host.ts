@@ -1,0 +1,102 @@
+// What the host does to memory and processors below the module: flushes and resets of a page, a write that misses the cache, an interrupt for a vCPU.
+
+import type { Call, CallId, Result } from "../../scenario/program.ts";
+import type { Machine } from "../machine.ts";
+import { intOf, NotModelled } from "../objects.ts";
+import { plan, ZERO } from "../plan.ts";
+import { BLOCKED, type Context, type Plan, type StepCode } from "../step.ts";
+import { exitTd, isInside } from "./enter.ts";
+import { flushShared, hostRead, judgeHostAccess, partialWrite, resetPage } from "./hardware.ts";
+import { hpaOf } from "./operands.ts";
+
+/** The plan data of an operation on a frame. */
+interface OnFrame {
+  readonly frame: (state: Int32Array) => number;
+  readonly byte: number;
+  readonly value: number;
+}
+
+const FRAME_CALLS: ReadonlySet<string> = new Set(["load_frame", "clflush", "movdir64b", "movnti"]);
+
+export function hostPlan(machine: Machine, id: CallId, call: Call): Plan | undefined {
+  if (call.spec === "kick") return kickPlan(machine, id, call);
+  if (!FRAME_CALLS.has(call.spec)) return undefined;
+  if (!machine.tdx) throw new NotModelled(id, `${call.spec} is modelled for scenarios that use the TDX module`);
+  const data: OnFrame = {
+    frame: hpaOf(machine, id, call.operands[0]),
+    byte: call.spec === "movnti" ? Number(intOf(call, id, 1) & 4095n) : 0,
+    value: call.spec === "movnti" ? Number(intOf(call, id, 2) & 0xffn) : 0,
+  };
+  return plan(id, call, {
+    operations: [call.spec],
+    success: ZERO,
+    reads: ["handle", "driver", "page"],
+    data,
+    decode: (context) => (data.frame(context.state) > 0 ? undefined : "EFAULT"),
+  });
+}
+
+function kickPlan(machine: Machine, id: CallId, call: Call): Plan {
+  const operand = call.operands[0];
+  const made = operand?.kind === "handle" ? machine.tdx?.objects.vcpuOf.get(machine.program.handles[operand.handle].call) : undefined;
+  if (made === undefined) throw new NotModelled(id, "kick takes a vCPU of a TD that the scenario builds itself; KVM kicks its own");
+  return plan(id, call, { operations: ["kick"], success: ZERO, data: made });
+}
+
+const data = (context: Context): OnFrame => context.plan.data as OnFrame;
+const MACHINE_CHECK: Result = { kind: "exception", exception: "#MC" };
+const FOUND: Result = { kind: "found" };
+
+const onFrame = (run: (context: Context, frame: number) => number): StepCode => ({
+  reads: ["driver", "handle", "page", "content", "pamt"],
+  writes: ["content"],
+  jumps: [],
+  events: true,
+  run: (context) => run(context, data(context).frame(context.state)),
+});
+
+const loadFrame: StepCode = onFrame((context, frame) => {
+  judgeHostAccess(context.machine, context.state, frame);
+  const found = hostRead(context.machine, context.state, frame, 0);
+  if (context.telling) context.say(`reads frame ${frame} with the shared key`);
+  if (found === "#MC") return context.always(MACHINE_CHECK);
+  return found < 0 ? context.always(FOUND) : context.done({ kind: "value", value: BigInt(found) });
+});
+
+const clflush: StepCode = onFrame((context, frame) => {
+  const wrote = flushShared(context.machine, context.state, frame);
+  context.say(wrote ? `modified lines of frame ${frame} reach memory` : `no line of frame ${frame} was modified`);
+  return context.always(ZERO);
+});
+
+const movdir64b: StepCode = onFrame((context, frame) => {
+  judgeHostAccess(context.machine, context.state, frame);
+  resetPage(context.machine, context.state, frame);
+  context.say(`frame ${frame} is written line by line: zeros, nobody's`);
+  return context.always(ZERO);
+});
+
+const movnti: StepCode = onFrame((context, frame) => {
+  judgeHostAccess(context.machine, context.state, frame);
+  const { byte, value } = data(context);
+  const poisoned = partialWrite(context.machine, context.state, frame, byte, value);
+  context.say(poisoned ? `part of a line of a TD is written: the line of frame ${frame} is poisoned` : `writes part of a line of frame ${frame}`);
+  return context.always(ZERO);
+});
+
+/** An interprocessor interrupt, sent and acknowledged: a vCPU inside has left. It waits for a leaf of the guest, which no interrupt reaches. */
+const kick: StepCode = {
+  reads: ["td"],
+  writes: ["td", "module"],
+  jumps: [],
+  run(context) {
+    const { machine, state } = context;
+    const vcpu = machine.tdx?.vcpus[context.plan.data as number];
+    if (vcpu?.leaf.get(state) !== 0) return BLOCKED;
+    context.say(isInside(state, vcpu) ? `${vcpu.object.name} leaves the guest` : `${vcpu.object.name} is not in the guest`);
+    exitTd(machine, state, vcpu);
+    return context.always(ZERO);
+  },
+};
+
+export const hostSteps = { load_frame: loadFrame, clflush, movdir64b, movnti, kick };

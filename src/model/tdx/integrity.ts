@@ -1,0 +1,42 @@
+// Ghost of private-integrity: what a TD may expect at each byte of its pages that a scenario names, since it accepted or was given the page. No hardware keeps
+// it; it is in the state only while the invariant is watched.
+
+import type { Field, Layout } from "../layout.ts";
+import type { Machine } from "../machine.ts";
+import { FOUND, LEFT } from "../memory/state.ts";
+import type { TdState } from "./state.ts";
+
+/** By gfn, by content range: 0 nothing known, else 1 + a byte, or 1 + `FOUND` for initial content that no name means. */
+export type Expected = ReadonlyMap<number, readonly Field[]>;
+
+export function expectedFields(layout: Layout, td: string, gfns: ReadonlySet<number>, ranges: number): Expected {
+  return new Map([...gfns].map((gfn) => [gfn, Array.from({ length: ranges }, () => layout.field("td", FOUND + 1, `${td} expects`))]));
+}
+
+/** A byte as a reader has it. */
+const seen = (content: number): number => (content & LEFT ? content & 255 : content);
+
+/** The TD has accepted the page. */
+export function expectZeros(state: Int32Array, td: TdState, gfn: number): void {
+  for (const field of td.expected.get(gfn) ?? []) field.set(state, 1);
+}
+
+/** The page was added with what the frame has now. */
+export function expectPage(machine: Machine, state: Int32Array, td: TdState, gfn: number, frame: number): void {
+  td.expected.get(gfn)?.forEach((field, range) => void field.set(state, 1 + seen(machine.frames[frame].content[range].get(state))));
+}
+
+export function expectByte(state: Int32Array, td: TdState, gfn: number, range: number, byte: number): void {
+  td.expected.get(gfn)?.[range].set(state, 1 + byte);
+}
+
+/** The page has left the TD: whoever comes next owes it nothing. */
+export function expectNothing(state: Int32Array, td: TdState, gfn: number): void {
+  for (const field of td.expected.get(gfn) ?? []) field.set(state, 0);
+}
+
+/** A load of the TD found `content` in the frame; one that is not what it stored last is reported. */
+export function judgeLoad(machine: Machine, state: Int32Array, td: TdState, gfn: number, range: number, frame: number, content: number): void {
+  const expected = td.expected.get(gfn)?.[range].get(state) ?? 0;
+  if (expected > 0 && expected - 1 !== seen(content)) machine.emit("integrity-lost", frame, td.object.index);
+}

@@ -1,0 +1,276 @@
+// A leaf of the TDX module as a row: its checks and locks in the module's order, and its effect. It runs in two steps, for between them another thread meets
+// its locks and answers TDX_OPERAND_BUSY: `acquire` goes down the checks, and drops every lock at the first that fails; `commit` has the effect and unlocks.
+
+import { assert } from "../../base/assert.ts";
+import type { TdxOperandName, TdxStatus } from "../../base/tdx-status.ts";
+import type { Result } from "../../scenario/program.ts";
+import type { Region } from "../layout.ts";
+import type { Machine } from "../machine.ts";
+import { NotModelled } from "../objects.ts";
+import { type Context, NEXT, type Shape, type StepCode } from "../step.ts";
+import { acquire, type LockMode, release, type TryLock } from "./locks.ts";
+import type { SeptEntry, TdState, TdVcpuState, TdxState } from "./state.ts";
+import { ALLOWED_ENTRY_STATES, KEYS_AWAY, LIFECYCLE } from "./tables.ts";
+
+/** A physical address as the model has it: the number of a frame, or one of the two below. */
+export type Hpa = number;
+/** An address in no TDMR. */
+export const NO_TDMR = 0;
+/** Not page aligned, or wider than the physical address. */
+export const MALFORMED = -1;
+
+/** What the caller has put into the registers, by the names of the operands in the leaf's prototype. */
+export interface Registers {
+  readonly tdr?: Hpa;
+  readonly tdvpr?: Hpa;
+  /** The page that changes hands. */
+  readonly page?: Hpa;
+  readonly source?: Hpa;
+  /** Guest physical address, unsigned. */
+  readonly gpa?: bigint;
+  readonly level?: number;
+  readonly hkid?: number;
+  /** Package and logical processor that the leaf runs on; without `lp` the one that the vCPU is associated with, or its own. */
+  readonly package?: number;
+  readonly lp?: number;
+  /** Of a leaf that makes a TD or a vCPU: its index in `TdxState.tds` or `.vcpus`. */
+  readonly makes?: number;
+  /** Of TDH.VP.ENTER: the vCPU stays inside until it exits or is kicked, not only to the end of its actor's block. */
+  readonly stays?: boolean;
+  /** Other operands by their name in the prototype. */
+  readonly values?: Readonly<Record<string, bigint>>;
+}
+
+/** One running leaf: what its operands have turned out to be. Made anew by each of its two steps. */
+export class LeafCall {
+  readonly leaf: Leaf;
+  readonly context: Context;
+  readonly machine: Machine;
+  readonly tdx: TdxState;
+  readonly state: Int32Array;
+  readonly registers: Registers;
+  /** Filled by `resolve` of the checks. */
+  td: TdState | undefined;
+  vcpu: TdVcpuState | undefined;
+  entry: SeptEntry | undefined;
+  /** The page or table that the entry names. */
+  mapped: Hpa = NO_TDMR;
+  /** What the leaf leaves in RCX, where that is a frame. */
+  output: Hpa = NO_TDMR;
+  readonly #held: { readonly lock: TryLock; readonly mode: LockMode }[] = [];
+
+  constructor(leaf: Leaf, context: Context, registers: Registers) {
+    const { tdx } = context.machine;
+    assert(tdx, "a leaf runs on a machine with TDX");
+    this.leaf = leaf;
+    this.context = context;
+    this.machine = context.machine;
+    this.tdx = tdx;
+    this.state = context.state;
+    this.registers = registers;
+  }
+
+  take(lock: TryLock, mode: LockMode): boolean {
+    if (!acquire(this.state, lock, mode)) return false;
+    this.holds(lock, mode);
+    return true;
+  }
+
+  /** Taken by the `acquire` step before. */
+  holds(lock: TryLock, mode: LockMode): void {
+    this.#held.push({ lock, mode });
+  }
+
+  /** The lock stays taken behind the leaf (TDH.VP.ENTER); whoever ends that drops it. */
+  keep(lock: TryLock): void {
+    const at = this.#held.findIndex((held) => held.lock === lock);
+    // Where a variant has taken the checks away it is taken here, for whoever drops it.
+    if (at < 0) acquire(this.state, lock, "shared");
+    else this.#held.splice(at, 1);
+  }
+
+  drop(): void {
+    for (const { lock, mode } of this.#held.reverse()) release(this.state, lock, mode);
+    this.#held.length = 0;
+  }
+
+  /** TD of the leaf, behind the check that has found it. */
+  get theTd(): TdState {
+    return this.td ?? this.#unchecked();
+  }
+
+  get theVcpu(): TdVcpuState {
+    return this.vcpu ?? this.#unchecked();
+  }
+
+  get theEntry(): SeptEntry {
+    return this.entry ?? this.#unchecked();
+  }
+
+  /** Only a variant that takes the checks away comes here. */
+  #unchecked(): never {
+    throw new NotModelled(this.context.plan.id, `what ${this.leaf.name} does with operands that it has not checked is not modelled`);
+  }
+
+  say(text: string): void {
+    if (this.context.telling) this.context.say(text);
+  }
+}
+
+/** A lock that a leaf takes at once or answers TDX_OPERAND_BUSY with `operand`. */
+export interface Locking {
+  readonly lock: TryLock;
+  readonly mode: LockMode;
+}
+
+/** One place in the order of a leaf's checks: it looks something up, takes a lock, or asks something; any of the three. */
+export interface Check {
+  /** One line, for hover and the reference: what is asked or taken. */
+  readonly what: string;
+  /** What it answers where it fails; the first of them for a lock. */
+  readonly answers: readonly TdxStatus[];
+  /** Finds what the operands name; runs in both steps. */
+  readonly resolve?: (call: LeafCall) => void;
+  readonly lock?: (call: LeafCall) => Locking | undefined;
+  /** Runs when the lock could not be had. */
+  readonly contended?: (call: LeafCall) => void;
+  readonly test?: (call: LeafCall) => TdxStatus | undefined;
+}
+
+export interface Leaf {
+  /** As the call is written. */
+  readonly name: string;
+  /** RAX bits 15:0. */
+  readonly number: number;
+  /** In the module's order; the first that fails is the answer. */
+  readonly checks: readonly Check[];
+  /** Behind the last check nothing fails; a status is answered where the leaf may stop for an interrupt, with nothing done. */
+  readonly commit: (call: LeafCall) => TdxStatus | undefined;
+  /** Statuses that `commit` may answer beside TDX_SUCCESS. */
+  readonly interruptions?: readonly TdxStatus[];
+  /** Regions that `commit` changes. */
+  readonly writes: readonly Region[];
+}
+
+export const SUCCESS: TdxStatus = { status: "TDX_SUCCESS" };
+export const busy = (operand: TdxOperandName): TdxStatus => ({ status: "TDX_OPERAND_BUSY", operand });
+
+export const statusText = ({ status, operand }: TdxStatus): string => (operand === undefined ? status : `${status}/${operand}`);
+
+const RESULTS = new Map<string, Result>();
+
+/** What a call answers with a status: one object each, which is interned once. */
+export function statusResult(status: TdxStatus): Result {
+  const text = statusText(status);
+  let result = RESULTS.get(text);
+  if (!result) RESULTS.set(text, (result = { kind: "status", ...status }));
+  return result;
+}
+
+/** Goes down the checks; the first that fails is answered, and every lock dropped. */
+export function acquireLeaf(call: LeafCall): TdxStatus | undefined {
+  for (const check of call.leaf.checks) {
+    check.resolve?.(call);
+    const refused = passes(call, check);
+    if (refused) {
+      call.drop();
+      return refused;
+    }
+  }
+  return undefined;
+}
+
+function passes(call: LeafCall, check: Check): TdxStatus | undefined {
+  const wanted = check.lock?.(call);
+  if (wanted && !call.take(wanted.lock, wanted.mode)) {
+    check.contended?.(call);
+    return check.answers[0];
+  }
+  return check.test?.(call);
+}
+
+/** The effect, behind an `acquireLeaf` of the same call that has passed; `locked` false where a variant has taken that away, and with it the locks. */
+export function commitLeaf(call: LeafCall, locked = true): TdxStatus {
+  for (const check of call.leaf.checks) {
+    check.resolve?.(call);
+    const wanted = locked ? check.lock?.(call) : undefined;
+    if (wanted) call.holds(wanted.lock, wanted.mode);
+  }
+  const keyed = call.td === undefined || call.td.lifecycle.get(call.state) === LIFECYCLE.KEYS_CONFIGURED;
+  const answer = call.leaf.commit(call) ?? SUCCESS;
+  if (!keyed && Object.hasOwn(ALLOWED_ENTRY_STATES, call.leaf.name)) call.machine.emit("key-order", call.td?.key.get(call.state) ?? 0, KEYS_AWAY);
+  call.drop();
+  return answer;
+}
+
+/** What every leaf may look at. */
+const LOOKS_AT: readonly Region[] = ["module", "td", "sept", "pamt", "driver", "handle", "page"];
+const ACQUIRE: Shape = { reads: LOOKS_AT, writes: ["module"] };
+const COMMITS = new WeakMap<Leaf, Shape>();
+
+function commitShape(leaf: Leaf): Shape {
+  let shape = COMMITS.get(leaf);
+  if (!shape) COMMITS.set(leaf, (shape = { reads: [...LOOKS_AT, "tlb", "content"], writes: ["module", ...leaf.writes] }));
+  return shape;
+}
+
+export interface LeafSource {
+  /** The leaf that this step of this call performs, and what its caller has put into the registers: read from the state, the same in both steps. */
+  readonly of: (context: Context) => { readonly leaf: Leaf; readonly registers: Registers };
+  /**
+   * What the caller does with the status, by the codes of step.ts. It is asked when `acquire` fails and when `commit` is through; `output` is the frame in RCX.
+   * An `acquire` that passes goes on with the next step of the operation, which must be its `commit`.
+   */
+  readonly answered: (context: Context, status: TdxStatus, output: Hpa) => number;
+  /** Name of the step that `acquire` is: a variant may have taken it out of the operation. */
+  readonly acquiredBy?: string;
+  /** More that `of` and `answered` read and write. */
+  readonly reads?: readonly Region[];
+  readonly writes?: readonly Region[];
+  readonly jumps?: readonly string[];
+  /** False: `answered` never ends the call. */
+  readonly returns?: boolean;
+}
+
+/** Everything that some leaf's commit may change. */
+const ANY: readonly Region[] = ["module", "td", "sept", "pamt", "tlb", "content"];
+
+/** Both steps of a leaf, for the list of an operation. */
+export function leafSteps(source: LeafSource): { acquire: StepCode; commit: StepCode } {
+  const plain = !source.reads && !source.writes;
+  const common = { jumps: source.jumps ?? [], ...(source.returns === undefined ? {} : { returns: source.returns }) };
+  const own = (shape: Shape): Shape => ({
+    ...shape,
+    ...common,
+    reads: [...shape.reads, ...(source.reads ?? [])],
+    writes: [...shape.writes, ...(source.writes ?? [])],
+  });
+  return {
+    acquire: {
+      ...own(ACQUIRE),
+      run(context) {
+        const { leaf, registers } = source.of(context);
+        const call = new LeafCall(leaf, context, registers);
+        const refused = acquireLeaf(call);
+        if (!refused) {
+          if (context.telling) context.say(`${leaf.name}: every check passes, its locks are taken`);
+          return NEXT;
+        }
+        if (context.telling) context.say(`${leaf.name} answers ${statusText(refused)}`);
+        return source.answered(context, refused, NO_TDMR);
+      },
+    },
+    commit: {
+      events: true,
+      ...own({ reads: [...LOOKS_AT, "tlb", "content"], writes: ANY }),
+      ...(plain ? { narrow: (context: Context) => commitShape(source.of(context).leaf) } : {}),
+      run(context) {
+        const { leaf, registers } = source.of(context);
+        const call = new LeafCall(leaf, context, registers);
+        const status = commitLeaf(call, source.acquiredBy === undefined || context.operation.labels.has(source.acquiredBy));
+        if (context.telling) context.say(`${leaf.name} answers ${statusText(status)}`);
+        return source.answered(context, status, call.output);
+      },
+    },
+  };
+}

@@ -1,0 +1,88 @@
+// Calls of a scenario that drive the TDX module directly: what their arguments put into the registers, and the plan that runs the leaf as two steps.
+
+import { asU64 } from "../../base/units.ts";
+import { callSpec } from "../../scenario/catalogue/index.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
+import type { Machine } from "../machine.ts";
+import { NotModelled } from "../objects.ts";
+import { plan } from "../plan.ts";
+import type { Context, Plan } from "../step.ts";
+import { guestPlan } from "./guest-plans.ts";
+import { hostPlan } from "./host.ts";
+import { type Hpa, type Leaf, leafSteps, type Registers, SUCCESS, statusResult } from "./leaf.ts";
+import { leafNamed } from "./leaves.ts";
+import { hpaOf } from "./operands.ts";
+import { refuseAbsent, refuseUnmodelled } from "./unmodelled.ts";
+
+/** The plan data of a leaf that the scenario calls. */
+export interface DirectLeaf {
+  readonly leaf: Leaf;
+  readonly registers: (state: Int32Array) => Registers;
+}
+
+/** The operation of every host leaf. */
+export const SEAMCALL = "SEAMCALL";
+
+const numberOf = (call: Call, id: CallId, index: number): bigint | undefined => {
+  const operand = call.operands[index];
+  if (operand === undefined || operand.kind === "absent") return undefined;
+  if (operand.kind === "int") return asU64(operand.value);
+  throw new NotModelled(id, "an argument that is computed from a result is not modelled; write the number");
+};
+
+/** The plan of a call on the TDX module or by a vCPU of a TD; undefined for all other calls. */
+export function tdxPlan(machine: Machine, id: CallId, call: Call): Plan | undefined {
+  refuseUnmodelled(id, call.spec);
+  const own = guestPlan(machine, id, call) ?? hostPlan(machine, id, call);
+  if (own) return own;
+  const leaf = leafNamed(call.spec);
+  if (!leaf) return undefined;
+  const names = callSpec(call.spec).params.map((param) => param.name);
+  return plan(id, call, {
+    operations: [SEAMCALL],
+    success: { kind: "status", ...SUCCESS },
+    data: { leaf, registers: registersOf(machine, id, call, names) } satisfies DirectLeaf,
+  });
+}
+
+const HPAS = { td: "tdr", vcpu: "tdvpr", page: "page", source: "source" } as const;
+
+/** The registers by the names of the parameters in the catalogue. */
+function registersOf(machine: Machine, id: CallId, call: Call, names: readonly string[]): (state: Int32Array) => Registers {
+  const values: Record<string, bigint> = {};
+  const hpas: { readonly to: (typeof HPAS)[keyof typeof HPAS]; readonly of: (state: Int32Array) => Hpa }[] = [];
+  names.forEach((name, index) => {
+    if (Object.hasOwn(HPAS, name)) {
+      hpas.push({ to: HPAS[name as keyof typeof HPAS], of: hpaOf(machine, id, call.operands[index]) });
+      return;
+    }
+    const value = numberOf(call, id, index);
+    if (value !== undefined) values[name] = value;
+  });
+  const small = (name: string): number | undefined => (values[name] === undefined ? undefined : Number(values[name]));
+  const { tdOf, vcpuOf } = machine.tdx?.objects ?? { tdOf: new Map(), vcpuOf: new Map() };
+  const makes = tdOf.get(id) ?? vcpuOf.get(id);
+  const fixed: Registers = {
+    makes,
+    stays: call.spec === "TDH.VP.ENTER",
+    gpa: values.gpa,
+    level: small("level"),
+    hkid: small("hkid"),
+    package: small("package"),
+    lp: small("lp"),
+    values,
+  };
+  refuseAbsent(machine, id, fixed);
+  return (state) => {
+    const registers: { -readonly [Key in keyof Registers]: Registers[Key] } = { ...fixed };
+    for (const { to, of } of hpas) registers[to] = of(state);
+    return registers;
+  };
+}
+
+const direct = (context: Context): { leaf: Leaf; registers: Registers } => {
+  const { leaf, registers } = context.plan.data as DirectLeaf;
+  return { leaf, registers: registers(context.state) };
+};
+
+export const { acquire, commit } = leafSteps({ of: direct, acquiredBy: "acquire", answered: (context, status) => context.always(statusResult(status)) });

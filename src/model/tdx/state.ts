@@ -1,0 +1,291 @@
+// State of the TDX module and of the hardware that knows it: where each word is. The PAMT by frame, key ids, TDs with their secure EPT, vCPUs with their TLBs.
+
+import type { Field, Layout } from "../layout.ts";
+import { type Expected, expectedFields } from "./integrity.ts";
+import { type TryLock, tryLock } from "./locks.ts";
+import type { TdObject, TdVcpuObject, TdxObjects } from "./objects.ts";
+import { GLOBAL_HKID, LEVEL, PRIVATE_HKIDS, PT, TDCS_PAGES, TDVPS_TDCX } from "./tables.ts";
+
+/** The entry of one 4 KB page. */
+export interface PamtEntry {
+  /** A `PT`. */
+  readonly type: Field;
+  /** 0 or 1 + index of the TD whose TDR it names. */
+  readonly owner: Field;
+  /** TD_EPOCH when the page, or the table under it, was blocked. */
+  readonly bepoch: Field;
+  readonly lock: TryLock;
+}
+
+/** What the hardware keeps of a frame beside its bytes. */
+export interface LineState {
+  /** By content range, whole lines: a `LINE`. */
+  readonly owner: readonly Field[];
+  /** Whether lines may lie modified in a cache under the shared key. */
+  readonly sharedDirty: Field;
+  /** Under which private key they may: 0 or 1 + index in `TdxState.keys`. */
+  readonly privateDirty: Field;
+}
+
+/** TD-owner bit of a line, and poison. */
+export const LINE = { HOST: 0, TD: 1, POISON: 2 } as const;
+
+/** An entry of a secure EPT: level and place stand still. */
+export interface SeptEntry {
+  readonly level: number;
+  /** First gfn that it covers. */
+  readonly gfn: number;
+  /** A `SEPT`. */
+  readonly state: Field;
+  /** The page or the table that it names; 0 where it is free. */
+  readonly frame: Field;
+  /** Bit 11. */
+  readonly lock: TryLock;
+  /** Bit 52: a host leaf has found it locked. */
+  readonly hostPriority: Field;
+}
+
+export interface KeyState {
+  readonly hkid: number;
+  /** A `KOT`. */
+  readonly state: Field;
+  /** Packages that have not written their caches back since it was flushed, as bits. */
+  readonly wbinvd: Field;
+}
+
+/** What TDH.PHYMEM.CACHE.WB keeps of one package between an interruption and its resumption (wbt_entries). */
+export interface WriteBackState {
+  /** 1: it has been interrupted half-way. */
+  readonly interrupted: Field;
+  /** By index in `TdxState.keys`, 1: the key was flushed when it began. */
+  readonly keys: readonly Field[];
+}
+
+/** TDR and TDCS. */
+export interface TdState {
+  readonly object: TdObject;
+  /** The frame of its TDR; 0 while there is no such TD. */
+  readonly tdr: Field;
+  /** A `LIFECYCLE`. */
+  readonly lifecycle: Field;
+  readonly fatal: Field;
+  /** Index in `TdxState.keys`. */
+  readonly key: Field;
+  /** Packages on which the key is configured, as bits. */
+  readonly configured: Field;
+  readonly numTdcx: Field;
+  /** 4 KB pages that it owns, without the TDR. */
+  readonly chldcnt: Field;
+  /** An `OP_STATE`; while there is no TDCS it is 0. */
+  readonly opState: Field;
+  /** TD_EPOCH, absolute. */
+  readonly epoch: Field;
+  /** REFCOUNT by parity: vCPUs inside that entered in an epoch of it. */
+  readonly refcount: readonly [Field, Field];
+  readonly numVcpus: Field;
+  readonly numAssociated: Field;
+  readonly maxVcpus: Field;
+  /** SEPT_VE_DISABLE: an access to a pending page exits in place of a #VE. */
+  readonly veDisable: Field;
+  /** 1: the guest address width is 52 bits, and the shared bit is bit 51. */
+  readonly wide: Field;
+  /** Level of the root's entries: 3 or 4. */
+  readonly pwl: Field;
+  /** `secure_ept_lock`. */
+  readonly tree: TryLock;
+  readonly epochLock: TryLock;
+  /** `[level]`: by the gfn of the entry shifted to its level. */
+  readonly entries: readonly ReadonlyMap<number, SeptEntry>[];
+  /** Ghost; empty unless private-integrity is watched. */
+  readonly expected: Expected;
+}
+
+/** TDVPS, and the logical processor's TLB for it. */
+export interface TdVcpuState {
+  readonly object: TdVcpuObject;
+  /** The frame of its TDVPR; 0 while there is no such vCPU. */
+  readonly tdvpr: Field;
+  /** 0 or 1 + index of its TD. */
+  readonly td: Field;
+  readonly numTdcx: Field;
+  /** A `VCPU`. */
+  readonly state: Field;
+  /** 0 or 1 + the logical processor that it is associated with. */
+  readonly lp: Field;
+  /** Some processor is entering it: the association is compared and set at once. */
+  readonly association: TryLock;
+  /** TD_EPOCH at its last entry. */
+  readonly epoch: Field;
+  /** Entered by a TDH.VP.ENTER of the scenario: it stays inside until it exits or is kicked. */
+  readonly rests: Field;
+  /** Inside a TDG leaf, where no interrupt reaches it: 0, or what its walk found, 1 no leaf entry, 2 a leaf entry. */
+  readonly leaf: Field;
+  /** hp_lock_busy: its last TDCALL gave way to a host that waits for an entry. */
+  readonly hostWaits: Field;
+  /** By gfn: the frame that the TLB has for the private page, 0 for none. */
+  readonly tlb: ReadonlyMap<number, Field>;
+}
+
+export interface TdxState {
+  readonly objects: TdxObjects;
+  readonly keys: readonly KeyState[];
+  readonly kotLock: TryLock;
+  /** `wbinvd_entry` locks, by package. */
+  readonly cacheLocks: readonly TryLock[];
+  /** By package; none on a machine without interrupts. */
+  readonly writeBacks: readonly WriteBackState[];
+  /** The processor's own locks of its key tables (PCONFIG), by package. */
+  readonly keyTables: readonly TryLock[];
+  readonly tds: readonly TdState[];
+  readonly vcpus: readonly TdVcpuState[];
+  /** By frame; of `[0]`, which is no frame, nothing is asked. */
+  readonly pamt: readonly PamtEntry[];
+  readonly lines: readonly LineState[];
+  readonly packages: number;
+}
+
+/** TD_EPOCH and what is compared with it: a scenario with more TLB shoot-downs is refused aloud. */
+export const EPOCH_MAX = 1023;
+
+export interface TdxSizes {
+  readonly frames: number;
+  readonly actors: number;
+  readonly packages: number;
+  /** Content ranges of a frame. */
+  readonly ranges: number;
+  /** Whether a leaf may find an interrupt pending. */
+  readonly interrupts: boolean;
+  /** Whether private-integrity is watched. */
+  readonly integrity: boolean;
+}
+
+export function tdxState(layout: Layout, objects: TdxObjects, sizes: TdxSizes): TdxState {
+  const { frames, packages, ranges } = sizes;
+  // A vCPU inside holds two locks shared while its actor, and every other one, may be in a leaf.
+  const sharers = sizes.actors + objects.vcpus.length;
+  const keys = [GLOBAL_HKID, ...objects.hkids.filter(isPrivateKey)].map((hkid, index): KeyState => {
+    const name = `hkid ${hkid}`;
+    return { hkid, state: layout.field("td", index === 0 ? 0 : 3, name), wbinvd: layout.field("td", (1 << packages) - 1, name) };
+  });
+  const pamt = Array.from({ length: frames + 1 }, (_, frame): PamtEntry => {
+    const name = `frame ${frame}`;
+    return {
+      type: layout.field("pamt", PT.EPT, name),
+      owner: layout.field("pamt", objects.tds.length, name),
+      bepoch: layout.field("pamt", EPOCH_MAX, name),
+      lock: tryLock(layout, `pamt ${name}`, sharers),
+    };
+  });
+  return {
+    objects,
+    keys,
+    kotLock: tryLock(layout, "kot", sharers),
+    cacheLocks: Array.from({ length: packages }, (_, index) => tryLock(layout, `wbcache ${index}`, sharers)),
+    writeBacks: Array.from({ length: sizes.interrupts ? packages : 0 }, (_, index) => ({
+      interrupted: layout.field("td", 1, `wbcache ${index}`),
+      keys: keys.map(() => layout.field("td", 1, `wbcache ${index}`)),
+    })),
+    keyTables: Array.from({ length: packages }, (_, index) => tryLock(layout, `ket ${index}`, sharers)),
+    tds: objects.tds.map((td) => tdState(layout, td, objects, keys.length, sharers, sizes)),
+    vcpus: objects.vcpus.map((vcpu) => tdVcpuState(layout, vcpu, objects, frames)),
+    pamt,
+    lines: Array.from({ length: frames + 1 }, () => ({
+      owner: Array.from({ length: ranges }, () => layout.field("content", LINE.POISON)),
+      sharedDirty: layout.field("content", 1),
+      privateDirty: layout.field("content", keys.length),
+    })),
+    packages,
+  };
+}
+
+/** Key ids outside of it are no private ones, and the first is the module's own. */
+export const isPrivateKey = (hkid: number): boolean => hkid > GLOBAL_HKID && hkid < PRIVATE_HKIDS.first + PRIVATE_HKIDS.count;
+
+function tdState(
+  layout: Layout,
+  object: TdObject,
+  objects: TdxObjects,
+  keys: number,
+  sharers: number,
+  { frames, packages, ranges, integrity }: TdxSizes,
+): TdState {
+  const name = `td ${object.index}`;
+  const field = (max: number): Field => layout.field("td", max, name);
+  const epoch = (max: number): Field => layout.field("td", max, `${name} epoch`);
+  const vcpus = Math.max(1, objects.vcpus.length);
+  return {
+    object,
+    tdr: field(frames),
+    lifecycle: field(3),
+    fatal: field(1),
+    key: field(keys),
+    configured: field((1 << packages) - 1),
+    numTdcx: field(TDCS_PAGES.max),
+    chldcnt: layout.field("td", frames, `${name} children`),
+    opState: field(2),
+    epoch: epoch(EPOCH_MAX),
+    refcount: [epoch(vcpus), epoch(vcpus)],
+    numVcpus: field(vcpus),
+    numAssociated: field(vcpus),
+    maxVcpus: field(0xffff),
+    veDisable: field(1),
+    wide: field(1),
+    pwl: field(LEVEL.PML5),
+    tree: tryLock(layout, `tree ${name}`, sharers),
+    epochLock: tryLock(layout, `epoch ${name}`, sharers),
+    entries: Array.from({ length: LEVEL.PML5 + 1 }, (_, level) => entriesAt(layout, name, level, objects.gfns, frames, sharers)),
+    expected: integrity ? expectedFields(layout, name, objects.gfns, ranges) : new Map(),
+  };
+}
+
+/** One entry for each block of the level in which some page is named. */
+function entriesAt(layout: Layout, td: string, level: number, gfns: ReadonlySet<number>, frames: number, sharers: number): Map<number, SeptEntry> {
+  const places = [...new Set([...gfns].map((gfn) => placeAt(gfn, level)))].sort((a, b) => a - b);
+  return new Map(
+    places.map((place) => {
+      const gfn = place * 512 ** level;
+      const name = `${td} level ${level} gfn ${gfn}`;
+      const entry: SeptEntry = {
+        level,
+        gfn,
+        state: layout.field("sept", 6, name),
+        frame: layout.field("sept", frames, name),
+        lock: tryLock(layout, `entry ${name}`, sharers),
+        hostPriority: layout.field("module", 1, `entry ${name}`),
+      };
+      return [place, entry];
+    }),
+  );
+}
+
+/** Which entry of a level covers a gfn. */
+export const placeAt = (gfn: number, level: number): number => Math.floor(gfn / 512 ** level);
+
+function tdVcpuState(layout: Layout, object: TdVcpuObject, objects: TdxObjects, frames: number): TdVcpuState {
+  const name = `td vcpu ${object.index}`;
+  const field = (max: number): Field => layout.field("td", max, name);
+  return {
+    object,
+    tdvpr: field(frames),
+    td: field(objects.tds.length),
+    numTdcx: field(TDVPS_TDCX.max),
+    state: field(3),
+    lp: field(255),
+    association: tryLock(layout, `association ${name}`, 1),
+    epoch: field(EPOCH_MAX),
+    rests: field(1),
+    leaf: field(2),
+    hostWaits: field(1),
+    tlb: new Map([...objects.touched[object.index]].map((gfn) => [gfn, layout.field("tlb", frames, `${name} gfn ${gfn}`)])),
+  };
+}
+
+/** The TD whose root page a frame is. */
+export function tdAt(tdx: TdxState, state: Int32Array, frame: number): TdState | undefined {
+  return frame > 0 ? tdx.tds.find((td) => td.tdr.get(state) === frame) : undefined;
+}
+
+/** The vCPU whose root page a frame is. */
+export function tdVcpuAt(tdx: TdxState, state: Int32Array, frame: number): TdVcpuState | undefined {
+  return frame > 0 ? tdx.vcpus.find((vcpu) => vcpu.tdvpr.get(state) === frame) : undefined;
+}

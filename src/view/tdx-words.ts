@@ -1,0 +1,52 @@
+// The words in which the views speak of the TDX module: entries, page types, life cycles, as the specification and the module's source name them.
+
+import { formatAddress } from "../base/units.ts";
+import type { Machine } from "../model/machine.ts";
+import { keyState } from "../model/tdx/build.ts";
+import type { TryLock } from "../model/tdx/locks.ts";
+import { pageTypeName } from "../model/tdx/physical.ts";
+import { LINE, type SeptEntry, type TdState, type TdxState } from "../model/tdx/state.ts";
+import { KOT_NAMES, type PageType, PT, SEPT, SEPT_NAMES } from "../model/tdx/tables.ts";
+
+export const gpaOf = (gfn: number): string => formatAddress(BigInt(gfn) << 12n);
+
+export const typeName = (type: number): string => pageTypeName(type as PageType);
+
+/** `MAPPED 4`, `FREE`. */
+export function entryText(entry: SeptEntry, state: Int32Array): string {
+  const is = entry.state.get(state);
+  return is === SEPT.FREE ? "FREE" : `${SEPT_NAMES[is]} ${entry.frame.get(state)}`;
+}
+
+/** Of a try-lock: `exclusive`, `shared by 2`, or nothing where it is free. */
+export function lockText({ field }: TryLock, state: Int32Array): string {
+  const held = field.get(state);
+  if (held === 0) return "";
+  return held === field.mask ? "exclusive" : held === 1 ? "shared" : `shared by ${held}`;
+}
+
+/** The TD that the PAMT has a page for. */
+export function ownerName(tdx: TdxState, state: Int32Array, frame: number): string {
+  const owner = tdx.pamt[frame].owner.get(state);
+  if (owner > 0) return tdx.tds[owner - 1].object.name;
+  return tdx.pamt[frame].type.get(state) === PT.TDR ? (tdx.tds.find((td) => td.tdr.get(state) === frame)?.object.name ?? "") : "";
+}
+
+export const keyName = (tdx: TdxState, index: number): string => `HKID ${tdx.keys[index].hkid}`;
+export const kotName = (tdx: TdxState, state: Int32Array, index: number): string => KOT_NAMES[keyState({ tdx, state }, tdx.keys[index])];
+
+/** Under which keys lines of a frame may lie modified, and whose lines memory has. */
+export function linesText(tdx: TdxState, state: Int32Array, frame: number): string {
+  const { owner, sharedDirty, privateDirty } = tdx.lines[frame];
+  const kinds = new Set(owner.map((line) => line.get(state)));
+  const dirty = privateDirty.get(state);
+  return [
+    ...(kinds.has(LINE.POISON) ? ["poison"] : []),
+    ...(kinds.has(LINE.TD) ? [kinds.size > 1 ? "TD-owner in part" : "TD-owner"] : []),
+    ...(sharedDirty.get(state) === 1 ? ["dirty under the shared key"] : []),
+    ...(dirty > 0 ? [`dirty under ${keyName(tdx, dirty - 1)}`] : []),
+  ].join(", ");
+}
+
+/** The KVM half of a TD, where a VM of KVM is behind it. */
+export const kvmTdOf = (machine: Machine, td: TdState) => machine.kvmTds?.vms.find((one) => one?.td === td);
