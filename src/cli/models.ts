@@ -40,6 +40,7 @@ export class Models {
   readonly #waiting: Waiting[] = [];
   /** Runs in a lane, by lane. */
   readonly #running = new Map<Lane, Waiting>();
+  readonly #heeded = new WeakSet<AbortSignal>();
   #cold = true;
 
   constructor(options: ModelsOptions) {
@@ -58,7 +59,7 @@ export class Models {
     if (report !== undefined) return Promise.resolve(report);
     return new Promise((settle, refuse) => {
       const entry = { program, limits, settle, refuse };
-      limits.signal?.addEventListener("abort", () => this.#abort(entry), { once: true });
+      this.#heed(limits.signal);
       this.#waiting.push(entry);
       this.#pump();
     });
@@ -82,13 +83,20 @@ export class Models {
     return late ? undefined : report;
   }
 
-  #abort(entry: Waiting): void {
-    const at = this.#waiting.indexOf(entry);
-    if (at >= 0) {
-      this.#waiting.splice(at, 1);
+  /** One listener for all runs of a signal: hundreds may wait for the same. */
+  #heed(signal: AbortSignal | undefined): void {
+    if (signal === undefined || this.#heeded.has(signal)) return;
+    this.#heeded.add(signal);
+    signal.addEventListener("abort", () => this.#abort(signal), { once: true });
+  }
+
+  #abort(signal: AbortSignal): void {
+    const stopped = this.#waiting.filter(({ limits }) => limits.signal === signal);
+    for (const entry of stopped) {
+      this.#waiting.splice(this.#waiting.indexOf(entry), 1);
       entry.settle(cutShort(entry.program, "cancelled"));
     }
-    for (const [lane, running] of this.#running) if (running === entry) lane.cancel();
+    for (const [lane, { limits }] of this.#running) if (limits.signal === signal) lane.cancel();
   }
 
   /** Whoever waits here is known to be long, so another worker pays at once. */

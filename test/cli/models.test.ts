@@ -1,6 +1,7 @@
 // Runs for the command line: short ones without a worker, long ones in at most as many as pay, Ctrl+C, the end of memory, progress on a terminal.
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import type { CheckOptions } from "../../src/check/index.ts";
 import type { Limits, Live } from "../../src/cli/environment.ts";
@@ -83,6 +84,18 @@ test("with one core there is one worker", async () => {
   void models.check(program("b", 1n), limits());
   await turn();
   assert.equal(workers.started, 1);
+  models.dispose();
+});
+
+test("however many runs wait for one signal, it has one listener", async () => {
+  const names = Array.from({ length: 30 }, (_, at) => `long ${at}`);
+  const { workers, models, limits } = setUp(Object.fromEntries(names.map((name) => [name, 199])), 1);
+  const interrupt = new AbortController();
+  const runs = names.map((name) => models.check(program(name, 1n), limits({ signal: interrupt.signal })));
+  assert.equal(getEventListeners(interrupt.signal, "abort").length, 1);
+  interrupt.abort();
+  workers.answer(0, report(names[0], "incomplete", "stopped"));
+  for (const run of runs) assert.equal((await run).verdict, "incomplete");
   models.dispose();
 });
 
