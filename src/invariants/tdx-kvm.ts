@@ -8,6 +8,7 @@ import type { Field } from "../model/layout.ts";
 import type { Machine } from "../model/machine.ts";
 import type { SeptEntry } from "../model/tdx/state.ts";
 import { LEVEL, SEPT, SEPT_NAMES } from "../model/tdx/tables.ts";
+import { callSpec } from "../scenario/catalogue/index.ts";
 import { gpaText, isLive, NOTHING } from "./tdx.ts";
 import { type Check, type Invariant, overStates } from "./types.ts";
 
@@ -154,15 +155,19 @@ export function describePin(machine: Machine, subject: number, state: Int32Array
   };
 }
 
-/** Subjects: VMs. */
+const CALLS = 0x100000;
+
+/** Subjects: a VM, and the call in which it is bugged. */
 const noKvmBug: Invariant = {
   name: "no-kvm-bug",
   reads: [],
-  event: (_machine, event) => (event.kind === "kvm-bug" ? event.a : undefined),
-  describe(machine, vm) {
+  event: (_machine, event) => (event.kind === "kvm-bug" ? event.a * CALLS + event.b : undefined),
+  describe(machine, subject) {
+    const vm = Math.floor(subject / CALLS);
     const { name } = machine.objects.vms[vm];
+    const call = callSpec(machine.program.calls[subject % CALLS].spec).name;
     const td = machine.kvmTds?.vms[vm]?.td.object.index;
-    const message = `KVM_BUG_ON: ${name} is bugged and dead, for a call of the TDX module has answered what KVM has no answer for`;
+    const message = `KVM_BUG_ON in ${call}: ${name} is bugged and dead, for the TDX module has answered what KVM has no answer for`;
     return { subject: name, message, about: { vm, ...(td === undefined ? {} : { td }) } };
   },
 };

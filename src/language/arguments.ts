@@ -120,6 +120,9 @@ export function lowerArguments(scope: Scope, spec: CallSpec, call: Primary): rea
 }
 
 /** One argument for one parameter. */
+/** Parameters for which the page of a file may stand. */
+const PAGES: ReadonlySet<Param["type"]> = new Set(["frame", "td", "tdvpr"]);
+
 export function operandFor(scope: Scope, param: Param, node: Node): Operand | undefined {
   if (node.kind === "missing") return undefined;
   if (param.nullable && node.kind === "primary" && node.name.text === "NULL" && node.args === undefined) return { kind: "absent" };
@@ -128,7 +131,7 @@ export function operandFor(scope: Scope, param: Param, node: Node): Operand | un
     if (data !== "other") return data;
   }
   if (param.type === "actor") return actorOperand(scope, node);
-  if (param.type === "frame" && node.kind === "primary" && node.name.text === "frame" && node.args !== undefined) return frameOperand(scope, node);
+  if (PAGES.has(param.type) && node.kind === "primary" && node.name.text === "frame" && node.args !== undefined) return frameOperand(scope, node);
   if (node.kind === "primary" && node.name.text === "kvm" && node.args === undefined && node.indexes.length === 0 && scope.lookUp("kvm") === undefined) {
     if (param.type === "kvm") return { kind: "kvm" };
     return scope.report("MEMFD2005", node, `\`${param.name}\` is ${WANTED[param.type]}, not /dev/kvm`);

@@ -1,6 +1,7 @@
 // What may stand at the cursor, the fittest first. The place is read from the text before the cursor, for it is there that the tree is broken.
 
 import { ERRNO } from "../base/errno.ts";
+import { isTdxOperand, isTdxStatus, TDX_STATUS, type TdxOperandName, type TdxStatusName, tdxStatusWord } from "../base/tdx-status.ts";
 import {
   type CallSpec,
   calls,
@@ -22,6 +23,7 @@ import {
   settings,
   steps,
 } from "../scenario/catalogue/index.ts";
+import { TDX_STATUS_HELP } from "../scenario/catalogue/tdx-status-help.ts";
 import { basesAt, scenarioAt } from "./hover.ts";
 import type { Analysis } from "./index.ts";
 import { resolveKernel } from "./kernels.ts";
@@ -164,6 +166,23 @@ class Completer {
       }
   }
 
+  /** Of a leaf of the TDX module: its statuses, those that it answers first. */
+  statuses(line: string): void {
+    const leaf = /\b(TD[HG]\.[A-Z0-9.]+)\s*\([^)]*\)[^)]*$/.exec(line)?.[1];
+    if (leaf === undefined) return;
+    for (const label of ["TDX_SUCCESS", ...callsNamed(leaf).flatMap(({ errors }) => errors.map(({ errno }) => errno))]) {
+      const [name, operand] = label.split("/");
+      if (isTdxStatus(name)) this.status(label, name, operand !== undefined && isTdxOperand(operand) ? operand : undefined);
+    }
+    for (const name of Object.keys(TDX_STATUS)) if (isTdxStatus(name)) this.status(name, name, undefined);
+    this.add({ label: "exit EXIT_REASON_EPT_VIOLATION", kind: "result" });
+  }
+
+  status(label: string, status: TdxStatusName, operand: TdxOperandName | undefined): void {
+    const word = tdxStatusWord(operand === undefined ? { status } : { status, operand });
+    this.add({ label, kind: "result", detail: `0x${word.toString(16).padStart(16, "0")}`, documentation: TDX_STATUS_HELP[status] });
+  }
+
   results(): void {
     for (const word of ["0", "ok", "fails", "blocks", "?", "_"]) this.add({ label: word, kind: "result" });
     for (const name of Object.keys(ERRNO)) this.add({ label: `-${name}`, kind: "result" });
@@ -262,7 +281,10 @@ class Completer {
       if (/result\([^)]*\)\s*[!=]=\s*$/.test(line)) this.results();
       return;
     }
-    if (/\)[^=]*=\s*(.*\bor\s+)?-?$/.test(line)) return this.results();
+    if (/\)[^=]*=\s*(.*\bor\s+)?-?$/.test(line)) {
+      this.statuses(line);
+      return this.results();
+    }
     if (/=\s*$/.test(line)) return this.calls();
     if (/^([\w[\]-]+\s*:\s*)?$/.test(line)) return this.statement();
   }

@@ -2,6 +2,7 @@
 
 import type { SyntaxNode } from "@lezer/common";
 import type { Span } from "../base/finding.ts";
+import { isTdxOperand, isTdxStatus, TDX_OPERAND, type TdxOperandName, type TdxStatusName, tdxStatusWord } from "../base/tdx-status.ts";
 import { formatSize } from "../base/units.ts";
 import {
   type CallSpec,
@@ -20,6 +21,7 @@ import {
   setting,
   steps,
 } from "../scenario/catalogue/index.ts";
+import { TDX_STATUS_HELP } from "../scenario/catalogue/tdx-status-help.ts";
 import type { Analysis, OutlineEntry } from "./index.ts";
 import { MAINLINE, newest } from "./kernels.ts";
 import { parseInteger } from "./numbers.ts";
@@ -49,19 +51,28 @@ export function basesAt(analysis: Analysis, offset: number): string[] {
 
 const list = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(", ");
 
+/** Of a status of the TDX module: what RAX holds. */
+function statusNumber(text: string): string {
+  const [status, operand] = text.split("/");
+  if (!isTdxStatus(status) || (operand !== undefined && !isTdxOperand(operand))) return "";
+  return ` 0x${tdxStatusWord(operand === undefined ? { status } : { status, operand })
+    .toString(16)
+    .padStart(16, "0")}`;
+}
+
 function describeCall(spec: CallSpec, bases: readonly string[]): string {
   const parts = ["```c", spec.prototype, "```", spec.help];
   const unknown = bases.filter((base) => !spec.profiles.includes(base));
   if (unknown.length > 0) parts.push("", `**Not in ${list(unknown)}**: ${list(spec.profiles)} have it.`);
   const errors = spec.errors.filter((row) => row.profiles === undefined || bases.some((base) => row.profiles?.includes(base)));
   if (errors.length > 0) {
-    parts.push("", "Errors, in the order of checking:", "");
+    parts.push("", spec.returns === "status" ? "Statuses besides TDX_SUCCESS, in the order of checking:" : "Errors, in the order of checking:", "");
     for (const row of errors) {
       const only =
         row.profiles !== undefined && !bases.every((base) => row.profiles?.includes(base))
           ? ` (${list(bases.filter((base) => row.profiles?.includes(base)))})`
           : "";
-      parts.push(`- \`${row.errno}\`: ${row.when}${only}${row.derived === true ? " *[derived]*" : ""}`);
+      parts.push(`- \`${row.errno}\`${statusNumber(row.errno)}: ${row.when}${only}${row.derived === true ? " *[derived]*" : ""}`);
     }
   }
   parts.push("", `*Source: ${spec.source}*`);
@@ -103,6 +114,33 @@ function describeSetting(name: string): string | undefined {
     row &&
     `**${row.name}**, a setting of the machine (${standard}): ${row.help}${row.modelled === false ? " · *not modelled yet*" : ""}\n\n*Source: ${row.source}*`
   );
+}
+
+const CLASSES: readonly (readonly [bit: number, name: string])[] = [
+  [63, "error"],
+  [62, "non-recoverable"],
+  [61, "fatal"],
+];
+
+/** A completion status of the TDX module: number, class, meaning, and that an operand id stands below it. */
+function describeStatus(name: TdxStatusName): string {
+  const word = tdxStatusWord({ status: name });
+  const classes = CLASSES.filter(([bit]) => (word >> BigInt(bit)) & 1n).map(([, text]) => text);
+  return [
+    `**${name}** = \`0x${word.toString(16).padStart(16, "0")}\` · ${classes.length > 0 ? classes.join(", ") : name === "TDX_SUCCESS" ? "success" : "information, no error"}`,
+    "",
+    TDX_STATUS_HELP[name],
+    "",
+    "Bits 31:0 of RAX hold the operand at fault: `STATUS/RCX`.",
+    "",
+    "*Source: intel/tdx-module TDX_1.5.01, tdx_error_codes_defs.h*",
+  ].join("\n");
+}
+
+/** The id of an operand behind a status. */
+function describeOperand(name: TdxOperandName): string {
+  const id = TDX_OPERAND[name];
+  return `**${name}**, an operand of the TDX module: id ${id} (0x${id.toString(16)}) in bits 31:0 of its status\n\n*Source: intel/tdx-module TDX_1.5.01, tdx_error_codes_defs.h*`;
 }
 
 /** A word of an entry of `kernel NAME extends BASE { … }`, where features, operations and steps are meant and may have the names of calls. */
@@ -159,6 +197,7 @@ function describeWord(analysis: Analysis, word: string, offset: number, behind: 
         .filter((row, i, all) => all.indexOf(row) === i),
       bases,
     );
+  if (isTdxStatus(word)) return describeStatus(word);
   const invariant = invariants.find((row) => row.name === word);
   if (invariant !== undefined)
     return `**${invariant.name}**: ${invariant.statement}\n\nJudged ${invariant.when}${invariant.modelled ? "" : " · *not modelled yet*"}.\n\n*Source: ${invariant.source}*`;
@@ -192,6 +231,8 @@ export function describeAt(analysis: Analysis, offset: number): Description | un
     if (offset > from + dot) [from, word] = [from + dot + 1, word.slice(dot + 1)];
     else [to, word] = [from + dot, word.slice(0, dot)];
   }
+  const behindStatus = isTdxOperand(word) && /\bTDX_[A-Z0-9_]+\s*\/\s*$/.test(analysis.text.slice(Math.max(0, from - 80), from));
+  if (behindStatus) return { span: { file: analysis.file, from, to }, markdown: describeOperand(word as TdxOperandName) };
   const markdown = describeWord(analysis, word, offset, analysis.text[to] ?? "");
   return markdown === undefined ? undefined : { span: { file: analysis.file, from, to }, markdown };
 }

@@ -93,10 +93,13 @@ function codeOf(profile: Profile, operation: string, name: StepName, { copies, s
   const ordinary = gmemStep(profile.features, operation, name) ?? STEPS[name];
   const step = (tds ? tdStep(operation, name, ordinary) : undefined) ?? ordinary;
   const more = [...(copies && step.copying ? [step.copying] : []), ...(signals && step.interruptible ? [step.interruptible] : []), ...(tdx && step.writes.includes("free") ? [REMEMBERED] : [])];
-  return more.reduce<StepCode>((code, shape) => ({ ...code, ...widened(code, shape) }), step);
+  let code: StepCode = step;
+  for (const shape of more) code = widened(code, shape);
+  return code;
 }
 
-const widened = (code: StepCode, shape: Shape): Partial<StepCode> => ({
+const widened = (code: StepCode, shape: Shape): StepCode => ({
+  ...code,
   reads: [...code.reads, ...shape.reads],
   writes: [...code.writes, ...shape.writes],
   ...(shape.returns === true ? { returns: true } : {}),

@@ -56,6 +56,7 @@ function addCallCuts(cuts: Cuts, program: Program, objects: Objects, call: Call)
       return cutRuns(cuts, call.operands[1], 0n);
     }
     case "migrate":
+    case "poison":
     case "reclaim": {
       const target = call.operands[0];
       const index = target?.kind === "frame" ? objects.fileOf.get(program.handles[target.handle].call) : undefined;

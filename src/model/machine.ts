@@ -6,22 +6,23 @@ import { type SettingName, settingDefault } from "../scenario/catalogue/index.ts
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
 import { answersRead, touchedPages } from "./asked.ts";
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
-import { compileOperations, listsOf } from "./compile.ts";
+import { compileOperations } from "./compile.ts";
 import { addCuts } from "./cuts.ts";
 import { EventLists, type ModelEvent } from "./events.ts";
 import { bits, EVERYTHING } from "./footprint.ts";
 import { MachineIndependence } from "./independence.ts";
-import { RESULTS_MAX, Results, VALUES_MAX, Values } from "./intern.ts";
+import { RESULTS_MAX, Results, Values } from "./intern.ts";
 import { entriesOf } from "./kvm/entries.ts";
 import { mortalVms } from "./kvm/life.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
 import { hypercallSizes } from "./kvm/tdx-hypercall.ts";
 import { addKvmTds, addTdCuts, controlFrames, isTdVm } from "./kvm/tdx-objects.ts";
-import { type KvmTds, kvmTds, type TdLocals, tdLocals } from "./kvm/tdx-state.ts";
-import { type Field, Layout, type Region } from "./layout.ts";
+import { type KvmTds, kvmTds } from "./kvm/tdx-state.ts";
+import { type Field, Layout } from "./layout.ts";
 import { type DescriptorFlags, descriptorFlags } from "./memory/descriptors.ts";
 import { type FrameFields, frameFields } from "./memory/frames.ts";
 import { type PipeState, pipeStates } from "./memory/pipe.ts";
+import { poisonedPages } from "./memory/poison.ts";
 import {
   type FileState,
   FOUND,
@@ -46,58 +47,10 @@ import { type CompiledOperation, type CompiledStep, Context, type Plan } from ".
 import { ActorSymmetry, equalActors, exchange, twinsOf } from "./symmetry.ts";
 import { findTdx } from "./tdx/objects.ts";
 import { type TdxState, tdxState } from "./tdx/state.ts";
+import { type ThreadState, threadStates } from "./threads.ts";
 
 export type { ModelEvent } from "./events.ts";
-
-/** Control position and locals of one actor. A thread is plain data. */
-export interface ThreadState {
-  readonly index: ActorId;
-  /** The VM whose vCPU it is; -1 for a host thread, which is never in a fault of a guest. */
-  readonly vm: number;
-  /** Next instruction of this actor in a parallel segment. */
-  readonly at: Field;
-  /** 0 between calls, else 1 + number of the running operation. */
-  readonly operation: Field;
-  readonly step: Field;
-  /** 0 or 1 + file offset (interned) that a read or write took when it began. */
-  readonly offset: Field;
-  /** Loop over the plan's cells. */
-  readonly cursor: Field;
-  /** Loop over the plan's mappings; only where MMU notifiers have something to do. */
-  readonly unmapping: Field | undefined;
-  /** A frame that this thread holds a reference on (fault in flight, GUP). */
-  readonly frame: Field;
-  /** Slot that find_slot saw: 0 or 1 + number of the SlotConfig. */
-  readonly slot: Field;
-  /** 0 or 1 + result that the call returns when its operation ends. */
-  readonly answer: Field;
-  /** The seals that an F_ADD_SEALS will set, from the step on that adds those which F_SEAL_EXEC implies; 0 before. */
-  readonly seals: Field;
-  /** Ghost: gfns that this conversion has stored. */
-  readonly stored: Field;
-  /** Invalidations that this call began and did not end. */
-  readonly begun: Field;
-  /** Set between `snapshot` and the end of the fault: the SRCU read side. */
-  readonly inFault: Field;
-  /** In KVM's TDX code; only where some VM is a TD. */
-  readonly td: TdLocals | undefined;
-  /** How far a pre-fault has come, in pages. */
-  readonly page: Field;
-  /** What the fault takes its access for, where the attribute of the gfn decides that. */
-  readonly kind: Field;
-  /** mmu_invalidate_seq moved since the snapshot. */
-  readonly stale: Field;
-  /** The fault has looked up what it will install. */
-  readonly decided: Field;
-  /** An invalidation that covers the gfn began since `decided`. */
-  readonly hit: Field;
-}
-
-/** Bounds of packed fields; compiling or running past one is refused aloud. */
-const OPERATIONS_MAX = 63;
-const STEPS_MAX = 31;
-/** What a TD does opens into calls of the TDX module. */
-const TD_STEPS_MAX = 63;
+export type { ThreadState } from "./threads.ts";
 
 export interface MachineOptions {
   readonly cuts?: readonly { readonly space: string; readonly at: number }[];
@@ -147,6 +100,8 @@ export class Machine {
   readonly handles: readonly Field[];
   /** By file. */
   readonly pipes: ReadonlyMap<number, PipeState>;
+  /** By file and cell: pages with a memory error. */
+  readonly poisoned: ReadonlyMap<number, readonly Field[]>;
   /** What fcntl changes of descriptors and open files. */
   readonly flags: DescriptorFlags;
   readonly processes: ProcessState;
@@ -201,7 +156,7 @@ export class Machine {
     const frames = this.#frameCount(fileCells, mapCells) + (options.extraFrames ?? 0);
     const groups = equalActors(program, this.objects, this.segments);
     const grouped = new Set(groups.flat());
-    this.threads = this.#threads(actors, grouped, frames, Math.max(64, ...[...fileCells, ...mapCells, ...vmCells].map((cells) => cells.count)));
+    this.threads = threadStates(this, grouped, frames, Math.max(64, ...[...fileCells, ...mapCells, ...vmCells].map((cells) => cells.count)));
     this.segment = this.layout.field("schedule", this.segments.length);
     this.turn = this.layout.field("schedule", Math.max(1, ...this.segments.map((segment) => segment.sequence.length)));
     this.atomicOwner = this.layout.actorField("schedule", actors, "atomic");
@@ -214,6 +169,7 @@ export class Machine {
     );
     this.opens = this.objects.opens.map((open) => openState(this.layout, open));
     this.pipes = pipeStates(this.layout, program, this.objects, frames);
+    this.poisoned = poisonedPages(this.layout, program, this.objects, fileCells);
     this.flags = descriptorFlags(this.layout, this.objects, program.calls, program.handles);
     this.mappings = linkKin(this.objects.mappings.map((mapping, index) => mappingState(this.layout, mapping, mapCells[index], frames)));
     this.vms = this.#vmStates(vmCells, frames);
@@ -223,9 +179,7 @@ export class Machine {
       const owner = grouped.has(actor) ? actor : undefined;
       return this.layout.record(owner, () => vcpuState(this.layout, vcpu, vmCells[vcpu.vm], touched[vcpu.index], frames));
     });
-    this.frames = Array.from({ length: frames + 1 }, (_, frame) =>
-      frame === 0 ? { content: [], tainted: this.segment } : frameState(this.layout, this.bytes.count),
-    );
+    this.frames = this.#frameStates(frames);
     this.drivers = this.objects.drivers.map((_, driver) => this.layout.field("driver", frames, `${driver}`));
     const tdx = addKvmTds(program, this.objects, findTdx(program));
     const [packages, interrupts] = [Number(this.setting("packages")), this.setting("interrupts") === 1n];
@@ -234,7 +188,7 @@ export class Machine {
       copies: this.objects.mappings.some((mapping) => !mapping.shared),
       notified: this.notified,
       signals: program.calls.some(({ spec }) => spec === "signal"),
-      tds: this.#tds,
+      tds: this.tds,
       tdx: this.tdx !== undefined,
     });
     this.kvmTds = kvmTds(this.layout, this.vms, this.tdx, this.threads, { frames, actors, ...hypercallSizes(this) });
@@ -245,6 +199,11 @@ export class Machine {
     this.#runner = new Runner(this, new Context(this));
     this.symmetry = groups.length > 0 ? new ActorSymmetry(program, this.layout, this.handles, groups) : undefined;
     this.twins = twinsOf(program, this.segments, groups);
+  }
+
+  #frameStates(frames: number): FrameState[] {
+    const none: FrameState = { content: [], tainted: this.segment };
+    return [none, ...Array.from({ length: frames }, () => frameState(this.layout, this.bytes.count))];
   }
 
   #vmStates(cells: readonly Cells[], frames: number): VmState[] {
@@ -349,7 +308,7 @@ export class Machine {
   }
 
   /** Some VM of KVM is a TD. */
-  get #tds(): boolean {
+  get tds(): boolean {
     return this.objects.vms.some((vm) => isTdVm(this.objects, vm.index));
   }
 
@@ -361,58 +320,6 @@ export class Machine {
       if (!this.objects.mappings[index].shared) for (let cell = 0; cell < cells.count; cell++) if (cells.single(cell)) count += 1;
     });
     return count;
-  }
-
-  /** The VM on whose vCPUs a host thread calls KVM_PRE_FAULT_MEMORY, as a guest's fault does; -1 where it does not. */
-  #prefaulted(actor: ActorId): number {
-    const call = this.program.calls.find((one) => one.known && one.spec === "KVM_PRE_FAULT_MEMORY" && one.actor === actor);
-    const handle = this.handleOf(call?.operands[0]);
-    return this.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? -1;
-  }
-
-  /** O_APPEND takes the offset of a pwrite from the file, too. */
-  #mayAppend(): boolean {
-    return this.program.calls.some(({ spec }) => spec === "open_fd" || spec === "fcntl");
-  }
-
-  #threads(actors: number, grouped: ReadonlySet<ActorId>, frames: number, cells: number): ThreadState[] {
-    return Array.from({ length: actors }, (_, index) => this.layout.record(grouped.has(index) ? index : undefined, () => this.#thread(index, frames, cells)));
-  }
-
-  #thread(index: ActorId, frames: number, cells: number): ThreadState {
-    const streams = this.program.calls.some(
-      (call) => ["read", "write", "splice", "copy_file_range"].includes(call.spec) || (call.spec === "pwrite" && this.#mayAppend()),
-    );
-    const field =
-      (region: Region) =>
-      (max: number): Field =>
-        this.layout.field(region, max, `actor ${index}`);
-    const [own, control, fault] = [field("thread"), field("control"), field("fault")];
-    const longest = Math.max(1, ...this.segments.map((segment) => segment.threads[index]?.length ?? 0));
-    const { handle } = this.program.actors[index];
-    return {
-      index,
-      vm: this.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? this.#prefaulted(index),
-      at: control(longest),
-      operation: control(Math.max(OPERATIONS_MAX, listsOf(this.profile, this.#tds).length)),
-      step: own(this.#tds ? TD_STEPS_MAX : STEPS_MAX),
-      td: this.#tds ? tdLocals(this.layout, index, cells, frames) : undefined,
-      offset: own(streams ? VALUES_MAX + 1 : 0),
-      cursor: own(cells),
-      unmapping: this.notified ? own(this.objects.mappings.length) : undefined,
-      frame: field("reference")(frames),
-      slot: own(this.objects.slots.length),
-      answer: own(RESULTS_MAX),
-      seals: own(this.program.calls.some((call) => call.spec === "fcntl") ? 63 : 0),
-      stored: own(this.options.conversionGhost ? cells : 0),
-      begun: own(Math.max(1, this.objects.slots.length)),
-      inFault: fault(1),
-      kind: fault(1),
-      page: fault(this.program.calls.some((call) => call.spec === "KVM_PRE_FAULT_MEMORY") ? cells : 0),
-      stale: fault(1),
-      decided: fault(1),
-      hit: fault(1),
-    };
   }
 }
 

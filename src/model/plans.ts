@@ -8,6 +8,7 @@ import { planAttributes, planConversion, planCreateVcpu, planCreateVm } from "./
 import { planGuestAccess } from "./kvm/fault.ts";
 import { gmemPlan } from "./kvm/gmem-plans.ts";
 import { withLife } from "./kvm/life.ts";
+import { planRest } from "./kvm/rest.ts";
 import { planSlot } from "./kvm/slots.ts";
 import { withTds } from "./kvm/tdx-scope.ts";
 import { tdPlan } from "./kvm/tdx-steps.ts";
@@ -20,6 +21,7 @@ import { planHostAccess, planMmap } from "./memory/mapping.ts";
 import { planMove } from "./memory/moving.ts";
 import { planMunmap } from "./memory/munmap.ts";
 import { planChmod, planOpen, planSeek } from "./memory/opens.ts";
+import { planPoison } from "./memory/poison.ts";
 import { planMadvise, planMprotect } from "./memory/protect.ts";
 import { planFallocate, planTruncate } from "./memory/resize.ts";
 import { planFcntl } from "./memory/seals.ts";
@@ -75,10 +77,13 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   KVM_SET_MEMORY_ATTRIBUTES: planAttributes,
   "guest.load": planGuestAccess,
   "guest.store": planGuestAccess,
+  hlt: planRest,
+  run: planRest,
   alloc_frame: planTakeFrame,
   store_frame: planWriteFrame,
   migrate: planMove,
   reclaim: planMove,
+  poison: planPoison,
   fork: planFork,
   send_fd: planSendFd,
   signal: planSignal,

@@ -167,6 +167,7 @@ const sameBytes = (a: readonly number[], b: readonly number[] | undefined): bool
 const int = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
 
 function query(machine: Machine, state: Int32Array, name: string, operands: readonly Operand[]): bigint {
+  if (operands[0]?.kind === "frame") return pageQuery(machine, state, name, operands[0]);
   if (operands[0]?.kind !== "handle") throw new NoAnswer(`${name} asks about a bound name`);
   const handle = machine.program.handles[operands[0].handle];
   if (handle.kind === "vm") return vmQuery(machine, state, name, machine.objects.vmOf.get(handle.call) ?? -1, int(operands[1]));
@@ -235,6 +236,14 @@ function tlbQuery(machine: Machine, state: Int32Array, index: number, gpa: bigin
   const cell = machine.vms[vcpu.object.vm].cells.at(Number((asU64(gpa) & ~SHARED_BIT) >> 12n));
   const entry = (kind: number): number => (cell < 0 ? 0 : (vcpu.tlb[kind][cell]?.get(state) ?? 0));
   return BigInt(asU64(gpa) & SHARED_BIT ? entry(SHARED) : entry(PRIVATE) || entry(SHARED));
+}
+
+/** `refcount(frame(fd, off))`: of the page that the file holds there. */
+function pageQuery(machine: Machine, state: Int32Array, name: string, operand: Operand & { kind: "frame" }): bigint {
+  const file = machine.files[machine.objects.fileOf.get(machine.program.handles[operand.handle].call) ?? -1];
+  const cell = file?.cells.at(Number(asU64(operand.offset) >> 12n)) ?? -1;
+  if (name !== "refcount") throw new NoAnswer(`${name} is not modelled`);
+  return BigInt(cell < 0 ? 0 : referencesOf(machine, state, file.frames[cell].get(state)));
 }
 
 function frameQuery(machine: Machine, state: Int32Array, name: string, index: number): bigint {

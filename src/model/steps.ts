@@ -9,6 +9,7 @@ import { hvaSteps } from "./kvm/hva.ts";
 import { lifeSteps } from "./kvm/life.ts";
 import { narrowGuestLookup } from "./kvm/narrow.ts";
 import { notifierSteps } from "./kvm/notifier.ts";
+import { restSteps } from "./kvm/rest.ts";
 import { slotSteps } from "./kvm/slots.ts";
 import { tdOnlySteps } from "./kvm/tdx-steps.ts";
 import { allocateSteps } from "./memory/allocate.ts";
@@ -25,6 +26,7 @@ import { munmapSteps } from "./memory/munmap.ts";
 import { COPY_ON_WRITE, narrowHostLookup } from "./memory/narrow.ts";
 import { openSteps } from "./memory/opens.ts";
 import { pipeSteps } from "./memory/pipe.ts";
+import { poisonSteps } from "./memory/poison.ts";
 import { populateSteps } from "./memory/populate.ts";
 import { protectSteps } from "./memory/protect.ts";
 import { resizeSteps } from "./memory/resize.ts";
@@ -71,6 +73,7 @@ const modelled: Partial<Record<StepName, StepCode>> = {
   ...lookSteps,
   ...sendSteps,
   ...pipeSteps,
+  ...poisonSteps,
   ...populateSteps,
   ...specialSteps,
   ...resizeSteps,
@@ -92,6 +95,7 @@ const modelled: Partial<Record<StepName, StepCode>> = {
   ...physicalSteps,
   ...movingSteps,
   ...forkSteps,
+  ...restSteps,
   ...signalSteps,
   ...tdxSteps,
 };

@@ -73,6 +73,7 @@ function toldApart(program: Program, objects: Objects): { calls: Set<CallId>; ha
     if (call.binds !== undefined) calls.add(id);
     call.operands.forEach(operand);
   });
+  for (const { call } of program.processes ?? []) if (call !== undefined) calls.add(call);
   const { fileOf, mappingOf, vmOf, vcpuOf, slotOf, driverOf } = objects;
   for (const made of [fileOf, mappingOf, vmOf, vcpuOf, slotOf, driverOf]) for (const call of made.keys()) calls.add(call);
   return { calls, handles };

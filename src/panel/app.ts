@@ -11,6 +11,7 @@ import "./kernels.ts";
 import "./pages.ts";
 import { type Move, moveOfKey, Player, target } from "./player.ts";
 import { facts, header, notice, stepCard, transport } from "./sections.ts";
+import "./state.ts";
 import { type KernelsShown, kernelsTab, type Tab, tabs } from "./tabs.ts";
 import "./timeline.ts";
 import type { Timeline } from "./timeline.ts";
@@ -290,6 +291,10 @@ export class Panel extends LitElement {
               this.cause = event.detail;
             }}></memfd-pages>
           ${stepCard(trace, cursor, this.#blame, { reveal: (step) => this.#reveal(step), go: (step) => this.#seek(step) })}
+          <memfd-state .trace=${trace} .blame=${this.#blame} .cursor=${cursor} @memfd-go=${(event: CustomEvent<number>) => this.#seek(event.detail)}
+            @memfd-cause=${(event: CustomEvent<number>) => {
+              this.cause = event.detail;
+            }}></memfd-state>
           ${facts(trace, cursor, this.#blame)}
         </div>
       </div>

@@ -4,8 +4,7 @@
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { type Blame, cellKey } from "../view/diff.ts";
 import type { Cell, ColumnId, PageRow, TraceView } from "../view/rows.ts";
-import { icon } from "./icons.ts";
-import { changedText } from "./sections.ts";
+import { cellLook } from "./cells.ts";
 import { blameSentence } from "./words.ts";
 
 export interface CellChoice {
@@ -110,26 +109,9 @@ export class Pages extends LitElement {
 
   #cell(row: PageRow, id: ColumnId, at: number, column: number, beforeRow: PageRow | undefined, changed: boolean): TemplateResult {
     const cell: Cell = row.cells[id] ?? { text: "" };
-    const before = beforeRow?.cells[id]?.text ?? "";
-    const title = [cell.detail ?? cell.text, cell.broken === undefined ? "" : `Breaks ${cell.broken}.`].filter((part) => part !== "").join(" · ");
-    const text = cell.text === "" ? html`<span class="none" aria-hidden="true">–</span><span class="hidden">nothing</span>` : html`${cell.text}`;
-    const shown = changed ? changedText(before === cell.text ? undefined : before, text) : cell.text === "" ? text : html`<span>${text}</span>`;
-    const classes = `${changed ? "changed" : ""} ${this.#brokenClass(cell)}`;
-    const broken =
-      cell.broken === undefined
-        ? nothing
-        : html`<span class="breaks-cell">${icon(this.#expects(cell.broken) ? "expected" : "violation")}
-          <span class="hidden">breaks </span>${cell.broken}</span>`;
+    const { content, classes, title } = cellLook(this.trace, cell, beforeRow?.cells[id]?.text ?? "", changed);
     return html`<td role="gridcell" data-at="${at}/${column}" data-column=${id} tabindex=${this.#stop(at, column)} title=${title || nothing}
-      aria-describedby=${this.#stop(at, column) === 0 ? "blame-line" : nothing} class=${classes}><code>${shown}</code>${broken}</td>`;
-  }
-
-  #expects(invariant: string): boolean {
-    return this.trace.violations.some((violation) => violation.invariant === invariant && violation.expected);
-  }
-
-  #brokenClass(cell: Cell): string {
-    return cell.broken === undefined ? "" : this.#expects(cell.broken) ? "broken foreseen" : "broken";
+      aria-describedby=${this.#stop(at, column) === 0 ? "blame-line" : nothing} class=${classes}>${content}</td>`;
   }
 
   #stop(row: number, column: number): number {

@@ -2,7 +2,7 @@
 
 import { html, nothing, svg, type TemplateResult } from "lit";
 import { type Blame, cellKey } from "../view/diff.ts";
-import type { FactRow, TraceStep, TraceView } from "../view/rows.ts";
+import type { Cell, FactRow, TraceStep, TraceView } from "../view/rows.ts";
 import { type IconName, icon } from "./icons.ts";
 import { type Move, violationBeyond } from "./player.ts";
 import { actorName, callName, place, stepTitle } from "./words.ts";
@@ -112,8 +112,12 @@ function broken(trace: TraceView, cursor: number, index: number, blame: Blame, a
 /** Every earlier step that left a cell of the broken rows as it now is, in time's order: who freed the frame, who installed the mapping. */
 export function causesOf(step: TraceStep, invariant: string, blame: Blame, cursor: number): { step: number; columns: string[] }[] {
   const columns = new Map<number, string[]>();
-  for (const row of step.machine.pages) {
-    const ids = Object.keys(row.cells) as (keyof typeof row.cells)[];
+  const rows: readonly { readonly key: string; readonly cells: Readonly<Record<string, Cell>> }[] = [
+    ...step.machine.pages,
+    ...(step.machine.tables ?? []).flatMap((table) => table.rows),
+  ];
+  for (const row of rows) {
+    const ids = Object.keys(row.cells);
     if (!ids.some((id) => row.cells[id].broken === invariant)) continue;
     for (const id of ids) {
       const last = blame.last(cellKey(row.key, id), cursor);

@@ -3,7 +3,7 @@
 import { errnoName } from "../base/errno.ts";
 import { formatSize } from "../base/units.ts";
 import { precedence } from "./arithmetic.ts";
-import { callSpec, constants, groupOf, isBitGroup, type Param, paramName, type Returns, returnsOf } from "./catalogue/index.ts";
+import { callSpec, constants, groupOf, isBitGroup, type Param, paramName, queries, type Returns, returnsOf } from "./catalogue/index.ts";
 import type { Call, CallId, Expression, Operand, Point, Program, Result, ResultPattern, Statement } from "./program.ts";
 
 const inProfile = (profiles: readonly string[] | undefined, base: string): boolean => profiles === undefined || profiles.includes(base);
@@ -215,7 +215,9 @@ export function printExpression(program: Program, expression: Expression, level 
       return `${expression.operator}${printExpression(program, expression.of, UNARY_LEVEL)}`;
     case "binary": {
       const own = precedence(expression.operator);
-      const text = `${printExpression(program, expression.left, own)} ${expression.operator} ${printExpression(program, expression.right, own + 1)}`;
+      const left = stateName(program, expression.left, expression.right) ?? printExpression(program, expression.left, own);
+      const right = stateName(program, expression.right, expression.left) ?? printExpression(program, expression.right, own + 1);
+      const text = `${left} ${expression.operator} ${right}`;
       return own < level ? `(${text})` : text;
     }
     case "query":
@@ -227,6 +229,13 @@ export function printExpression(program: Program, expression: Expression, level 
       return level > precedence("==") ? `(${text})` : text;
     }
   }
+}
+
+/** A number beside a state expression whose values have names. */
+function stateName(program: Program, value: Expression, beside: Expression): string | undefined {
+  if (value.kind !== "int" || beside.kind !== "query" || beside.field !== undefined) return undefined;
+  const group = queries.find((row) => row.name === beside.query)?.group;
+  return constants.find((row) => row.group === group && row.value === value.value && inProfile(row.profiles, program.profile.base))?.name;
 }
 
 /** A condition as it stands behind `assert` or `exists`. */

@@ -55,6 +55,9 @@ function diffRow(key: string, before: Row | undefined, after: Row | undefined, c
   }
 }
 
+/** Cells of tables that say who holds a lock: what changes them comes and goes with every call. */
+export const isLockKey = (key: string): boolean => key.endsWith("/lock") || key.startsWith("td/locks/");
+
 /** `broken` is a verdict about the cell, not its content: a cell that another step's deed makes wrong has not itself changed. */
 function sameCell(a: Cell | undefined, b: Cell | undefined): boolean {
   return (a?.text ?? "") === (b?.text ?? "") && (a?.detail ?? "") === (b?.detail ?? "");

@@ -13,6 +13,9 @@ import { address, type FactKind, gfnName, READERS, type Subject, slotOf } from "
 /** Steps that take second-level mappings away or make faults try again. */
 const FLUSH: readonly StepName[] = ["invalidate", "invalidate_begin", "notify_fallocate", "zap_slot", "mn_start"];
 
+/** Steps that see to it that nobody is inside with a translation of a page that leaves; what the leaves around them do is a fact of its own. */
+const UNMAP: readonly StepName[] = ["kick_send", "kick"];
+
 interface Matter {
   readonly facts: readonly FactKind[];
   /** Facts that are wrong as long as they last: somebody has to take them away. */
@@ -25,13 +28,17 @@ interface Matter {
 
 /** What matters for each rule, in the order in which it is told. A rule without a row is told by its message alone. */
 const MATTERS: Readonly<Record<string, Matter>> = {
-  "no-stale-mapping": { facts: ["page", "host", "slot", "ept", "tlb", "reference", "free", "snapshot", "progress"], wrong: ["ept", "tlb"], duties: FLUSH },
+  "no-stale-mapping": {
+    facts: ["page", "host", "slot", "ept", "tlb", "entry", "tdTlb", "reference", "free", "snapshot", "progress"],
+    wrong: ["ept", "tlb", "entry", "tdTlb"],
+    duties: [...FLUSH, ...UNMAP],
+  },
   "frame-one-owner": { facts: ["page", "owner"], duties: [] },
-  "private-inaccessible": { facts: ["taint", "page", "mark", "host"], duties: ["set_marker", "wrap", "check_seal_chunk"] },
+  "private-inaccessible": { facts: ["taint", "pamt", "page", "mark", "host"], duties: ["set_marker", "wrap", "check_seal_chunk"] },
   "inaccessible-marked": { facts: ["mark"], duties: ["set_marker", "wrap"] },
   "private-unmovable": { facts: ["taint", "page", "ept", "tlb"], duties: [] },
   "zeroed-on-allocation": { facts: ["page", "ept"], duties: [] },
-  "attributes-respected": { facts: ["kind", "page", "ept", "tlb", "snapshot"], wrong: ["ept", "tlb"], duties: FLUSH },
+  "attributes-respected": { facts: ["kind", "page", "ept", "mirror", "tlb", "snapshot"], wrong: ["ept", "mirror", "tlb"], duties: FLUSH },
   "no-lost-invalidation": { facts: ["lookup", "reference", "progress", "snapshot", "ept"], wrong: ["ept"], duties: FLUSH },
   "invalidate-balanced": { facts: ["begun", "progress", "binding"], wrong: ["progress"], duties: ["invalidate_begin", "invalidate_end", "mn_start", "mn_end"] },
   "write-sealed": { facts: ["host"], duties: ["check_seal_chunk", "deny_writable", "wait_pins", "map_vma"] },
@@ -41,8 +48,17 @@ const MATTERS: Readonly<Record<string, Matter>> = {
   "vm-valid": { facts: ["holder"], duties: [] },
   "conversion-atomic": { facts: [], duties: ["reserve", "store", "convert"], plain: true },
   "lock-order": { facts: ["lock", "waits"], duties: [] },
-  "refcount-balanced": { facts: ["page", "owner", "reference", "free"], duties: ["put_page"] },
+  "refcount-balanced": { facts: ["page", "owner", "pin", "entry", "reference", "free"], duties: ["put_page"] },
   "no-oops": { facts: ["slot"], duties: [] },
+  "sept-pamt-agree": { facts: ["entry", "pamt"], duties: [] },
+  "mirror-agrees": { facts: ["mirror", "entry"], wrong: ["mirror"], duties: [] },
+  "tlb-tracked": { facts: ["tdTlb", "entry", "inside", "epoch", "pamt"], wrong: ["tdTlb"], duties: UNMAP },
+  "epoch-counted": { facts: ["inside", "epoch"], duties: [] },
+  "cache-flushed": { facts: ["dirty", "pamt", "page", "free"], wrong: ["dirty"], duties: ["clflush", "page_wbinvd", "cache_wb"] },
+  "private-integrity": { facts: ["line", "dirty", "entry", "pamt"], duties: [] },
+  "td-page-held": { facts: ["page", "free", "pin", "entry", "pamt"], wrong: ["entry"], duties: UNMAP },
+  "key-order": { facts: ["key"], duties: [] },
+  "no-kvm-bug": { facts: ["mirror", "entry", "tdTlb", "inside", "epoch", "tryLocks"], duties: UNMAP },
   "no-deadlock": { facts: ["waits", "lock"], duties: [] },
   "no-livelock": { facts: ["waits", "lock", "progress"], duties: [] },
 };
@@ -66,8 +82,8 @@ export function violationStory(
   const now = facts.filter(({ spans }) => spans.some(({ from, to }) => from <= at && (to === undefined || to > at)));
   const frames = now.flatMap(({ kind, is }) => (FRAME_KINDS.has(kind) ? (/\bframe \d+/.exec(is) ?? []) : []));
   const names = new Set([
-    ...(about.frame === undefined ? [] : [`frame ${about.frame}`]),
-    ...(about.gfn === undefined ? [] : [gfnName(about.gfn)]),
+    ...(subject.frame === undefined ? [] : [`frame ${subject.frame}`]),
+    ...(subject.gfn === undefined ? [] : [gfnName(subject.gfn), ...(machine.tdx ? [`gpa ${address(subject.gfn)}`] : [])]),
     ...(about.file === undefined ? [] : [machine.files[about.file].object.name]),
     ...frames,
   ]);
@@ -80,7 +96,7 @@ export function violationStory(
   };
 }
 
-const FRAME_KINDS: ReadonlySet<string> = new Set(["page", "ept", "tlb", "reference"]);
+const FRAME_KINDS: ReadonlySet<string> = new Set(["page", "ept", "tlb", "reference", "entry", "tdTlb", "mirror"]);
 
 /** The slot and the file around the subject as they are when the rule breaks, or were just before. */
 function subjectAt(machine: Machine, about: About, states: readonly Int32Array[], at: number): Subject {
@@ -93,7 +109,19 @@ function subjectAt(machine: Machine, about: About, states: readonly Int32Array[]
       ),
     )
     .find((found) => found !== undefined);
-  return { ...about, ...(slot ? { slot } : {}), ...(about.file === undefined && file ? { file: file.object.index } : {}) };
+  const leaving = about.gfn === undefined && about.frame === undefined && about.td !== undefined ? pageInWork(machine, about, moments) : {};
+  return { ...about, ...leaving, ...(slot ? { slot } : {}), ...(about.file === undefined && file ? { file: file.object.index } : {}) };
+}
+
+/** The page that a thread is taking out of the TD, or bringing, when KVM gives up. */
+function pageInWork(machine: Machine, { vm }: About, moments: readonly Int32Array[]): { gfn?: number; frame?: number } {
+  for (const state of moments) {
+    for (const { cell, frame } of machine.kvmTds?.locals ?? []) {
+      if (cell.get(state) > 0 && vm !== undefined)
+        return { gfn: machine.vms[vm].cells.start(cell.get(state) - 1), ...(frame.get(state) > 0 ? { frame: frame.get(state) } : {}) };
+    }
+  }
+  return {};
 }
 
 function spansOf(machine: Machine, kind: FactKind, about: Subject, states: readonly Int32Array[]): StoryFact[] {

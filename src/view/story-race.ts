@@ -2,6 +2,7 @@
 // about are folded; an arrow leads from a step of one actor to the step of another that meets what it did.
 
 import { wrap } from "./columns.ts";
+import { isLockKey } from "./diff.ts";
 import type { StoryFact, TraceView, TraceViolation } from "./rows.ts";
 import { actorName, counted, indent, range } from "./story-words.ts";
 
@@ -42,7 +43,7 @@ export function ranksOf(view: TraceView, told: TraceViolation | undefined): numb
   return view.steps.map((step, index) => {
     if (step.violations.length > 0) return RANK.breaks;
     const inRound = told?.round !== undefined && index <= told.step && index > told.step - told.round;
-    if (story ? acts.has(index) : step.changed.some((key) => !passing.has(key))) return RANK.acts;
+    if (story ? acts.has(index) : step.changed.some((key) => !passing.has(key) && !isLockKey(key))) return RANK.acts;
     return inRound || names.some((name) => name.test(step.effect)) ? RANK.mentions : RANK.other;
   });
 }
@@ -175,9 +176,10 @@ function textOf({ text, result }: Item, width: number): string[] {
   const lines = wrap(text, width, "  ");
   if (result === undefined) return lines;
   const last = lines[lines.length - 1];
-  // Behind what the step did, a bare `= 0` would seem to belong to it; beside many actors there is no room for more.
-  const behind = text.includes(": ") && width >= WIDE ? `${last}; returns ${result}` : `${last} = ${result}`;
-  return behind.length <= width ? [...lines.slice(0, -1), behind] : [...lines, ...wrap(`= ${result}`, width, "  ")];
+  // Behind what the step did, a bare `= 0` would seem to belong to it, where there is room for more.
+  const told = text.includes(": ") && width >= WIDE ? [`${last}; returns ${result}`] : [];
+  const behind = [...told, `${last} = ${result}`].find((line) => line.length <= width);
+  return behind === undefined ? [...lines, ...wrap(`= ${result}`, width, "  ")] : [...lines.slice(0, -1), behind];
 }
 
 /** What stands below the step that breaks a rule: in full, and shorter. */

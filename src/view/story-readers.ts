@@ -11,6 +11,7 @@ import { isInaccessible, isMadeInaccessible } from "../model/memory/file.ts";
 import { referencesOf } from "../model/memory/frames.ts";
 import type { SlotConfig } from "../model/objects.ts";
 import { callSpec, flagNames } from "../scenario/catalogue/index.ts";
+import { TDX_READERS } from "./story-tdx.ts";
 
 /** A fact of one state; equal keys in neighbouring states are one fact. */
 export type Tell = (key: string, is: string, ended: string, on: string, off: string) => void;
@@ -107,6 +108,8 @@ function entries(machine: Machine, { vm: only, gfn, frame }: About, visit: (vm: 
 const ept: Reader = (machine, state, about, tell) =>
   entries(machine, about, (vm, cell, isSubject) => {
     for (const kind of [PRIVATE, SHARED]) {
+      // What a TD has there is KVM's mirror, and no hardware walks it.
+      if (kind === PRIVATE && machine.kvmTds?.vms[vm.object.index]) continue;
       const frame = vm.ept[kind][cell]?.get(state) ?? 0;
       const gfn = gfnName(vm.cells.start(cell));
       if (!isSubject(frame)) continue;
@@ -359,5 +362,6 @@ export const READERS = {
   waits,
   begun,
   holder,
+  ...TDX_READERS,
 } as const;
 export type FactKind = keyof typeof READERS;

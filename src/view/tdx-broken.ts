@@ -14,7 +14,9 @@ export interface Broken {
   readonly keys: ReadonlyMap<number, string>;
 }
 
-const RULES = INVARIANTS.filter(({ name }) => ["sept-pamt-agree", "mirror-agrees", "tlb-tracked", "td-page-held", "cache-flushed", "epoch-counted", "key-order"].includes(name));
+const RULES = INVARIANTS.filter(({ name }) =>
+  ["sept-pamt-agree", "mirror-agrees", "tlb-tracked", "td-page-held", "cache-flushed", "epoch-counted", "key-order"].includes(name),
+);
 const UNBROKEN: Broken = { gfns: new Map(), frames: new Map(), words: new Map(), vcpus: new Map(), keys: new Map() };
 
 export const brokenAt = ({ gfns }: Broken, td: TdState, gfn: number): string | undefined => gfns.get(`${td.object.index} ${gfn}`);

@@ -7,13 +7,19 @@ import { LEVEL, OP_STATE, PT, SEPT } from "../model/tdx/tables.ts";
 import type { Cell, ColumnId, PageRow } from "./rows.ts";
 import { type Broken, brokenAt } from "./tdx-broken.ts";
 import { tlbText } from "./tdx-tables.ts";
-import { entryText, gpaOf, linesText, ownerName, typeName } from "./tdx-words.ts";
+import { entryText, gpaOf, ownerName, pageName, typeName } from "./tdx-words.ts";
 
 const EMPTY: Cell = { text: "" };
 const celled = (text: string, detail: string, broken: string | undefined): Cell => ({ text, detail, ...(broken === undefined ? {} : { broken }) });
 
 /** mirror, secure EPT, PAMT and TLBs of a page of a TD behind a VM, and the frame that the guest has there; undefined for every other VM. */
-export function tdCells(machine: Machine, state: Int32Array, vm: VmState, at: number, broken: Broken): { cells: Partial<Record<ColumnId, Cell>>; frame: number } | undefined {
+export function tdCells(
+  machine: Machine,
+  state: Int32Array,
+  vm: VmState,
+  at: number,
+  broken: Broken,
+): { cells: Partial<Record<ColumnId, Cell>>; frame: number } | undefined {
   const kvm = machine.kvmTds?.vms[vm.object.index];
   const { tdx } = machine;
   if (!kvm || !tdx) return undefined;
@@ -46,8 +52,7 @@ function pamtCell(tdx: TdxState, state: Int32Array, frame: number, broken: Broke
   const name = typeName(type.get(state));
   const epoch = bepoch.get(state) > 0 ? `, BEPOCH ${bepoch.get(state)}` : "";
   const owner = ownerName(tdx, state, frame);
-  const lines = linesText(tdx, state, frame);
-  return celled(`${name}${epoch}`, `frame ${frame} is ${name}${owner === "" ? "" : ` of ${owner}`}${epoch}${lines === "" ? "" : `; its lines: ${lines}`}`, broken.frames.get(frame));
+  return celled(`${name}${epoch}`, `frame ${frame} is ${name}${owner === "" ? "" : ` of ${owner}`}${epoch}`, broken.frames.get(frame));
 }
 
 /** TLBs of all vCPUs of the TD for one page. */
@@ -58,7 +63,12 @@ function tlbCell(tdx: TdxState, state: Int32Array, td: TdState, gfn: number, bro
     if (frame === 0 || vcpu.td.get(state) !== td.object.index + 1) return [];
     wrong ??= broken.vcpus.get(vcpu.object.index);
     const { text, detail } = tlbText(tdx, state, vcpu);
-    return [{ text: `${vcpu.object.name}: ${frame}${text.endsWith("(gone)") ? " (gone)" : ""}`, detail: `${vcpu.object.name}: frame ${frame}, ${detail.split(", ").at(-1)}` }];
+    return [
+      {
+        text: `${vcpu.object.name}: ${frame}${text.endsWith("(gone)") ? " (gone)" : ""}`,
+        detail: `${vcpu.object.name}: frame ${frame}, ${detail.split(", ").at(-1)}`,
+      },
+    ];
   });
   if (entries.length === 0) return EMPTY;
   return celled(entries.map(({ text }) => text).join(", "), `TLB of ${entries.map(({ detail }) => detail).join("; ")}`, wrong);
@@ -80,7 +90,7 @@ export function tdRows(machine: Machine, state: Int32Array, broken: Broken, cont
           slot: EMPTY,
           attribute: EMPTY,
           file: EMPTY,
-          frame: frame > 0 ? { text: `${frame}`, detail: `frame ${frame}${holder(machine, state, frame)}` } : EMPTY,
+          frame: frame > 0 ? { text: `${frame}`, detail: [`frame ${frame}`, pageName(machine, state, frame)].filter((text) => text !== "").join(", ") } : EMPTY,
           host: EMPTY,
           ept: EMPTY,
           mirror: EMPTY,
@@ -93,10 +103,4 @@ export function tdRows(machine: Machine, state: Int32Array, broken: Broken, cont
         return [{ key: `td${td.object.index}/${entry.gfn}`, label: gpaOf(entry.gfn), space: td.object.name, cells }];
       });
   });
-}
-
-/** The name under which the scenario has a frame. */
-function holder(machine: Machine, state: Int32Array, frame: number): string {
-  const index = machine.drivers.findIndex((field) => field.get(state) === frame);
-  return index < 0 ? "" : ` (${machine.objects.drivers[index].name})`;
 }

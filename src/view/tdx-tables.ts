@@ -8,7 +8,7 @@ import type { SeptEntry, TdState, TdVcpuState, TdxState } from "../model/tdx/sta
 import { LEVEL, LIFECYCLE, LIFECYCLE_NAMES, OP_STATE, OP_STATE_NAMES, PT, SEPT, VCPU, VCPU_NAMES } from "../model/tdx/tables.ts";
 import type { Cell, StateRow, StateTable } from "./rows.ts";
 import { type Broken, brokenAt } from "./tdx-broken.ts";
-import { entryText, gpaOf, keyName, kotName, kvmTdOf, linesText, lockText, ownerName, typeName } from "./tdx-words.ts";
+import { entryText, gpaOf, keyName, kotName, kvmTdOf, linesText, lockText, ownerName, pageName, typeName } from "./tdx-words.ts";
 
 export function tdxTables(machine: Machine, state: Int32Array, broken: Broken): StateTable[] {
   const { tdx } = machine;
@@ -17,14 +17,18 @@ export function tdxTables(machine: Machine, state: Int32Array, broken: Broken): 
   if (tds.length === 0 && tdx.pamt.every(({ type }) => type.get(state) === PT.NDA)) return [];
   return [
     ...tds.filter((td) => td.opState.get(state) !== OP_STATE.UNINITIALIZED).map((td) => septTable(machine, state, tdx, td, broken)),
-    pamtTable(state, tdx, broken),
+    pamtTable(machine, state, tdx, broken),
     tdTable(machine, state, tdx, tds, broken),
     ...vcpuTable(state, tdx, broken),
     keyTable(state, tdx, broken),
   ].filter((table) => table.rows.length > 0);
 }
 
-const cell = (text: string, detail?: string, broken?: string): Cell => ({ text, ...(detail === undefined ? {} : { detail }), ...(broken === undefined ? {} : { broken }) });
+const cell = (text: string, detail?: string, broken?: string): Cell => ({
+  text,
+  ...(detail === undefined ? {} : { detail }),
+  ...(broken === undefined ? {} : { broken }),
+});
 
 const isTable = (entry: SeptEntry | undefined, state: Int32Array): boolean => {
   const is = entry?.state.get(state);
@@ -87,9 +91,18 @@ function septRow(machine: Machine, state: Int32Array, tdx: TdxState, td: TdState
     label: entry.level === LEVEL.PT ? gpaOf(entry.gfn) : `${gpaOf(entry.gfn)} +${SIZES[entry.level]}`,
     depth: td.pwl.get(state) - entry.level,
     cells: {
-      state: cell(entryText(entry, state), `level ${entry.level}, ${gpaOf(entry.gfn)}: ${entryText(entry, state)}`, wrong === "mirror-agrees" ? undefined : wrong),
-      ...(mirror === undefined ? {} : { mirror: cell(mirror, `the mirror has ${mirror === "-" ? "nothing" : mirror} there`, wrong === "mirror-agrees" ? wrong : undefined) }),
-      pamt: frame > 0 ? cell(`${typeName(type.get(state))}${blocked}`, `frame ${frame} is ${typeName(type.get(state))} of ${ownerName(tdx, state, frame) || "nobody"}`) : cell(""),
+      state: cell(
+        entryText(entry, state),
+        `level ${entry.level}, ${gpaOf(entry.gfn)}: ${entryText(entry, state)}`,
+        wrong === "mirror-agrees" ? undefined : wrong,
+      ),
+      ...(mirror === undefined
+        ? {}
+        : { mirror: cell(mirror, `the mirror has ${mirror === "-" ? "nothing" : mirror} there`, wrong === "mirror-agrees" ? wrong : undefined) }),
+      pamt:
+        frame > 0
+          ? cell(`${typeName(type.get(state))}${blocked}`, `frame ${frame} is ${typeName(type.get(state))} of ${ownerName(tdx, state, frame) || "nobody"}`)
+          : cell(""),
       lock: cell(lock),
     },
   };
@@ -97,6 +110,7 @@ function septRow(machine: Machine, state: Int32Array, tdx: TdxState, td: TdState
 
 const PAMT_COLUMNS = [
   { id: "pages", title: "frames", help: "page frames with the same entry" },
+  { id: "name", title: "name", help: "the scenario's name of the page, or what KVM has it for" },
   { id: "type", title: "type", help: "page type; PT_NDA is not assigned, the host's" },
   { id: "owner", title: "owner", help: "the TD whose TDR the entry names" },
   { id: "bepoch", title: "BEPOCH", help: "TD_EPOCH when the page, or the table, was blocked" },
@@ -117,7 +131,7 @@ function ranges(frames: readonly number[]): string {
 }
 
 /** Pages of the guest and tables stand alone; control pages of a TD that are alike are one row. */
-function pamtTable(state: Int32Array, tdx: TdxState, broken: Broken): StateTable {
+function pamtTable(machine: Machine, state: Int32Array, tdx: TdxState, broken: Broken): StateTable {
   const groups = new Map<string, number[]>();
   for (let frame = 1; frame < tdx.pamt.length; frame++) {
     const type = tdx.pamt[frame].type.get(state);
@@ -135,6 +149,7 @@ function pamtTable(state: Int32Array, tdx: TdxState, broken: Broken): StateTable
       key,
       label: ranges(frames),
       cells: {
+        name: cell(frames.length === 1 ? pageName(machine, state, frame) : ""),
         type: cell(typeName(type.get(state)), undefined, broken.frames.get(frame)),
         owner: cell(ownerName(tdx, state, frame)),
         bepoch: cell(epoch > 0 ? `${epoch}` : ""),
@@ -151,7 +166,9 @@ function tdTable(machine: Machine, state: Int32Array, tdx: TdxState, tds: readon
   const row = (key: string, label: string, text: (td: TdState, kvm: KvmTd | undefined) => string): StateRow => ({
     key: `td/${key}`,
     label,
-    cells: Object.fromEntries(tds.map((td) => [`td${td.object.index}`, cell(text(td, kvmTdOf(machine, td)), undefined, broken.words.get(`${td.object.index} ${key}`))])),
+    cells: Object.fromEntries(
+      tds.map((td) => [`td${td.object.index}`, cell(text(td, kvmTdOf(machine, td)), undefined, broken.words.get(`${td.object.index} ${key}`))]),
+    ),
   });
   const hasTdcs = (td: TdState): boolean => td.opState.get(state) !== OP_STATE.UNINITIALIZED && td.lifecycle.get(state) === LIFECYCLE.KEYS_CONFIGURED;
   const rows = [

@@ -43,10 +43,21 @@ export function linesText(tdx: TdxState, state: Int32Array, frame: number): stri
   return [
     ...(kinds.has(LINE.POISON) ? ["poison"] : []),
     ...(kinds.has(LINE.TD) ? [kinds.size > 1 ? "TD-owner in part" : "TD-owner"] : []),
-    ...(sharedDirty.get(state) === 1 ? ["dirty under the shared key"] : []),
-    ...(dirty > 0 ? [`dirty under ${keyName(tdx, dirty - 1)}`] : []),
+    ...(sharedDirty.get(state) === 1 ? ["dirty, shared key"] : []),
+    ...(dirty > 0 ? [`dirty, ${keyName(tdx, dirty - 1)}`] : []),
   ].join(", ");
 }
 
 /** The KVM half of a TD, where a VM of KVM is behind it. */
 export const kvmTdOf = (machine: Machine, td: TdState) => machine.kvmTds?.vms.find((one) => one?.td === td);
+
+/** What a frame is called: by the scenario, which took it with alloc_frame(), or by the file that has it. */
+export function pageName(machine: Machine, state: Int32Array, frame: number): string {
+  const driver = machine.drivers.findIndex((field) => field.get(state) === frame);
+  if (driver >= 0) return machine.objects.drivers[driver].name;
+  for (const { object, cells, frames } of machine.files) {
+    const cell = frames.findIndex((field, at) => cells.single(at) && field.get(state) === frame);
+    if (cell >= 0) return `${object.name}+${gpaOf(cells.start(cell))}`;
+  }
+  return "";
+}

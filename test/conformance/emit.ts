@@ -50,8 +50,18 @@ function vmOf(program: Program, call: Call): { vm: string; vcpu: string } {
   return { vm: argument(program.calls[program.handles[handle].call].operands[0]), vcpu: `name[${handle}]` };
 }
 
+/** What one allocation of a test may take of this machine's memory. */
+const MOST_BYTES = 64n << 20n;
+
+/** An allocation that would be carried out, page by page. */
+function takesMemory({ spec, operands }: Call): boolean {
+  const [mode, offset, length] = operands.slice(1).map((operand) => (operand.kind === "int" ? operand.value : 0n));
+  return spec === "fallocate" && (mode & ~1n) === 0n && offset >= 0n && length > MOST_BYTES && offset + length < 1n << 63n;
+}
+
 function statement(program: Program, id: CallId): string {
   const call = program.calls[id];
+  if (takesMemory(call)) throw new Error(`${program.name}: an allocation that takes more memory than a test may`);
   const [a, b, c, d, e, f] = call.operands.map((operand) => argument(operand));
   const to = call.binds ?? -1;
   switch (call.spec) {

@@ -39,6 +39,9 @@ const create: LineArbitrary = fc.tuple(pick, mostly(SIZES, ODD_SIZES), mostly(FL
   return `${fresh(names.fds, "g")} = KVM_CREATE_GUEST_MEMFD(${target}, size=${size}, flags=${flags})`;
 });
 
+/** Memory is taken for each page of an allocation, so a huge length goes with a hole or with a mode that is refused. */
+const modest = (mode: string, length: string): string => (length === "1T" && (mode === "0" || mode === "FALLOC_FL_KEEP_SIZE") ? "16K" : length);
+
 const allocate: LineArbitrary = fc
   .tuple(
     pick,
@@ -49,7 +52,7 @@ const allocate: LineArbitrary = fc
   .map(
     ([fd, mode, at, length]) =>
       (names) =>
-        `fallocate(${fdOf(names, fd)}, ${mode}, ${at}, ${length})`,
+        `fallocate(${fdOf(names, fd)}, ${mode}, ${at}, ${modest(mode, length)})`,
   );
 
 /** Edges of the file's size and of 64 bits. */
@@ -137,6 +140,24 @@ const advise: LineArbitrary = fc
     return mapping && `madvise(${mapping}${shift}, ${length}, ${advice})`;
   });
 
+/** The file and its pages as user space sees them, and faults ahead of the access. */
+const look: LineArbitrary = fc
+  .tuple(
+    pick,
+    from("fstat(F, st_blocks)", "fstat(F, st_size)", "fstat(F, st_mode)", "fstat(F, st_nlink)", "fstatfs(F, f_type)", "fcntl(F, F_GETFL)", "fcntl(F, F_GETFD)"),
+  )
+  .map(
+    ([fd, line]) =>
+      (names) =>
+        line.replace("F", fdOf(names, fd)),
+  );
+const pages: LineArbitrary = fc
+  .tuple(pick, shifted, range, from("mincore", "mincore", "MADV_POPULATE_READ", "MADV_POPULATE_WRITE"))
+  .map(([at, shift, length, what]) => (names) => {
+    const mapping = oneOf(names.maps, at);
+    return mapping && (what === "mincore" ? `mincore(${mapping}${shift}, ${length})` : `madvise(${mapping}${shift}, ${length}, ${what})`);
+  });
+
 const dup: LineArbitrary = pick.map((fd) => (names) => {
   const source = fdOf(names, fd);
   return `${fresh(names.fds, "g")} = dup(${source})`;
@@ -211,6 +232,8 @@ export const gmemPrograms: fc.Arbitrary<Lines> = fc
         [1, unmap],
         [3, protect],
         [3, advise],
+        [3, look],
+        [5, pages],
         [1, dup],
         [1, close],
         [1, memfd],
@@ -280,6 +303,9 @@ export const GMEM_REACHES: readonly string[] = [
   "KVM_CREATE_GUEST_MEMFD ok",
   "KVM_CREATE_GUEST_MEMFD -EINVAL",
   "KVM_CREATE_GUEST_MEMFD -EBADF",
+  "fstat ok",
+  "mincore -ENOMEM",
+  "madvise -EFAULT",
   "KVM_CREATE_VCPU -EEXIST",
   "fallocate ok",
   "fallocate -EINVAL",

@@ -149,8 +149,9 @@ test("the rows of the sharing tests, and KVM from another process", async (conte
     scenario([...SETUP, "child = fork()", "process child { fcntl(f0, F_ADD_SEALS, F_SEAL_SEAL) = 0 }", "fcntl(f0, F_ADD_SEALS, F_SEAL_WRITE) = -EPERM"]),
     scenario([
       ...KVM,
+      "vcpu0: hlt() = exit KVM_EXIT_HLT",
       "child = fork()",
-      "process child { KVM_CREATE_VCPU(vm, 1) = -EIO; vcpu0: load(0) = -EIO; fallocate(gm, FALLOC_FL_KEEP_SIZE, 0, 8K) = 0; close(gm) = 0 }",
+      "process child { KVM_CREATE_VCPU(vm, 1) = -EIO; vcpu0: load(0) = -EIO; vcpu0: hlt() = -EIO; fallocate(gm, FALLOC_FL_KEEP_SIZE, 0, 8K) = 0; close(gm) = 0 }",
       "process child { KVM_CREATE_GUEST_MEMFD(vm, size=1, flags=0xff) = -EIO; own = KVM_CREATE_VM(0); KVM_CREATE_VCPU(own, 0) = ok }",
       "fallocate(gm, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0, 8K) = 0",
     ]),

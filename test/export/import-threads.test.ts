@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { importTrace } from "../../src/export/import/index.ts";
+import { report } from "../model/support.ts";
 import { complaints, imported, remarks, statements } from "./import-support.ts";
 
 const says = (log: string): string[] => statements(importTrace(log, { kernel: "6.18" }));
@@ -102,13 +103,75 @@ describe("threads and processes", () => {
       'kid = memfd_create("kid", MFD_CLOEXEC) = ok',
       "ftruncate(kid, 8K) = 0",
       "kid_map = mmap(NULL, 8K, PROT_READ, MAP_SHARED, kid, 0) = ok",
+      "child1 = fork() = ok",
       'child1: pwrite(kid, "child", 0) = 5',
+      "child1: munmap(kid_map, 8K) = 0",
+      "child1: close(kid) = 0",
       'pread(kid, 5, 0) = 5 "child"',
       "munmap(kid_map, 8K) = 0",
       "close(kid) = 0",
       'kid2 = memfd_create("kid", MFD_CLOEXEC) = ok',
       "close(kid2) = 0",
     ]);
+  });
+
+  const SHARE = [
+    '10 memfd_create("kid", MFD_ALLOW_SEALING|MFD_CLOEXEC) = 3',
+    "10 ftruncate(3, 8192) = 0",
+    "10 mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_SHARED, 3, 0) = 0x7f07888f0000",
+    "10 fork() = 11",
+    '11 pwrite64(3, "child", 5, 0) = 5',
+    "10 munmap(0x7f07888f0000, 8192) = 0",
+    "10 fcntl(3, F_ADD_SEALS, F_SEAL_WRITE) = -1 EBUSY (Device or resource busy)",
+  ];
+
+  it("what a process gives back at its end is said, with its last thread: a mapping of the child keeps the seal away until then", () => {
+    const rest = [
+      "11 clone(child_stack=0x7f, flags=CLONE_VM|CLONE_FILES|CLONE_THREAD) = 12",
+      '12 pwrite64(3, "other", 5, 0) = 5',
+      "12 +++ exited with 0 +++",
+      "11 +++ exited with 0 +++",
+      "10 fcntl(3, F_ADD_SEALS, F_SEAL_WRITE) = 0",
+    ];
+    const { text } = importTrace([...SHARE, ...rest].join("\n"), { kernel: "6.18" });
+    assert.deepEqual(complaints(text), []);
+    assert.match(text, /process child1 \{\n {4}thread1: pwrite\(kid, "other", 0\) = 5\n {2}\}/);
+    assert.match(text, /child1: munmap\(kid_map, 8K\) = 0 {2}\/\/ the process ends\n {2}child1: close\(kid\) = 0 {2}\/\/ the process ends\n/);
+    assert.equal(report(text).verdict, "pass", text);
+  });
+
+  it("a new program closes what is close-on-exec and unmaps the rest", () => {
+    const rest = ['11 execve("/bin/true", ["true"], 0x7ffc /* 3 vars */) = 0', "10 fcntl(3, F_ADD_SEALS, F_SEAL_WRITE) = 0", "11 +++ exited with 0 +++"];
+    const { text } = importTrace([...SHARE, ...rest].join("\n"), { kernel: "6.18" });
+    assert.deepEqual(says([...SHARE, ...rest].join("\n")).slice(-3), [
+      "child1: munmap(kid_map, 8K) = 0",
+      "child1: close(kid) = 0",
+      "fcntl(kid, F_ADD_SEALS, F_SEAL_WRITE) = 0",
+    ]);
+    assert.equal(report(text).verdict, "pass", text);
+  });
+
+  it("a process that others made and that alone does something is the main one; a child that does nothing is left out", () => {
+    assert.deepEqual(
+      says('9 clone(child_stack=NULL, flags=SIGCHLD) = 10\n10 memfd_create("x", 0) = 3\n10 fork() = 11\n11 exit_group(0) = ?\n10 close(3) = 0'),
+      ['x = memfd_create("x", 0) = ok', "close(x) = 0"],
+    );
+    assert.deepEqual(says('9 fork() = 10\n9 fork() = 11\n10 memfd_create("x", 0) = 3\n11 memfd_create("y", 0) = 3\n11 close(3) = 0\n10 close(3) = 0'), [
+      "child1 = fork() = ok",
+      "child2 = fork() = ok",
+      'child1: x = memfd_create("x", 0) = ok',
+      'child2: y = memfd_create("y", 0) = ok',
+      "child2: close(y) = 0",
+      "child1: close(x) = 0",
+    ]);
+  });
+
+  it("a child that acts before its fork has returned runs beside it", () => {
+    const text =
+      '10 memfd_create("x", 0) = 3\n10 clone(child_stack=NULL, flags=SIGCHLD <unfinished ...>\n11 ftruncate(3, 4096) = 0\n10 <... clone resumed>) = 11\n11 close(3) = 0';
+    const imported = importTrace(text, { kernel: "6.18" }).text;
+    assert.deepEqual(complaints(imported), []);
+    assert.equal(report(imported).verdict, "pass", imported);
   });
 
   it("a call that does not return is a comment", () => {

@@ -190,6 +190,15 @@ vcpu0: load(SHARED|0)\nfallocate(ram, 0, 0, 8K) @convert`;
       "kernel changed extends v10 { KVM_SET_MEMORY_ATTRIBUTES = check_args, begin, unmap_end, lock_kvm, store, unlock_kvm, report_progress }\nkernel changed";
     assert.deepEqual(broken(text.replace("kernel v10", late)), ["attributes-respected convert.report_progress", "attributes-respected look.map"]);
   });
+  it("v10 asks slots without private memory too: a conversion that leaves their shared mapping behind", () => {
+    const ordinary = RESTRICTED.replace("flags=KVM_MEM_PRIVATE", "flags=0");
+    const text = `kernel v10\n${watch}${ordinary}vcpu0: load(SHARED|0)\nKVM_SET_MEMORY_ATTRIBUTES(vm, 0, 4K, 8) @convert`;
+    assert.deepEqual(broken(text), []);
+    const stays = "kernel changed extends v10 { KVM_SET_MEMORY_ATTRIBUTES without unmap_end }\nkernel changed";
+    assert.deepEqual(broken(text.replace("kernel v10", stays)), ["attributes-respected convert.store"]);
+    const unasked = stays.replace("{ ", "{ ordinary_slot = ordinary\n");
+    assert.deepEqual(broken(text.replace("kernel v10", unasked)), []);
+  });
   it("a conversion that zaps nothing", () => {
     const text = `kernel changed extends v8 { KVM_MEMORY_ENCRYPT_UNREG_REGION without invalidate }\nkernel changed\n${watch}${PRIVATE}vcpu0: load(0)\nKVM_MEMORY_ENCRYPT_UNREG_REGION(vm, 0, 4K) @convert`;
     assert.deepEqual(broken(text), ["attributes-respected convert.store"]);

@@ -46,6 +46,12 @@ for (const [place, line, first, has, hasNot] of table) {
   });
 }
 
+test("completion: the name that a parameter has under the kernel", () => {
+  const v10 = inScenario("KVM_SET_USER_MEMORY_REGION(vm, slot=0, |").replace("  kernel v8", "  kernel v10");
+  assert.ok(offered(v10).includes("restricted_fd") && offered(v10).includes("restricted_offset"));
+  assert.ok(!offered(v10).includes("private_fd"));
+});
+
 test("completion: operations and steps of a variant, nothing in strings and comments", () => {
   assert.ok(offered("kernel x extends v8 { | }").includes("fallocate.punch_hole"));
   assert.ok(offered("kernel x extends v8 { fallocate.punch_hole = truncate, | }").includes("invalidate_begin"));

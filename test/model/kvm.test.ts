@@ -53,19 +53,23 @@ describe("KVM_SET_USER_MEMORY_REGION", () => {
     [`${slot(0, "0", "0", "0")}; ${slot(1, "0", "4K", "8K", AT)}`, "0"],
     [`${slot(0, "0", "0", "0")}; ${slot(0, "0", "0", "0")}`, "-EINVAL"],
   ]);
-  table("with private memory: overlap before the descriptor from v6 on, and KVM_MEM_PRIVATE only for a new slot", `${MAPPED}; ${slot(0, "KVM_MEM_PRIVATE", "0", "8K", AT + BOUND)}`, [
-    [slot(1, "KVM_MEM_PRIVATE", "4K", "4K", ", private_fd=-1, private_offset=0"), "-EINVAL", "-EEXIST"],
-    [slot(1, "KVM_MEM_PRIVATE", "8K", "4K", ", private_fd=-1, private_offset=0"), "-EINVAL"],
-    [slot(0, "KVM_MEM_PRIVATE", "0", "8K", AT + BOUND), "-EINVAL"],
-    // Nobody looks at the flags that the slot has.
-    [slot(0, "0", "0", "8K", AT), "0"],
-    [slot(0, "0", "0", "4K", AT), "-EINVAL"],
-    [slot(0, "KVM_MEM_PRIVATE", "0", "0"), "0"],
-    [slot(1, "KVM_MEM_PRIVATE", "8K", "8K", ", private_fd=ram, private_offset=8K"), "0"],
-    [slot(1, "KVM_MEM_PRIVATE", "8K", "8K", BOUND), "0"],
-    [slot(1, "KVM_MEM_PRIVATE|KVM_MEM_READONLY", "8K", "4K", BOUND), "not modelled"],
-    [slot(1, "KVM_MEM_PRIVATE", "8K", "4K", ", private_fd=mem, private_offset=0"), "0", "not modelled"],
-  ]);
+  table(
+    "with private memory: overlap before the descriptor from v6 on, and KVM_MEM_PRIVATE only for a new slot",
+    `${MAPPED}; ${slot(0, "KVM_MEM_PRIVATE", "0", "8K", AT + BOUND)}`,
+    [
+      [slot(1, "KVM_MEM_PRIVATE", "4K", "4K", ", private_fd=-1, private_offset=0"), "-EINVAL", "-EEXIST"],
+      [slot(1, "KVM_MEM_PRIVATE", "8K", "4K", ", private_fd=-1, private_offset=0"), "-EINVAL"],
+      [slot(0, "KVM_MEM_PRIVATE", "0", "8K", AT + BOUND), "-EINVAL"],
+      // Nobody looks at the flags that the slot has.
+      [slot(0, "0", "0", "8K", AT), "0"],
+      [slot(0, "0", "0", "4K", AT), "-EINVAL"],
+      [slot(0, "KVM_MEM_PRIVATE", "0", "0"), "0"],
+      [slot(1, "KVM_MEM_PRIVATE", "8K", "8K", ", private_fd=ram, private_offset=8K"), "0"],
+      [slot(1, "KVM_MEM_PRIVATE", "8K", "8K", BOUND), "0"],
+      [slot(1, "KVM_MEM_PRIVATE|KVM_MEM_READONLY", "8K", "4K", BOUND), "not modelled"],
+      [slot(1, "KVM_MEM_PRIVATE", "8K", "4K", ", private_fd=mem, private_offset=0"), "0", "not modelled"],
+    ],
+  );
 });
 
 describe("KVM_MEMORY_ENCRYPT_REG_REGION and UNREG", () => {

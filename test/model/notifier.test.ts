@@ -79,7 +79,7 @@ parallel { vmm { ${call} @away } vcpu0 { store(0x2000, 7) } other { ${created} }
       });
     }
   }
-  for (const [name, before, call] of AWAY.filter(([name]) => name !== "migration")) {
+  for (const [name, before, call] of AWAY) {
     const operation: Record<string, string> = {
       munmap: "munmap",
       MADV_DONTNEED: "madvise.dontneed",
@@ -88,6 +88,7 @@ parallel { vmm { ${call} @away } vcpu0 { store(0x2000, 7) } other { ${created} }
       ftruncate: "ftruncate.plain",
       "a hole": "fallocate.punch_hole.plain",
       O_TRUNC: "open_fd.truncate",
+      migration: "migrate",
     };
     it(`a kernel in which ${name} is not told to KVM leaves the guest what is gone`, () => {
       const text = `kernel k extends 6.18 { ${operation[name]} without mn_start }\nkernel k\n${before}check no-stale-mapping, invalidate-balanced\nvcpu0: store(0x1000, 3)\n${call} @away\n`;
@@ -121,6 +122,29 @@ describe("slots", () => {
     const steps = (name: string): number => report(`kernel 6.18\n${FILE}${second}munmap(${name}, 8K)`).exploration.states;
     assert.equal(steps("map") - steps("other"), 2);
   });
+});
+
+describe("two VMs over one mapping", () => {
+  const second = `vm2 = KVM_CREATE_VM(0); vcpu2 = KVM_CREATE_VCPU(vm2, 0)
+KVM_SET_USER_MEMORY_REGION(vm2, slot=0, flags=0, guest_phys_addr=0x1000, memory_size=8K, userspace_addr=map)
+vcpu2: store(0x1000, 3)
+`;
+  for (const kernel of KERNELS) {
+    it(`${kernel}: both are told`, () => {
+      const race = `${FILE}${second}${GUEST}check no-stale-mapping, invalidate-balanced, no-lost-invalidation
+parallel { vmm { munmap(map, 8K) } vcpu0 { store(0x1000, 5) } vcpu2 { load(0x2000) } }
+assert ept(vm, 0x1000) == NONE && ept(vm2, 0x1000) == NONE`;
+      assert.deepEqual(broken(`kernel ${kernel}\n${shared(kernel, race)}`), []);
+      holds(kernel, race);
+    });
+    it(`${kernel}: one of them ends between the halves`, () => {
+      const race = `${FILE}${second}check no-stale-mapping, invalidate-balanced, vm-valid, no-deadlock
+close(vm); parallel { vmm { munmap(map, 8K) } other { close(vcpu0) } third { ${slot("slot=1, guest_phys_addr=0x8000, memory_size=4K, userspace_addr=map").replace("(vm,", "(vm2,")} } }
+assert !alive(vm) && alive(vm2)`;
+      assert.deepEqual(broken(`kernel ${kernel}\n${shared(kernel, race)}`), []);
+      holds(kernel, race);
+    });
+  }
 });
 
 describe("the range of an invalidation that meets two slots", () => {

@@ -72,7 +72,7 @@ const GMEM_ANYWHERE = [
   "send_fd(gm, other)",
 ];
 const GMEM_PARENT = ["KVM_PRE_FAULT_MEMORY(vcpu0, gpa=0, size=8K, flags=0)"];
-const GUEST = ["load(GPA|0x8000)", "store(GPA|0x8000, 0x31)", "load(GPA|0xc000)", "store(GPA|0x9000, 0x32)", "load(GPA|0)"] as const;
+const GUEST = ["load(GPA|0x8000)", "store(GPA|0x8000, 0x31)", "load(GPA|0xc000)", "store(GPA|0x9000, 0x32)", "load(GPA|0)", "hlt()", "run()"] as const;
 
 const KERNELS = ["6.18", "6.8", "v8", "v10"] as const;
 
@@ -94,16 +94,25 @@ const random = (most: number): fc.Arbitrary<Random> =>
       ["other", [...ANYWHERE, ...gmem]],
       ["vcpu0", GUEST],
     ];
-    return fc
+    const different = fc
       .subarray([...pools], { minLength: 2, maxLength: 3 })
-      .chain((chosen) => fc.tuple(...chosen.map(([actor, pool]) => some(pool).map((calls) => ({ actor, calls })))))
-      .map((threads) => ({ kernel, threads }));
+      .chain((chosen) => fc.tuple(...chosen.map(([actor, pool]) => some(pool).map((calls) => ({ actor, calls })))));
+    // Two threads of one process that do the same, beside one that does something else.
+    const same = fc
+      .tuple(fc.constantFrom("", "child { "), some([...ANYWHERE, ...gmem, "fork()"]), fc.constantFrom(...pools), fc.nat(most - 1))
+      .chain(([place, calls, [actor, pool], less]) =>
+        some(pool).map((own) => [
+          ...["a", "b"].map((name) => ({ actor: `${place}${name}`, calls: calls.slice(0, most - less) })),
+          { actor, calls: own.slice(0, 1) },
+        ]),
+      );
+    return fc.oneof({ arbitrary: different, weight: 2 }, { arbitrary: same, weight: 1 }).map((threads) => ({ kernel, threads }));
   });
 
 function textOf({ kernel, threads }: Random): string {
   const release = kernel.startsWith("6");
   const setup = `${SETUP}${release ? GMEM : ""}`;
-  const process = (actor: string): string => (/^(vmm|vcpu0)/.test(actor) ? "" : "process ");
+  const process = (actor: string): string => (/^(vmm|vcpu0|[ab]$)/.test(actor) ? "" : "process ");
   const lines = threads.map(({ actor, calls }) => `    ${process(actor)}${actor} { ${calls.join("; ")} }${actor.includes("{") ? " }" : ""}`);
   const text = `scenario "random" {\n  kernel ${kernel}\n${setup}  process other { close(0) }\n  child = fork()\n  parallel {\n${lines.join("\n")}\n  }\n}\n`;
   return text.replaceAll("TYPE", release ? "1" : "0").replaceAll("GPA|", kernel === "v10" ? "SHARED|" : "");
@@ -137,4 +146,5 @@ it("with and without reductions the calls answer the same, and the same invarian
   );
   assert.ok(counts.judged > 50, `${counts.judged} programs were small enough`);
   assert.ok(counts.fewerByOrder > 10, `partial order took transitions away from ${counts.fewerByOrder}`);
+  assert.ok(counts.equal > 5 && counts.fewerBySymmetry > 0, `symmetry took transitions away from ${counts.fewerBySymmetry} of ${counts.equal}`);
 });

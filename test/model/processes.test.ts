@@ -320,6 +320,10 @@ describe("equal actors", () => {
     );
     assert.deepEqual([...new Set(twins)].sort(), ["a=b", "c=d", "vmm"]);
   });
+  it("are not those that fork: each has a child of its own", () => {
+    const twins = groups('mem = memfd_create("mem", 0)\nparallel { a { fork(); pwrite(mem, 1, 0) } b { fork(); pwrite(mem, 1, 0) } }');
+    assert.deepEqual([...new Set(twins)].sort(), ["a", "b", "vmm"]);
+  });
   it("are not those that a signal tells apart", () => {
     const twins = groups('mem = memfd_create("mem", 0)\nparallel { a { pwrite(mem, 1, 0) } b { pwrite(mem, 1, 0) } c { signal(a) } }');
     assert.deepEqual([...new Set(twins)].sort(), ["a", "b", "c", "vmm"]);

@@ -96,6 +96,11 @@ const HOST = [
   "madvise(map, 4K, MADV_REMOVE)",
   "dup(mem)",
   "mmap(NULL, 4K, PROT_READ, MAP_SHARED, mem, 0)",
+  "fcntl(mem, F_SETFL, O_APPEND)",
+  "fcntl(mem, F_GETFD)",
+  "fstat(mem, st_blocks)",
+  "mincore(map, 12K)",
+  "madvise(map + 8K, 4K, MADV_POPULATE_READ)",
   "KVM_CREATE_VCPU(vm, 3)",
   'memfd_create("other", 0)',
 ] as const;

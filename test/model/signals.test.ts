@@ -134,6 +134,27 @@ describe("a signal", () => {
       exists result(late) == -EINTR
     `);
   });
+  it("alone ends the rest of a vCPU in the guest, and HLT leaves it by itself", () => {
+    const vcpu = "vm = KVM_CREATE_VM(0)\n vcpu0 = KVM_CREATE_VCPU(vm, 0)\n";
+    for (const kernel of ["v8", "6.8", "6.18"]) {
+      passes(
+        `${vcpu} vcpu0: hlt() = exit KVM_EXIT_HLT
+        parallel {
+          vcpu0 { run() = -EINTR; hlt() = exit KVM_EXIT_HLT or -EINTR @halt }
+          vmm { signal(vcpu0); signal(vcpu0) }
+        }
+        exists result(halt) == -EINTR
+        exists result(halt) != -EINTR`,
+        kernel,
+      );
+      passes(`${vcpu} vcpu0: run() = blocks`, kernel);
+    }
+    const { violations } = report(`scenario "s" {\n kernel 6.18\n ${vcpu} vcpu0: run()\n}\n`);
+    assert.deepEqual(
+      violations.map(({ invariant, step }) => `${invariant} ${step}`),
+      ["no-deadlock rest_in_guest"],
+    );
+  });
   it("ends a pre-fault behind any page; what is mapped by then is its success", () => {
     passes(`${VM}
       parallel {

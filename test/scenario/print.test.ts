@@ -27,6 +27,7 @@ const result = fc
       "#VE",
       "TDX_OPERAND_BUSY/RCX",
       "exit KVM_EXIT_MEMORY_FAULT {flags=8, gpa=0x1000, size=4K}",
+      "exit KVM_EXIT_MEMORY_FAULT {flags=0, gpa=0x1000, size=4K, errno=EFAULT}",
       "exit KVM_EXIT_HLT",
       '4 "ab\\n\\""',
     ),
@@ -54,6 +55,7 @@ const hostCall = fc.oneof(
     "readlink_fd(fd)",
     'memfd_create("x" * 250, 0)',
     "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x2000, memory_size=4K, userspace_addr=map + 4K, private_fd=fd)",
+    "KVM_SET_USER_MEMORY_REGION(vm, slot=1, flags=KVM_MEM_PRIVATE, guest_phys_addr=0x2000, memory_size=4K, restricted_fd=fd, restricted_offset=4K)",
   ),
 );
 const guestCall = fc.oneof(
@@ -111,7 +113,7 @@ const numbered = (text: string, at: number): string => {
   return text.replaceAll("§", String(at)).replaceAll("¤", () => String(n++));
 };
 const scenario = fc
-  .tuple(fc.array(line, { maxLength: 6 }), fc.array(tail, { maxLength: 3 }), fc.constantFrom("v8", "v4", "mine"))
+  .tuple(fc.array(line, { maxLength: 6 }), fc.array(tail, { maxLength: 3 }), fc.constantFrom("v8", "v4", "v10", "mine"))
   .map(
     ([lines, tails, kernel]) =>
       `kernel mine extends v8 {\nfallocate.punch_hole without invalidate\nnotifier_units = pages\n}\nscenario "generated" {\nkernel ${kernel}\n${head}${lines.map(numbered).join("\n")}\n${tails.join("\n")}\n}\n`,

@@ -1,15 +1,12 @@
 // Reductions change no answer of any scenario that ships: verdict, result sets, violated invariants, answered questions and deadlocks.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
 import { it } from "node:test";
 import { check } from "../../src/check/index.ts";
 import type { Report } from "../../src/check/report.ts";
 import type { Program } from "../../src/scenario/program.ts";
-import { answers, breaches, programs, still } from "../model/support.ts";
-
-const FOLDER = new URL("../../scenarios/", import.meta.url);
-const files = readdirSync(FOLDER, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".memfd"));
+import { answers, breaches, still } from "../model/support.ts";
+import { analysed, SCENARIO_FILES } from "./engine.ts";
 
 const told = (one: Program, report: Report): unknown => ({
   verdict: report.verdict,
@@ -24,9 +21,9 @@ const told = (one: Program, report: Report): unknown => ({
 let judged = 0;
 let smaller = 0;
 
-for (const file of files) {
+for (const file of SCENARIO_FILES) {
   it(`reductions change no answer of ${file}`, () => {
-    for (const one of programs(readFileSync(new URL(file, FOLDER), "utf8"))) {
+    for (const one of analysed(file).programs) {
       const plain = check(one, { now: still, reduce: false });
       const reduced = check(one, { now: still, reduce: true });
       assert.deepEqual(told(one, reduced), told(one, plain), `${one.name} under ${one.profile.name}`);

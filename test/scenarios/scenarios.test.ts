@@ -52,7 +52,7 @@ describe("scenarios", () => {
       assert.ok(comment.split("\n").length > 3, "it begins with a comment of a few lines");
       if (file.startsWith("series/")) assert.match(comment, /\[PATCH v\d+ \d+\/\d+\]/);
       else if (file.startsWith("guest_memfd/")) assert.match(comment, /^\/\/ Sources: (?:virt\/kvm|Linux)/m);
-      else if (/^(?:lib|tdx)\//.test(file)) assert.match(comment, /^\/\/ Sources: /m);
+      else if (/^(?:host|lib|tdx)\//.test(file)) assert.match(comment, /^\/\/ Sources: /m);
       else if (!file.startsWith("bugs/")) assert.match(comment, /^\/\/ Tutorial \d: /); // gallery.test.ts asks more of bugs/
     });
 

@@ -143,7 +143,7 @@ describe("a schedule that breaks no rule", () => {
   it("shows how an exists comes about", () => {
     const text = told(`${WRITERS}exists value(ram, 0) == 'a'`);
     assert.match(text, /exists value\(ram, 0\) == 0x61 \(line 5\): so it comes about/);
-    assert.ok(text.indexOf('pwrite(ram, "b", 0)') < text.lastIndexOf("write_chunk: writes 1 bytes into"), text);
+    assert.ok(text.indexOf('pwrite(ram, "b", 0)') < text.lastIndexOf("write_chunk: writes 1 byte into"), text);
   });
   it("shows where a never, a forall and an assertion fail", () => {
     assert.match(told(`${WRITERS}never value(ram, 0) == 'b'`), /never value\(ram, 0\) == 0x62 \(line 5\) fails: this schedule ends with it/);

@@ -26,6 +26,25 @@ repeat 3 as i { table[i] = alloc_frame(); TDH.MEM.SEPT.ADD(td, 0, 3 - i, table[i
 page = alloc_frame()
 `;
 
+/** A TD of KVM that runs, with a page at gpa 0x1000, under a variant of a kernel; the lines inside are set in. */
+const tdOfKvm = (base: string, edit: string, watch: string, body: string): string => `kernel a extends ${base} { ${edit} }
+scenario "x" {
+  kernel a
+  check ${watch}
+  vm = KVM_CREATE_VM(KVM_X86_TDX_VM)
+  KVM_TDX_INIT_VM(vm, attributes=TDX_TD_ATTR_SEPT_VE_DISABLE)
+  vcpu0 = KVM_CREATE_VCPU(vm, 0)
+  KVM_TDX_INIT_VCPU(vcpu0)
+  ram = KVM_CREATE_GUEST_MEMFD(vm, 16K)
+  host = mmap(NULL, 16K, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0)
+  KVM_SET_USER_MEMORY_REGION2(vm, slot=0, flags=KVM_MEM_GUEST_MEMFD, guest_phys_addr=0, memory_size=16K, userspace_addr=host, guest_memfd=ram, guest_memfd_offset=0)
+  KVM_SET_MEMORY_ATTRIBUTES(vm, address=0, size=16K, attributes=KVM_MEMORY_ATTRIBUTE_PRIVATE)
+  KVM_TDX_INIT_MEM_REGION(vcpu0, source_addr=host, gpa=0x1000, nr_pages=1)
+  KVM_TDX_FINALIZE_VM(vm)
+  ${body}
+}`;
+const HOLE = "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K)";
+
 export const invariantRows: readonly DiagnosticRow[] = [
   {
     code: "MEMFD4001",
@@ -243,7 +262,7 @@ export const invariantRows: readonly DiagnosticRow[] = [
     explanation:
       "KVM's mirror page table maps a page where the secure EPT has none, or another one, or the other way round: KVM decides by the mirror, the hardware walks the " +
       "secure EPT. An entry of the mirror is FROZEN while the TDX module is called, and takes its new value only when the call has succeeded.",
-    example: "",
+    example: tdOfKvm("6.18", "KVM_PRE_FAULT_MEMORY.td without aug", "mirror-agrees", "KVM_PRE_FAULT_MEMORY(vcpu0, 0x2000, 4K)"),
   },
   {
     code: "MEMFD4024",
@@ -252,8 +271,7 @@ export const invariantRows: readonly DiagnosticRow[] = [
     explanation:
       "A private key id is used out of order: freed without a flush, or before each package has written its caches back, given to two TDs, or a page of a TD is worked on " +
       "while its key is not configured. The module's checks keep it: it breaks where a variant takes them away.",
-    example:
-      "kernel a extends 6.18 { SEAMCALL without acquire }\nkernel a\nroot = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.CONFIG(td)\nTDH.MNG.KEY.FREEID(td)",
+    example: "kernel a extends 6.18 { SEAMCALL without acquire }\nkernel a\nroot = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.FREEID(td)",
   },
   {
     code: "MEMFD4025",
@@ -262,7 +280,7 @@ export const invariantRows: readonly DiagnosticRow[] = [
     explanation:
       "KVM_BUG_ON: a call of the TDX module has answered what KVM has no answer for. The VM is bugged and dead, every later call on it is -EIO, and what KVM was about to take " +
       "from the TD stays there.",
-    example: "",
+    example: tdOfKvm("6.18", "fallocate.punch_hole.td without track", "no-kvm-bug", HOLE),
   },
   {
     code: "MEMFD4026",
@@ -272,8 +290,8 @@ export const invariantRows: readonly DiagnosticRow[] = [
       "REFCOUNT of a parity is not the number of vCPUs inside that entered in an epoch of it, or a vCPU is inside since an epoch before the last one: TDH.MEM.TRACK and the " +
       "check for tracking then let pages go that a TLB still has. No modelled step reaches that while the module's checks are there.",
     example:
-      "kernel a extends 6.18 { SEAMCALL without acquire }\nkernel a\ncheck epoch-counted\n" +
-      "root = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.CONFIG(td)\nTDH.MNG.INIT(td)\ntdvpr = alloc_frame()\nvcpu0 = TDH.VP.CREATE(td, tdvpr)\n" +
+      "kernel a extends 6.18 { SEAMCALL without acquire }\nkernel a\n" +
+      "root = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.CONFIG(td)\ntdvpr = alloc_frame()\nvcpu0 = TDH.VP.CREATE(td, tdvpr)\n" +
       "TDH.VP.ENTER(vcpu0)\nTDH.MEM.TRACK(td)\nTDH.MEM.TRACK(td)",
   },
   {
@@ -283,7 +301,7 @@ export const invariantRows: readonly DiagnosticRow[] = [
     explanation:
       "A page goes back to the allocator while the PAMT still gives it to a TD: its next user gets poison or a machine check, and the module refuses the page with " +
       "TDX_PAGE_METADATA_INCORRECT. Up to Linux 6.18 a reference of the secure EPT keeps it; behind a removal that failed it stays for ever.",
-    example: "",
+    example: tdOfKvm("7.2", "fallocate.punch_hole.td without track", "td-page-held", HOLE),
   },
   {
     code: "MEMFD4030",

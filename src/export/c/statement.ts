@@ -241,7 +241,7 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
     case "guest.store":
       return foreignRun(program, uses, call) ?? `guest(${guestOf(program, uses, call)}, ${arg("gpa")}, ${arg("value")} & 0xff)`;
     case "hlt":
-      return `guest(${guestOf(program, uses, call)}, 0, -2)`;
+      return foreignRun(program, uses, call) ?? `guest(${guestOf(program, uses, call)}, 0, -2)`;
     default:
       return moving(program, uses, id, arg) ?? ioctl(program, uses, call);
   }

@@ -9,10 +9,11 @@ import { GuestEvents } from "./guest.ts";
 import { ioctl } from "./ioctls.ts";
 import { commentText } from "./items.ts";
 import { fault, mapHandlers } from "./maps.ts";
+import { noteEnd, noteFork, settleProcesses } from "./processes.ts";
 import { Scene } from "./scene.ts";
 import { looksLikeStrace, StraceReader } from "./strace.ts";
-import { type Woven, weave } from "./weave.ts";
-import type { Thing } from "./world.ts";
+import { type TaskKind, type Woven, weave } from "./weave.ts";
+import type { Task, Thing } from "./world.ts";
 
 export interface ImportOptions {
   /** The kernel of the scenario; without it `mainline`. */
@@ -62,6 +63,7 @@ export class TraceImport {
   readonly #ftrace = new FtraceReader();
   readonly #guest: GuestEvents;
   readonly #begun = new Map<number, { first: Thing | "none" | undefined; last?: boolean }>();
+  readonly #ended = new Set<number>();
   #format: TraceFormat = "unknown";
   #lines = 0;
   #cut = false;
@@ -102,8 +104,11 @@ export class TraceImport {
       case "signal":
         if (!fault(this.#scene, event, this.#scene.tasks.get(event.task), number)) this.#scene.aside(event.task, number, event.line, event.signal);
         return;
+      case "exit":
+        this.#exit(event.task, number);
+        return this.#scene.aside(event.task, number, event.line, "end of a thread");
       default:
-        this.#scene.aside(event.task, number, event.line, event.kind === "exit" ? "end of a thread" : "line of another form");
+        this.#scene.aside(event.task, number, event.line, "line of another form");
     }
   }
 
@@ -138,7 +143,11 @@ export class TraceImport {
     const last = closes ? scene.closed(task, number) : begun?.last;
     if (call.name === "execve" || call.name === "execveat") this.#execve(call);
     const child = succeeded(call) ? Number(call.result.value) : undefined;
-    if (scene.tasks.end(call.task, call.name, call.line, child)) return scene.aside(call.task, call.start, call.line, call.name);
+    const made = scene.tasks.end(call.task, call.name, call.line, child);
+    if (made !== "other") {
+      if (made === undefined || made.process === task.process) return scene.aside(call.task, call.start, call.line, call.name);
+      return noteFork(scene, task, made, call);
+    }
     const entered: Entered = last === undefined ? { call, task, first } : { call, task, first, last };
     const handler = call.name === "ioctl" ? ioctl : (fileHandlers.get(call.name) ?? mapHandlers.get(call.name));
     if (handler?.(scene, entered)) return;
@@ -151,6 +160,7 @@ export class TraceImport {
   #execve(call: TracedCall): void {
     if (!succeeded(call)) return;
     const task = this.#scene.tasks.get(call.task);
+    noteEnd(this.#scene, task, call.start, "execve", (cloexec) => cloexec);
     task.space.clear();
     for (const [number, thing] of [...task.files]) {
       if (!thing.cloexec || thing.kind === "kvm") continue;
@@ -158,6 +168,16 @@ export class TraceImport {
     }
     const path = call.args.find((value) => value.kind === "string");
     if (path?.kind === "string") this.#scene.program ??= String.fromCharCode(...path.bytes.slice(-80)).replace(/^.*\//s, "");
+  }
+
+  /** With its last thread a process ends. */
+  #exit(id: number, number: number): void {
+    const { tasks } = this.#scene;
+    const task = tasks.find(id);
+    if (task === undefined) return;
+    this.#ended.add(id);
+    const lives = tasks.all().some((other) => other.process === task.process && !this.#ended.has(other.id));
+    if (!lives) noteEnd(this.#scene, task, number, "the process ends", () => true);
   }
 
   finish(): Imported {
@@ -169,8 +189,8 @@ export class TraceImport {
       else scene.comment(call, "it does not return in this trace");
     }
     this.#guest.finish();
-    const kinds = new Map(scene.tasks.all().map((task) => [task.id, task.thread ? ("thread" as const) : ("child" as const)]));
-    const woven = weave(scene.items, scene.folds, (task) => kinds.get(task) ?? "thread", this.#options.all === true);
+    settleProcesses(scene);
+    const woven = weave(scene.items, scene.folds, (id) => runnerOf(scene.tasks.find(id)), this.#options.all === true);
     const text = `${[...this.#head(woven), ...woven.lines, "}"].join("\n")}\n`;
     const { statements, comments, folded, parallels } = woven;
     return { text, format: this.#format, lines: this.#lines, cut: this.#cut || this.#options.more === true, statements, comments, folded, parallels };
@@ -188,8 +208,7 @@ export class TraceImport {
       const named = threads.slice(0, 12).map(([task, name]) => `${name} is ${task}`);
       head.push(`// Threads by their ids in the trace: ${named.join(", ")}${threads.length > 12 ? " and so on" : ""}.`);
     }
-    if ([...woven.threads.values()].some((name) => name.startsWith("child")))
-      head.push("// A child process runs as one more thread: what it inherits has one name.");
+    if (woven.half) head.push("// A process that shares its memory or its descriptors with another one runs as one more thread of that.");
     if (woven.parallels > 0) {
       head.push("// Calls that overlapped run in parallel, in every order that the trace allows; `exists` asks whether the model can answer what was seen.");
     }
@@ -202,6 +221,12 @@ export class TraceImport {
     return [...head, `kernel ${this.#kernel}`, "", `scenario "${name}" {`];
   }
 }
+
+/** What a task is to the scenario. */
+const runnerOf = (task: Task | undefined): TaskKind => ({
+  kind: task?.thread === false && task.process.name === undefined && task.process.main !== task.id ? "half" : "thread",
+  ...(task?.process.name === undefined ? {} : { process: task.process.name, main: task.process.main === task.id }),
+});
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
 

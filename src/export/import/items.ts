@@ -18,7 +18,7 @@ export interface Item {
   readonly result?: string;
   readonly binds?: string;
   /** Names that must be bound above. */
-  readonly uses: readonly string[];
+  uses: readonly string[];
   /** Behind the statement, as a comment. */
   readonly note?: string;
   /** The line of the trace, where the statement may turn out not to matter. */

@@ -106,7 +106,7 @@ function ranged(print: (scene: Scene, third: bigint | undefined) => string | und
       return true;
     }
     // What a child does to its copy of the address space leaves the parent's alone; a hole in the file is a hole for both.
-    const copied = parts.filter(({ mapping }) => mapping.home !== task.space && mapping.used);
+    const copied = parts.filter(({ mapping }) => mapping.home !== task.space && mapping.used && task.process.parent === undefined);
     if (copied.length > 0 && !(call.name === "madvise" && intOf(call.args[2]) === MADV_REMOVE)) {
       if (call.name === "munmap" && succeeded(call)) task.space.remove(start, start + pages(length));
       scene.comment(call, `a child's own copy of ${copied[0].mapping.name}`);

@@ -139,6 +139,11 @@ export class Scene {
     this.items.push(item);
   }
 
+  /** An item that is made elsewhere. */
+  add(item: Item): void {
+    this.#push(item);
+  }
+
   #push(item: Item): void {
     this.#characters += item.text.length + (item.result?.length ?? 0) + (item.note?.length ?? 0) + 24;
     if (item.kind === "statement") this.#statements++;

@@ -15,6 +15,16 @@ export interface Woven {
   /** Threads by name, in the order of their first statement. */
   readonly threads: ReadonlyMap<number, string>;
   readonly cut: boolean;
+  /** Some thread stands for what is half a process. */
+  readonly half: boolean;
+}
+
+/** A thread of the main process or of the one that is named; `half`: a process that shares something with another one. */
+export interface TaskKind {
+  readonly kind: "thread" | "half";
+  readonly process?: string;
+  /** It is the first thread of that process. */
+  readonly main?: boolean;
 }
 
 interface Member {
@@ -28,8 +38,8 @@ const STEP = 1 / 64;
 
 const INDENT = "  ";
 
-export function weave(items: readonly Item[], folds: ReadonlyMap<Item, Fold>, thread: (task: number) => "thread" | "child", all: boolean): Woven {
-  return new Weaver(folds, thread, all).run(settled(items));
+export function weave(items: readonly Item[], folds: ReadonlyMap<Item, Fold>, kindOf: (task: number) => TaskKind, all: boolean): Woven {
+  return new Weaver(folds, kindOf, all).run(settled(items));
 }
 
 /** In the order of the trace. Where that is damaged, a call may have begun before what it uses was made: it is put right behind. */
@@ -59,11 +69,15 @@ function settled(items: readonly Item[]): Item[] {
 
 class Weaver {
   readonly #folds: ReadonlyMap<Item, Fold>;
-  readonly #kindOf: (task: number) => "thread" | "child";
+  readonly #kindOf: (task: number) => TaskKind;
   readonly #all: boolean;
   readonly #lines: string[] = [];
   readonly #threads = new Map<number, string>();
-  readonly #counts = { thread: 0, child: 0 };
+  /** By actor, of those that are not in the main process and not the first thread of theirs: the process. */
+  readonly #within = new Map<string, string>();
+  #count = 0;
+  #half = false;
+  #vmm = false;
   readonly #labels = new Map<string, number>();
   #group: (Member | Item)[] = [];
   #members: Member[] = [];
@@ -75,7 +89,7 @@ class Weaver {
   #parallels = 0;
   #cut = false;
 
-  constructor(folds: ReadonlyMap<Item, Fold>, kindOf: (task: number) => "thread" | "child", all: boolean) {
+  constructor(folds: ReadonlyMap<Item, Fold>, kindOf: (task: number) => TaskKind, all: boolean) {
     this.#folds = folds;
     this.#all = all;
     this.#kindOf = kindOf;
@@ -88,7 +102,14 @@ class Weaver {
     }
     this.#close();
     this.#flushAsides();
-    const counted = { statements: this.#statements, comments: this.#comments, folded: this.#folded, parallels: this.#parallels, cut: this.#cut };
+    const counted = {
+      statements: this.#statements,
+      comments: this.#comments,
+      folded: this.#folded,
+      parallels: this.#parallels,
+      cut: this.#cut,
+      half: this.#half,
+    };
     return { lines: this.#lines, threads: this.#threads, ...counted };
   }
 
@@ -96,8 +117,11 @@ class Weaver {
     if ("vcpu" in runner) return runner.vcpu;
     const known = this.#threads.get(runner.task);
     if (known !== undefined) return known;
-    const kind = this.#kindOf(runner.task);
-    const name = this.#threads.size === 0 ? "vmm" : `${kind}${++this.#counts[kind]}`;
+    const { kind, process, main } = this.#kindOf(runner.task);
+    this.#half ||= kind === "half" && this.#vmm;
+    const name = process !== undefined && main ? process : process === undefined && !this.#vmm ? "vmm" : `thread${++this.#count}`;
+    this.#vmm ||= name === "vmm";
+    if (process !== undefined && !main) this.#within.set(name, process);
     this.#threads.set(runner.task, name);
     return name;
   }
@@ -134,7 +158,10 @@ class Weaver {
   #plain(each: Member | Item): void {
     if (!("item" in each)) return this.#remark(each);
     this.#flushAsides();
-    this.#lines.push(`${INDENT}${each.actor === "vmm" ? "" : `${each.actor}: `}${statementText(each.item, true)}`);
+    const text = `${each.actor === "vmm" ? "" : `${each.actor}: `}${statementText(each.item, true)}`;
+    const process = this.#within.get(each.actor);
+    if (process === undefined) this.#lines.push(`${INDENT}${text}`);
+    else this.#lines.push(`${INDENT}process ${process} {`, `${INDENT}${INDENT}${text}`, `${INDENT}}`);
   }
 
   /** Comments that stand between calls of a `parallel` stand in front of it. */
@@ -147,9 +174,10 @@ class Weaver {
     for (const pair of orders) for (const member of pair) if (member.label === "") member.label = this.#label(member);
     this.#lines.push(`${INDENT}parallel {`);
     for (const { actor, run } of blocks(members, [...actors])) {
-      this.#lines.push(`${INDENT}${INDENT}${actor} {`);
+      const process = this.#within.get(actor);
+      this.#lines.push(`${INDENT}${INDENT}${process === undefined ? "" : `process ${process} { `}${actor} {`);
       for (const { item, label } of run) this.#lines.push(`${INDENT.repeat(3)}${statementText(item, false, label)}`);
-      this.#lines.push(`${INDENT}${INDENT}}`);
+      this.#lines.push(`${INDENT}${INDENT}}${process === undefined ? "" : " }"}`);
     }
     for (const [before, after] of orders) this.#lines.push(`${INDENT}${INDENT}order ${before.label} before ${after.label}`);
     this.#lines.push(`${INDENT}}`);

@@ -18,7 +18,7 @@ export interface Thing {
   readonly file: FileFacts;
   /** Close-on-exec. */
   cloexec: boolean;
-  /** Descriptor tables that hold it: after `fork` both do, and the last `close` is the one that counts. */
+  /** Numbers and tables of one process that hold it; the last `close` is the one that counts. */
   holders: number;
   /** The number and the VM of a vCPU. */
   readonly id?: bigint;
@@ -106,8 +106,21 @@ export class Space {
   }
 }
 
+/** A process that `fork` made, or the first one; threads share theirs. */
+export interface Process {
+  readonly parent: Process | undefined;
+  /** Its first thread, and the one that made it. */
+  readonly main: number;
+  readonly maker: number;
+  /** The call that made it. */
+  fork: Item | undefined;
+  /** Of one that the scenario has beside its main process. */
+  name: string | undefined;
+}
+
 export interface Task {
   readonly id: number;
+  readonly process: Process;
   files: Map<number, Thing>;
   space: Space;
   /** It shares its address space with the first thread. */
@@ -137,6 +150,10 @@ export class Tasks {
     return this.#make(id, parent === undefined ? first : this.#tasks.get(parent), flags);
   }
 
+  find(id: number): Task | undefined {
+    return this.#tasks.get(id);
+  }
+
   all(): readonly Task[] {
     return [...this.#tasks.values()];
   }
@@ -145,24 +162,41 @@ export class Tasks {
     if (CLONES.has(name)) this.#cloning.set(task, name === "clone" || name === "clone3" ? line : name === "vfork" ? "CLONE_VM" : "");
   }
 
-  /** Whether the call made a thread or a process. */
-  end(task: number, name: string, line: string, child: number | undefined): boolean {
-    if (!CLONES.has(name)) return false;
+  /** The thread or the first thread of the process that the call made; undefined where it made none, `"other"` for another call. */
+  end(task: number, name: string, line: string, child: number | undefined): Task | "other" | undefined {
+    if (!CLONES.has(name)) return "other";
     this.#cloning.delete(task);
     const adopted = this.#adopted.get(task);
     this.#adopted.delete(task);
-    if (child === undefined || child === 0 || this.#tasks.has(child) || adopted === child) return true;
-    this.#make(child, this.get(task), name === "clone" || name === "clone3" ? line : name === "vfork" ? "CLONE_VM" : "");
-    return true;
+    const known = adopted ?? child;
+    if (known === undefined || known === 0) return undefined;
+    if (this.#tasks.has(known)) return adopted === undefined ? undefined : this.#tasks.get(adopted);
+    return this.#make(known, this.get(task), name === "clone" || name === "clone3" ? line : name === "vfork" ? "CLONE_VM" : "");
   }
 
   #make(id: number, parent: Task | undefined, flags: string): Task {
     const shared = parent === undefined || flags.includes("CLONE_FILES");
-    const files = parent === undefined ? new Map<number, Thing>() : shared ? parent.files : new Map(parent.files);
-    if (!shared) for (const thing of files.values()) thing.holders++;
     const thread = parent === undefined || flags.includes("CLONE_VM");
-    const task: Task = { id, files, space: parent === undefined ? new Space() : thread ? parent.space : parent.space.clone(), thread: thread && shared };
+    const forked = parent !== undefined && !shared && !thread;
+    const files = parent === undefined ? new Map<number, Thing>() : shared ? parent.files : forked ? copyOf(parent.files) : new Map(parent.files);
+    if (!shared && !forked) for (const thing of files.values()) thing.holders++;
+    const space = parent === undefined ? new Space() : thread ? parent.space : parent.space.clone();
+    const own = (): Process => ({ parent: parent?.process, main: id, maker: parent?.id ?? id, fork: undefined, name: undefined });
+    const task: Task = { id, files, space, thread: thread && shared, process: forked || parent === undefined ? own() : parent.process };
     this.#tasks.set(id, task);
     return task;
   }
+}
+
+/** The descriptors of a forked child: what it closes is closed there alone. */
+function copyOf(files: ReadonlyMap<number, Thing>): Map<number, Thing> {
+  const copies = new Map<Thing, Thing>();
+  return new Map(
+    [...files].map(([number, thing]) => {
+      const copy = copies.get(thing) ?? { ...thing, holders: 0 };
+      copies.set(thing, copy);
+      copy.holders++;
+      return [number, copy] as const;
+    }),
+  );
 }

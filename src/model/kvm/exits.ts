@@ -1,6 +1,6 @@
 // How a guest access leaves KVM_RUN for user space: each is worked out with the call's plan.
 
-import { ERRNO } from "../../base/errno.ts";
+import { ERRNO, type Errno } from "../../base/errno.ts";
 import type { Result } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { PRIVATE } from "./state.ts";
@@ -16,10 +16,11 @@ export function mmioExit(gfn: number, byte: number, value: number | undefined): 
   return { kind: "exit", exit: "KVM_EXIT_MMIO", fields };
 }
 
-/** The access is of another kind than its gfn. `errno`: what KVM_RUN itself fails with, 0 where it returns 0. */
-export function mismatchExit(machine: Machine, gfn: number, kind: number): Result {
+/** The access is of another kind than its gfn. `errno`: what KVM_RUN itself fails with, 0 where it returns 0; `fails`: another one. */
+export function mismatchExit(machine: Machine, gfn: number, kind: number, fails?: Errno): Result {
   const flag = machine.features.exit_private_flag === "bit_3" ? 8n : 1n;
-  const { exit, memory_exit: errno } = machine.features;
+  const { exit, memory_exit } = machine.features;
+  const errno = fails ?? memory_exit;
   const fields = [
     { name: "flags", value: kind === PRIVATE ? flag : 0n },
     { name: "gpa", value: BigInt(gfn) << 12n },

@@ -232,7 +232,6 @@ const gup: StepCode = {
   narrow: narrowGup,
   events: true,
   run(context) {
-    const { machine, state, thread } = context;
     const config = configOf(context);
     const write = accessOf(context).value !== undefined;
     // KVM_PFN_ERR_RO_FAULT: the store is emulated, and the emulator may not write there either.

@@ -1,10 +1,12 @@
 // The guest's access and the page fault behind it from 6.8 on (arch/x86/kvm/mmu/mmu.c kvm_tdp_page_fault, kvm_mmu_faultin_pfn; virt/kvm/guest_memfd.c
 // kvm_gmem_get_pfn; kernel.md C.6). One page table serves both kinds of access; the attribute of the gfn decides which kind an access is.
 
+import type { Errno } from "../../base/errno.ts";
 import type { Result } from "../../scenario/program.ts";
 import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
 import { framesLeft, release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
+import { isPoisoned } from "../memory/poison.ts";
 import { KVM_MEM_READONLY } from "../objects.ts";
 import { ZERO } from "../plan.ts";
 import { INTERRUPTIBLE, isSignalled, leavesForSignal, signalPending } from "../signals.ts";
@@ -90,10 +92,11 @@ function leave(context: Context, why: string): number {
   return isPrefault(context) ? stopPrefault(context, "EFAULT") : context.done(exitOf(context, kind));
 }
 
-const exitOf = (context: Context, kind: number): Result => mismatchExit(context.machine, gfnOf(context), kind);
+/** `errno`: of KVM_RUN, where it is not what the kernel answers for a kind that does not fit. */
+const exitOf = (context: Context, kind: number, errno?: Errno): Result => mismatchExit(context.machine, gfnOf(context), kind, errno);
 
 /** A pre-fault that has mapped something succeeds; else its first error is the answer. */
-function stopPrefault(context: Context, errno: "EFAULT" | "ENOENT" | "EAGAIN" | "EINTR" | "ENOMEM"): number {
+function stopPrefault(context: Context, errno: "EFAULT" | "ENOENT" | "EAGAIN" | "EINTR" | "ENOMEM" | "EHWPOISON"): number {
   return context.cursor > 0 ? context.done(ZERO) : context.fail(errno);
 }
 
@@ -162,6 +165,7 @@ const getPage: StepCode = {
     const cell = file.cells.at(config.filePage + gfnOf(context) - config.gfn);
     if (file.folios[cell].get(state) !== 0) return BLOCKED;
     if (file.frames[cell].get(state) === 0 && framesLeft(machine, state) < file.cells.end(cell) - file.cells.start(cell)) return withoutMemory(context);
+    if (isPoisoned(machine, state, file.object.index, cell)) return brokenPage(context, file.frames[cell].get(state));
     const frame = file.frames[cell].get(state) || addPage(context, file, cell);
     makeUptodate(context, file, cell);
     thread.frame.set(state, file.cells.single(cell) ? frame : 0);
@@ -169,6 +173,16 @@ const getPage: StepCode = {
     return context.jump("map");
   },
 };
+
+/** folio_test_hwpoison: until c31745d2c508 the reference of the look-up was forgotten. */
+function brokenPage(context: Context, frame: number): number {
+  const leaked = context.machine.features.poisoned_page === "leaked";
+  const exit = exitOf(context, kindOf(context), "EHWPOISON");
+  context.say(`frame ${frame} has a memory error: EHWPOISON${leaked ? ", and the reference on it is kept" : ""}`);
+  endFault(context);
+  context.thread.frame.set(context.state, leaked ? frame : 0);
+  return isPrefault(context) ? stopPrefault(context, "EHWPOISON") : context.done(exit);
+}
 
 /** The errno of kvm_gmem_get_pfn is that of KVM_RUN. */
 function withoutMemory(context: Context): number {

@@ -6,9 +6,14 @@ import type { Context, Shape } from "../step.ts";
 import { accessOf, configOf, slotAt, vmOf } from "./access.ts";
 import { attributeKind, faultCell, gfnOf, isFromFile, isOvertaken, isPrefault, kindOf, presentKind } from "./gmem-access.ts";
 import { isPrivateSlot } from "./kinds.ts";
-import { INSTALL, isHostPageThere, isMapped, narrowTouch, ORDINARY, PTE_THERE, RETRY, RIGHT_KIND, RIGHT_KIND_DECIDED, SLOT_FOUND } from "./narrow.ts";
+import { INSTALL, isHostPageThere, isMapped, narrowTouch, PTE_THERE, RETRY, SLOT_FOUND } from "./narrow.ts";
 
 export const narrowAccess = (context: Context): Shape | undefined => narrowTouch(context, presentKind(context));
+
+// The kind of the access is the fault's.
+const RIGHT_KIND: Shape = { reads: ["kind", "fault"], writes: [], returns: false };
+const RIGHT_KIND_DECIDED: Shape = { reads: ["kind", "fault"], writes: ["fault"], returns: false };
+const FROM_HOST: Shape = { reads: ["fault"], writes: [], returns: false };
 
 export function narrowCheckKind(context: Context): Shape | undefined {
   if (attributeKind(context, vmOf(context), faultCell(context)) !== kindOf(context)) return undefined;
@@ -24,12 +29,12 @@ const IN_TIME: Shape = { reads: ["fault", "notifier"], writes: [], returns: fals
 
 export const narrowEarlyRetry = (context: Context): Shape | undefined => (isOvertaken(context) ? undefined : IN_TIME);
 
-const PAGE_THERE: Shape = { reads: ["page", "lock", "uptodate", "slot", "handle", "pte", "control", "file"], writes: ["reference"], returns: false };
+const PAGE_THERE: Shape = { reads: ["page", "lock", "uptodate", "slot", "handle", "pte", "control", "file", "fault"], writes: ["reference"], returns: false };
 
 export function narrowGetPage(context: Context): Shape | undefined {
   const { machine, state, thread } = context;
   const config = configOf(context);
-  if (!isFromFile(config, kindOf(context))) return ORDINARY;
+  if (!isFromFile(config, kindOf(context))) return FROM_HOST;
   const file = machine.files[config.file ?? -1];
   const slot = vmOf(context).slots.find((one) => one.id === config.id);
   if (!isPrivateSlot(config) || !file || slot?.gmem?.file.get(state) !== 1 || !isReferenced(machine, state, file)) return undefined;

@@ -13,23 +13,24 @@ import { hasPrivateMemory } from "./gmem-file.ts";
 import { checkLockOrder } from "./gmem-invalidate.ts";
 import { isPrivateSlot, SLOT_FREED } from "./kinds.ts";
 import { slotScope } from "./scopes.ts";
-import { isHeldBack, type SlotCall } from "./slots.ts";
-import type { SlotState, VmState } from "./state.ts";
+import {
+  failUnlocked,
+  KVM_MEM_MAX_NR_PAGES,
+  KVM_USER_MEM_SLOTS,
+  type SlotCall,
+  selectSlotOperation,
+  slotCallOf,
+  slotOf,
+  slotOperations,
+  lockSlots as takeSlotsLock,
+  USER_ADDRESS_MAX,
+  vmOf,
+} from "./slot-change.ts";
+import { isHeldBack } from "./slots.ts";
 
 const KVM_MEM_LOG_DIRTY_PAGES = 1n;
 const READONLY = BigInt(KVM_MEM_READONLY);
 const KVM_MEM_GUEST_MEMFD = BigInt(KVM_MEM_PRIVATE);
-/** KVM_USER_MEM_SLOTS of x86. Above 16 bits stands the address space, of which there is one without SMM (real-kernel.md 5.2 and 5.5). */
-const KVM_USER_MEM_SLOTS = 32764n;
-const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
-const USER_ADDRESS_MAX = 1n << 47n;
-const NAME = "KVM_SET_USER_MEMORY_REGION";
-const OPERATIONS = { create: `${NAME}.create`, delete: `${NAME}.delete`, move: `${NAME}.move`, flags: `${NAME}.flags` } as const;
-
-const data = (context: Context): SlotCall => context.plan.data as SlotCall;
-const vmOf = (context: Context): VmState => context.machine.vms[data(context).vm];
-const slotOf = (context: Context): SlotState | undefined => vmOf(context).slots.find((slot) => slot.id === data(context).id);
-
 export function planGmemSlot(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   const vm = objectOfOperand(machine.program, machine.objects.vmOf, target);
@@ -37,7 +38,7 @@ export function planGmemSlot(machine: Machine, id: CallId, call: Call): Plan {
   const slotId = Number(asU64(intOf(call, id, 1)) & 0xffffffffn);
   const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call, vm);
   return plan(id, call, {
-    operations: Object.values(OPERATIONS),
+    operations: slotOperations,
     success: ZERO,
     reads: ["handle", "slot"],
     scope: () => slotScope(machine, call, vm, slotId),
@@ -49,10 +50,7 @@ export function planGmemSlot(machine: Machine, id: CallId, call: Call): Plan {
       // A name of a failed mmap is a negative number, which no user address is.
       return address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
     },
-    select: (context) => {
-      const due = classify(context);
-      return typeof due === "string" || due.errno !== undefined ? OPERATIONS.flags : OPERATIONS[due.kind];
-    },
+    select: selectSlotOperation,
   });
 }
 
@@ -77,50 +75,14 @@ function validFlags(machine: Machine, call: Call, vm: number, flags: bigint): bi
   return KVM_MEM_LOG_DIRTY_PAGES | READONLY;
 }
 
-type Kind = keyof typeof OPERATIONS;
-type Due = { readonly kind: Kind; readonly errno?: undefined } | { readonly errno: Errno } | "nothing";
-
-/** What the call comes down to, given the slot that is there. */
-function classify(context: Context): Due {
-  const { machine, state } = context;
-  const { config } = data(context);
-  const old = machine.objects.slots[(slotOf(context)?.config.get(state) ?? 0) - 1];
-  if (!config) return old ? { kind: "delete" } : { errno: "EINVAL" };
-  if (!old) return { kind: "create" };
-  if (isPrivateSlot(config) || (isPrivateSlot(old) && machine.features.clear_guest_memfd === "EINVAL")) return { errno: "EINVAL" };
-  const sameAddress = old.mapping === config.mapping && old.mappingPage === config.mappingPage && old.userspaceAddress === config.userspaceAddress;
-  if (!sameAddress || old.pages !== config.pages || (old.flags ^ config.flags) & KVM_MEM_READONLY) return { errno: "EINVAL" };
-  if (old.gfn !== config.gfn) return { kind: "move" };
-  return old.flags === config.flags ? "nothing" : { kind: "flags" };
-}
-
-/** slots_lock; what the call comes down to is looked at again, for another thread may have changed the slots. */
 const lockSlots: StepCode = {
-  reads: ["lock", "slot"],
-  writes: ["lock"],
-  jumps: [],
-  switches: true,
-  acquires: (machine, plan) => [machine.vms[(plan.data as SlotCall).vm].slotsLock],
+  ...takeSlotsLock,
   events: true,
   run(context) {
-    const { machine, state, thread } = context;
-    const { slotsLock } = vmOf(context);
-    if (slotsLock.get(state) !== 0) return BLOCKED;
-    checkLockOrder(context, 0);
-    const due = classify(context);
-    if (due === "nothing") return context.done(ZERO);
-    if (due.errno) return context.fail(due.errno);
-    context.operation = machine.operation(OPERATIONS[(due as { kind: Kind }).kind]);
-    slotsLock.set(state, thread.index + 1);
-    context.say("slots_lock taken");
-    return NEXT;
+    if (vmOf(context).slotsLock.get(context.state) === 0) checkLockOrder(context, 0);
+    return takeSlotsLock.run(context);
   },
 };
-
-function failUnlocked(context: Context, errno: Errno): number {
-  vmOf(context).slotsLock.set(context.state, 0);
-  return context.fail(errno);
-}
 
 /** kvm_gmem_bind, under the invalidate lock of the file: the descriptor, whose file it is, the range, and that no page of it is bound. */
 const bind: StepCode = {
@@ -129,7 +91,7 @@ const bind: StepCode = {
   jumps: [],
   run(context) {
     const { machine, state } = context;
-    const { config, fileHandle } = data(context);
+    const { config, fileHandle } = slotCallOf(context);
     if (!config || !isPrivateSlot(config)) {
       context.say("a slot without guest_memfd: nothing to bind");
       return NEXT;

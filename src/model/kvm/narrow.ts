@@ -38,9 +38,9 @@ export function narrowFindSlot(context: Context): Shape | undefined {
   return slot && !slot.invalid ? SLOT_FOUND : undefined;
 }
 
-export const RIGHT_KIND: Shape = { reads: ["kind"], writes: [], returns: false };
-export const RIGHT_KIND_DECIDED: Shape = { reads: ["kind"], writes: ["fault"], returns: false };
-export const ORDINARY: Shape = { reads: [], writes: [], returns: false };
+const RIGHT_KIND: Shape = { reads: ["kind"], writes: [], returns: false };
+const RIGHT_KIND_DECIDED: Shape = { reads: ["kind"], writes: ["fault"], returns: false };
+const ORDINARY: Shape = { reads: [], writes: [], returns: false };
 
 export function narrowCheckKind(context: Context): Shape | undefined {
   const { machine, state } = context;

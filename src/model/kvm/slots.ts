@@ -4,7 +4,6 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { dropPage, isMadeInaccessible, isReferenced } from "../memory/file.ts";
 import { type FileState, MARK } from "../memory/state.ts";
@@ -14,30 +13,23 @@ import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "..
 import { dangling, isPrivateSlot, SLOT_FREED } from "./kinds.ts";
 import { moveSequence, zap } from "./notifier.ts";
 import { slotScope } from "./scopes.ts";
+import {
+  failUnlocked,
+  KVM_MEM_MAX_NR_PAGES,
+  KVM_USER_MEM_SLOTS,
+  type SlotCall,
+  selectSlotOperation,
+  slotCallOf,
+  slotOf,
+  slotOperations,
+  lockSlots as takeSlotsLock,
+  USER_ADDRESS_MAX,
+  vmOf,
+} from "./slot-change.ts";
 import { KINDS, type SlotState, type VmState } from "./state.ts";
 
 const KVM_MEM_LOG_DIRTY_PAGES = 1;
-/** KVM_USER_MEM_SLOTS of x86; above 16 bits stands the address space. */
-const KVM_USER_MEM_SLOTS = 32764n;
-const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
-const NAME = "KVM_SET_USER_MEMORY_REGION";
-const OPERATIONS = { create: `${NAME}.create`, delete: `${NAME}.delete`, move: `${NAME}.move`, flags: `${NAME}.flags` } as const;
 const MAX_GFN = 2 ** 40 - 1;
-const USER_ADDRESS_MAX = 1n << 47n;
-
-export interface SlotCall {
-  readonly vm: number;
-  readonly id: number;
-  /** Undefined for a delete. */
-  readonly config: SlotConfig | undefined;
-  readonly fileHandle: number | undefined;
-}
-
-/** slots_lock of the VM that a call is about. */
-const slotsLockOf = (machine: Machine, plan: Plan): readonly Field[] => [machine.vms[(plan.data as SlotCall).vm].slotsLock];
-
-const data = (context: Context): SlotCall => context.plan.data as SlotCall;
-const vmOf = (context: Context): VmState => context.machine.vms[data(context).vm];
 
 export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
@@ -48,7 +40,7 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
   const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call);
   const fileHandle = config && isPrivateSlot(config) ? machine.handleOf(call.operands[7]) : undefined;
   return plan(id, call, {
-    operations: Object.values(OPERATIONS),
+    operations: slotOperations,
     success: ZERO,
     reads: ["handle", "slot"],
     scope: () => slotScope(machine, call, vm, slotId),
@@ -60,10 +52,7 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
       // A name of a failed mmap is a negative number, which no user address is.
       return address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
     },
-    select: (context) => {
-      const due = classify(context);
-      return due.kind === "refused" || due.kind === "nothing" ? OPERATIONS.flags : OPERATIONS[due.kind];
-    },
+    select: selectSlotOperation,
   });
 }
 
@@ -100,28 +89,6 @@ function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | und
   return size >> 12n > KVM_MEM_MAX_NR_PAGES ? "EINVAL" : undefined;
 }
 
-type Due = { readonly kind: "create" | "delete" | "move" | "flags" | "nothing" } | { readonly kind: "refused"; readonly errno: Errno };
-
-/** What the call comes down to, given the slot that is there. */
-function classify(context: Context): Due {
-  const { machine, state } = context;
-  const { config } = data(context);
-  const slot = slotOf(context);
-  const old = slot && machine.objects.slots[slot.config.get(state) - 1];
-  if (!config) return old ? { kind: "delete" } : { kind: "refused", errno: "EINVAL" };
-  if (!old) return { kind: "create" };
-  // Only the flags that the call gives are looked at (v4 12/12, v6 7/8, v9 8/8): without KVM_MEM_PRIVATE a slot that has it may be changed.
-  if (isPrivateSlot(config) || (isPrivateSlot(old) && machine.features.clear_guest_memfd === "EINVAL")) return { kind: "refused", errno: "EINVAL" };
-  const sameAddress = old.mapping === config.mapping && old.mappingPage === config.mappingPage && old.userspaceAddress === config.userspaceAddress;
-  if (!sameAddress || old.pages !== config.pages || (old.flags ^ config.flags) & KVM_MEM_READONLY) return { kind: "refused", errno: "EINVAL" };
-  if (old.gfn !== config.gfn) return { kind: "move" };
-  return { kind: old.flags === config.flags ? "nothing" : "flags" };
-}
-
-function slotOf(context: Context): SlotState | undefined {
-  return vmOf(context).slots.find((slot) => slot.id === data(context).id);
-}
-
 /** The slot that is there or is made; lock_slots refuses the delete of an id that nobody creates, unless a variant has put it elsewhere. */
 function slot(context: Context): SlotState {
   const found = slotOf(context);
@@ -129,27 +96,14 @@ function slot(context: Context): SlotState {
   return found;
 }
 
-/** slots_lock; what the call comes down to is looked at again, for another thread may have changed the slots. */
 const lockSlots: StepCode = {
-  reads: ["lock", "slot"],
-  writes: ["lock"],
-  jumps: [],
-  switches: true,
-  acquires: slotsLockOf,
+  ...takeSlotsLock,
   run(context) {
-    const { machine, state, thread } = context;
-    const { slotsLock } = vmOf(context);
-    if (slotsLock.get(state) !== 0) return BLOCKED;
-    const due = classify(context);
-    if (due.kind === "refused") return context.fail(due.errno);
-    if (due.kind === "nothing") return context.done(ZERO);
+    const answer = takeSlotsLock.run(context);
     const there = slotOf(context);
-    if (there && dangling(machine, state, there))
+    if (answer === NEXT && there && dangling(context.machine, context.state, there))
       throw new NotModelled(context.plan.id, "what becomes of a slot whose earlier structure was freed on a notifier list is not modelled further");
-    context.operation = machine.operation(OPERATIONS[due.kind]);
-    slotsLock.set(state, thread.index + 1);
-    context.say("slots_lock taken");
-    return NEXT;
+    return answer;
   },
 };
 
@@ -165,18 +119,13 @@ const unlockSlots: StepCode = {
   },
 };
 
-function failUnlocked(context: Context, errno: Errno): number {
-  vmOf(context).slotsLock.set(context.state, 0);
-  return context.fail(errno);
-}
-
 const checkOverlap: StepCode = {
   reads: ["slot"],
   writes: ["lock"],
   jumps: [],
   run(context) {
     const { machine, state } = context;
-    const { config, id } = data(context);
+    const { config, id } = slotCallOf(context);
     const overlaps = vmOf(context).slots.some((other) => {
       const there = machine.objects.slots[other.config.get(state) - 1];
       return other.id !== id && there && config && there.gfn < config.gfn + config.pages && config.gfn < there.gfn + there.pages;
@@ -228,7 +177,7 @@ const getFile: StepCode = {
   writes: ["lock"],
   jumps: [],
   run(context) {
-    const { config, fileHandle } = data(context);
+    const { config, fileHandle } = slotCallOf(context);
     if (!config || !isPrivateSlot(config)) return NEXT;
     if (!isOpen(context, fileHandle)) return failUnlocked(context, "EINVAL");
     context.say("the private file is looked up");
@@ -243,7 +192,7 @@ const bind: StepCode = {
   jumps: [],
   run(context) {
     const { machine, state } = context;
-    const { config, fileHandle } = data(context);
+    const { config, fileHandle } = slotCallOf(context);
     if (!config || !isPrivateSlot(config)) {
       context.say("an ordinary slot: nothing to bind");
       return NEXT;
@@ -272,7 +221,7 @@ const commitSlot: StepCode = {
   returns: false,
   run(context) {
     const { state } = context;
-    const { config, id } = data(context);
+    const { config, id } = slotCallOf(context);
     if (isHeldBack(context, vmOf(context))) return BLOCKED;
     slot(context).config.set(state, config ? config.index + 1 : 0);
     slot(context).invalid.set(state, 0);
@@ -378,7 +327,7 @@ const freeSlot: StepCode = {
     const { machine, state } = context;
     context.say("the old slot structure is freed");
     const changed = slotOf(context);
-    if (!changed || !data(context).config || !dangling(machine, state, changed)) return NEXT;
+    if (!changed || !slotCallOf(context).config || !dangling(machine, state, changed)) return NEXT;
     machine.emit("dangling-pointer", SLOT_FREED, changed.bound.get(state) - 1);
     context.say("the notifier list of the file still leads to it");
     return NEXT;

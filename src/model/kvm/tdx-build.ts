@@ -2,9 +2,10 @@
 // tdx_td_vcpu_init, tdx_td_finalize; tdx.md F.2). What fails half-way is torn down again (tdx-teardown.ts), or leaves a bugged VM.
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
-import { type Context, NEXT, type StepCode } from "../step.ts";
+import type { Field } from "../layout.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { bug, freePageOf, isBusy, isSuccess, kvmLeaf, localsOf, pageFor, tdOf, tdsOf } from "./tdx-leaf.ts";
-import { lockSteps, mmuSteps } from "./tdx-locks.ts";
+import { lockModule, lockSteps, mmuSteps, unlockModule } from "./tdx-locks.ts";
 import { initVmEarly, KVM_MAX_CPUID_ENTRIES, stop, type TdCommand } from "./tdx-plans.ts";
 import { type KvmTdVcpu, TD_STATE } from "./tdx-state.ts";
 
@@ -55,26 +56,41 @@ const tdCreate = kvmLeaf({
   leaf: "TDH.MNG.CREATE",
   registers: (context) => ({ page: tdrOf(context), hkid: hkidOf(context), makes: tdOf(context).td.object.index }),
   jumps: ["return_keyid"],
-  writes: ["free", "content", "reference"],
+  reads: ["lock"],
+  writes: ["free", "content", "reference", "lock"],
   before(context) {
+    if (!lockModule(context)) return BLOCKED;
     pageFor(context, tdOf(context).tdr);
     return undefined;
   },
   answered(context, status) {
+    unlockModule(context);
     if (isSuccess(status)) return NEXT;
     freePageOf(context, tdOf(context).tdr);
     return stop(context, status.status === "TDX_RND_NO_ENTROPY" ? "EAGAIN" : "EIO", "return_keyid");
   },
 });
 
+/** smp_call_on_cpu: the first processor of the package, one caller after the other. */
+const processorOf = (context: Context): Field => tdsOf(context.machine).processors[localsOf(context).index.get(context.state)];
+
 /** One package after the other; an error is a bug of KVM, and the TD is torn down. */
 const keyConfig = kvmLeaf({
   leaf: "TDH.MNG.KEY.CONFIG",
   registers: (context) => ({ tdr: tdrOf(context), package: localsOf(context).index.get(context.state) }),
   jumps: ["key_config", "flush_vp"],
+  reads: ["lock"],
+  writes: ["lock"],
+  before(context) {
+    const processor = processorOf(context);
+    if (processor.get(context.state) !== 0) return BLOCKED;
+    processor.set(context.state, context.thread.index + 1);
+    return undefined;
+  },
   answered(context, status) {
     const { machine, state } = context;
     const { index } = localsOf(context);
+    processorOf(context).set(state, 0);
     if (!isSuccess(status)) {
       index.set(state, 0);
       bug(context, "TDH.MNG.KEY.CONFIG failed");

@@ -1,35 +1,30 @@
-// KVM's fault handler for a TD: the page of the guest_memfd, then under mmu_lock (for read) the missing tables and the leaf of the mirror, each FROZEN while the
-// TDX module is called (arch/x86/kvm/mmu/mmu.c kvm_mmu_faultin_pfn, arch/x86/kvm/mmu/tdp_mmu.c, arch/x86/kvm/vmx/tdx.c; tdx.md F.3, F.4, F.7). A shared gpa
-// goes through the ordinary EPT. The same path serves KVM_PRE_FAULT_MEMORY.
+// KVM's fault handler for a TD, as far as the page: slot, kind, page of the guest_memfd or of userspace_addr, and what is tried again (arch/x86/kvm/mmu/mmu.c
+// kvm_mmu_faultin_pfn, arch/x86/kvm/vmx/tdx.c tdx_handle_ept_violation; tdx.md F.7). A shared gpa goes through the ordinary EPT, a private one through the mirror
+// (tdx-mirror.ts). The same path serves KVM_PRE_FAULT_MEMORY.
 
 import type { Errno } from "../../base/errno.ts";
 import { formatAddress } from "../../base/units.ts";
 import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
 import { release } from "../memory/frames.ts";
-import { getUserPage } from "../memory/mapping.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { KVM_MEM_READONLY } from "../objects.ts";
 import { ZERO } from "../plan.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
-import { flushShared } from "../tdx/hardware.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { configOf, endFault, slotAt, takeHostPage } from "./access.ts";
 import { mismatchExit } from "./exits.ts";
 import { isPrivateSlot } from "./kinds.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
 import { accessOf } from "./tdx-access.ts";
-import { bug, freePageOf, isBusy, isSuccess, kvmLeaf, localsOf, pageFor, tdOf } from "./tdx-leaf.ts";
-import { shareMmu, unshareMmu } from "./tdx-locks.ts";
-import { stop } from "./tdx-plans.ts";
-import type { KvmTd, MirrorTable } from "./tdx-state.ts";
+import { tdOf, tdOfPlan } from "./tdx-leaf.ts";
 
 const isPrefault = (context: Context): boolean => context.operation.name.startsWith("KVM_PRE_FAULT_MEMORY");
-const isRegion = (context: Context): boolean => context.operation.name === "KVM_TDX_INIT_MEM_REGION";
+export const isRegion = (context: Context): boolean => context.operation.name === "KVM_TDX_INIT_MEM_REGION";
 /** Calls on several pages have come to one of them. */
 const byCells = (context: Context): boolean => isPrefault(context) || isRegion(context);
-const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
-const cellOf = (context: Context): number => (byCells(context) ? context.cell : accessOf(context).cell);
-const gfnOf = (context: Context): number => (byCells(context) ? vmOf(context).cells.start(context.cell) : accessOf(context).gfn);
-const gfnText = (context: Context): string => `gfn ${formatAddress(BigInt(gfnOf(context)))}`;
+export const vmOf = (context: Context): VmState => context.machine.vms[accessOf(context).vm];
+export const cellOf = (context: Context): number => (byCells(context) ? context.cell : accessOf(context).cell);
+export const gfnOf = (context: Context): number => (byCells(context) ? vmOf(context).cells.start(context.cell) : accessOf(context).gfn);
+export const gfnText = (context: Context): string => `gfn ${formatAddress(BigInt(gfnOf(context)))}`;
 const kindOf = (context: Context): number => context.thread.kind.get(context.state);
 const now = (context: Context): number => (vmOf(context).converted[cellOf(context)]?.get(context.state) === 1 ? PRIVATE : SHARED);
 
@@ -70,7 +65,7 @@ function retry(context: Context): number {
 }
 
 /** The fault ends with an error of KVM_RUN, or of the pre-fault, where nothing was mapped before. */
-function give(context: Context, errno: Errno, why: string): number {
+export function give(context: Context, errno: Errno, why: string): number {
   if (context.telling) context.say(`${why}: ${errno}`);
   const mapped = isPrefault(context) && context.cursor > 0;
   endFault(context);
@@ -87,7 +82,7 @@ function leave(context: Context, why: string): number {
 }
 
 const OUT = ["run_vcpu", "snapshot", "advance"];
-const FAULT = ["fault", "srcu", "reference", "free"] as const;
+export const FAULT = ["fault", "srcu", "reference", "free"] as const;
 
 /** The shared bit of the address says what the access is; a pre-fault takes the attribute of the gfn. */
 const snapshot: StepCode = {
@@ -146,7 +141,7 @@ const findSlot: StepCode = {
   },
 };
 
-function isOvertaken(context: Context): boolean {
+export function isOvertaken(context: Context): boolean {
   const { state, thread } = context;
   const vm = vmOf(context);
   const cell = cellOf(context);
@@ -212,7 +207,7 @@ const map: StepCode = {
   jumps: ["put_page"],
   returns: false,
   events: true,
-  acquires: (machine, plan) => [(machine.kvmTds?.vms[(plan.data as { vm: number }).vm] as KvmTd).mmuWriter],
+  acquires: (machine, plan) => [tdOfPlan(machine, plan).mmuWriter],
   run(context) {
     const { machine, state, thread } = context;
     if (tdOf(context).mmuWriter.get(state) !== 0) return BLOCKED;
@@ -227,202 +222,6 @@ const map: StepCode = {
     return context.jump("put_page");
   },
 };
-
-/** mmu_lock for read, held until the leaf is published or given up. */
-const share: StepCode = {
-  reads: ["fault", "notifier", "lock"],
-  writes: ["lock"],
-  jumps: ["put_page"],
-  returns: false,
-  acquires: (machine, plan) => [(machine.kvmTds?.vms[(plan.data as { vm: number }).vm] as KvmTd).mmuWriter],
-  run(context) {
-    const { state, thread } = context;
-    if (tdOf(context).mmuWriter.get(state) !== 0) return BLOCKED;
-    if (isOvertaken(context)) {
-      context.say("an invalidation of the gfn came in between: try again");
-      thread.slot.set(state, 0);
-      return context.jump("put_page");
-    }
-    shareMmu(context);
-    context.say("mmu_lock is taken for read");
-    return NEXT;
-  },
-};
-
-/** Gives mmu_lock back, and the fault tries again behind the put of its page. */
-function again(context: Context, why: string): number {
-  unshareMmu(context);
-  localsOf(context).index.set(context.state, 0);
-  if (context.telling) context.say(`${why}: try again`);
-  if (isRegion(context)) return context.jump("share_mmu");
-  context.thread.slot.set(context.state, 0);
-  return context.jump("put_page");
-}
-
-/** A leaf of the module failed where KVM has no answer: the fault ends with -EIO. */
-function broken(context: Context, leaf: string): number {
-  const { thread, state } = context;
-  unshareMmu(context);
-  localsOf(context).index.set(state, 0);
-  bug(context, `${leaf} failed`);
-  if (isRegion(context)) return stop(context, "EIO", "put_source");
-  const frame = thread.frame.get(state);
-  const code = give(context, "EIO", "the fault fails");
-  release(context, frame);
-  return code;
-}
-
-const onPath = (context: Context): MirrorTable[] =>
-  tdOf(context).tables.filter(({ entry }) => Math.floor(gfnOf(context) / 512 ** entry.level) * 512 ** entry.level === entry.gfn);
-
-/** The uppermost table that the mirror lacks for a gfn; undefined where all are there. */
-function missing(context: Context): MirrorTable | undefined {
-  const top = tdOf(context).td.pwl.get(context.state);
-  const lacking = onPath(context).filter(({ entry, frame }) => entry.level <= top && frame.get(context.state) === 0);
-  return lacking.sort((a, b) => b.entry.level - a.entry.level)[0];
-}
-
-const freezeTable: StepCode = {
-  reads: ["ept", "td"],
-  writes: ["ept", "free", "content", "reference", "lock"],
-  jumps: ["freeze_spte", "premap", "put_page", "share_mmu"],
-  returns: false,
-  run(context) {
-    const { state } = context;
-    const table = missing(context);
-    if (!table) {
-      localsOf(context).index.set(state, 0);
-      return context.onward(context.operation.labels.has("premap") ? "premap" : "freeze_spte");
-    }
-    if (table.frozen.get(state) === 1) return again(context, "the entry of the mirror is FROZEN");
-    table.frozen.set(state, 1);
-    localsOf(context).index.set(state, table.entry.level);
-    const page = pageFor(context, localsOf(context).table);
-    if (context.telling) context.say(`the mirror has no table behind level ${table.entry.level}: frame ${page}, and the entry is FROZEN`);
-    return NEXT;
-  },
-};
-
-/** The table in work. */
-const linking = (context: Context): MirrorTable => {
-  const level = localsOf(context).index.get(context.state);
-  return onPath(context).find(({ entry }) => entry.level === level) as MirrorTable;
-};
-
-const septAdd = kvmLeaf({
-  leaf: "TDH.MEM.SEPT.ADD",
-  registers(context) {
-    const { entry } = linking(context);
-    const page = localsOf(context).table.get(context.state);
-    return { tdr: tdOf(context).tdr.get(context.state), gpa: BigInt(entry.gfn) << 12n, level: entry.level, page };
-  },
-  jumps: ["freeze_table", "put_page", "share_mmu", "put_source"],
-  returns: true,
-  reads: ["page"],
-  writes: ["ept", "lock", "content", ...FAULT],
-  before(context) {
-    flushShared(context.machine, context.state, localsOf(context).table.get(context.state));
-    return undefined;
-  },
-  answered(context, status) {
-    const { state } = context;
-    const { table } = localsOf(context);
-    const link = linking(context);
-    link.frozen.set(state, 0);
-    if (isSuccess(status)) {
-      link.frame.set(state, table.get(state));
-      table.set(state, 0);
-      if (context.telling) context.say(`the mirror has the table behind level ${link.entry.level}`);
-      return context.onward("freeze_table");
-    }
-    freePageOf(context, table);
-    if (isBusy(status)) return again(context, "busy");
-    return broken(context, "TDH.MEM.SEPT.ADD");
-  },
-});
-
-/** A leaf that is there already is a spurious fault. */
-const freezeSpte: StepCode = {
-  reads: ["ept", "td"],
-  writes: ["ept", "lock", "td", ...FAULT],
-  jumps: ["put_page"],
-  events: true,
-  run(context) {
-    const { state, thread } = context;
-    const cell = cellOf(context);
-    const leaf = vmOf(context).ept[PRIVATE][cell]?.get(state) ?? 0;
-    const frozen = tdOf(context).frozen.get(cell);
-    if (frozen?.get(state) === 1) return again(context, "the entry of the mirror is FROZEN");
-    if (leaf === thread.frame.get(state)) {
-      unshareMmu(context);
-      context.say("the mirror maps the page already: a spurious fault");
-      return context.jump("put_page");
-    }
-    if (leaf !== 0) return broken(context, "a present entry of the mirror would change; it");
-    frozen?.set(state, 1);
-    if (context.telling) context.say(`the entry of the mirror for ${gfnText(context)} is FROZEN`);
-    return NEXT;
-  },
-};
-
-/** tdx_clflush_page, inside the call of the leaf. */
-const clflush: StepCode = {
-  reads: ["reference"],
-  writes: ["content"],
-  jumps: [],
-  returns: false,
-  run(context) {
-    const frame = context.thread.frame.get(context.state);
-    const wrote = flushShared(context.machine, context.state, frame);
-    if (context.telling) context.say(wrote ? `modified lines of frame ${frame} reach memory` : `no line of frame ${frame} was modified`);
-    return NEXT;
-  },
-};
-
-const aug = kvmLeaf({
-  leaf: "TDH.MEM.PAGE.AUG",
-  registers: (context) => ({
-    tdr: tdOf(context).tdr.get(context.state),
-    gpa: BigInt(gfnOf(context)) << 12n,
-    level: 0,
-    page: context.thread.frame.get(context.state),
-  }),
-  jumps: ["put_page"],
-  returns: true,
-  reads: ["page"],
-  writes: ["ept", "lock", "content", ...FAULT],
-  answered(context, status) {
-    if (isSuccess(status)) return NEXT;
-    tdOf(context).frozen.get(cellOf(context))?.set(context.state, 0);
-    if (isBusy(status)) return again(context, "the entry of the mirror is as it was");
-    return broken(context, "TDH.MEM.PAGE.AUG");
-  },
-});
-
-/** The mirror maps the page, the secure EPT holds a reference where the release pins, and mmu_lock goes. */
-const publish: StepCode = {
-  reads: ["fault"],
-  writes: ["ept", "page", "lock"],
-  jumps: [],
-  returns: false,
-  events: true,
-  run(context) {
-    const { machine, thread, state } = context;
-    if (thread.hit.get(state) === 1) machine.emit("install-after-invalidate", thread.index, cellOf(context));
-    publishLeaf(context, vmOf(context), cellOf(context), thread.frame.get(state));
-    unshareMmu(context);
-    return NEXT;
-  },
-};
-
-export function publishLeaf(context: Context, vm: VmState, cell: number, frame: number): void {
-  const { machine, state } = context;
-  const td = tdOf(context);
-  vm.ept[PRIVATE][cell]?.set(state, frame);
-  td.frozen.get(cell)?.set(state, 0);
-  if (machine.features.td_page_reference === "pinned") td.pins.get(cell)?.set(state, frame);
-  if (context.telling) context.say(`the mirror maps gfn ${formatAddress(BigInt(vm.cells.start(cell)))} to frame ${frame}`);
-}
 
 const putPage: StepCode = {
   reads: ["reference", "page", "fault", "slot", "td"],
@@ -459,7 +258,7 @@ const advance: StepCode = {
   },
 };
 
-export const tdFaultSteps = {
+export const lookupSteps = {
   snapshot,
   check_kind: checkKind,
   find_slot: findSlot,
@@ -467,14 +266,6 @@ export const tdFaultSteps = {
   get_page: getPage,
   gup,
   map,
-  share_mmu: share,
-  freeze_table: freezeTable,
-  sept_add: septAdd,
-  freeze_spte: freezeSpte,
-  clflush,
-  aug,
-  publish_spte: publish,
   put_page: putPage,
   advance,
 };
-export const tableSteps = { freeze_table: freezeTable, sept_add: septAdd };

@@ -9,7 +9,7 @@ import { allocateFrame, release } from "../memory/frames.ts";
 import { type Context, NEXT, type StepCode } from "../step.ts";
 import { type Leaf, leafSteps, type Registers } from "../tdx/leaf.ts";
 import { leafNamed } from "../tdx/leaves.ts";
-import type { KvmTd, KvmTds, KvmTdVcpu, TdLocals } from "./tdx-state.ts";
+import { type KvmTd, type KvmTds, type KvmTdVcpu, type TdLocals, tdHolders } from "./tdx-state.ts";
 
 /** The VM that a call is about: that of its guest_memfd, the one that its plan names, or the one that it destroys. */
 export function vmIndexOf(machine: Machine, plan: Context["plan"]): number {
@@ -57,9 +57,9 @@ export const isBusy = ({ status }: TdxStatus): boolean => status === "TDX_OPERAN
 /** KVM_BUG_ON: the VM is bugged, and dead from here on. */
 export function bug(context: Context, why: string): void {
   const td = tdOf(context);
+  if (td.bugged.get(context.state) === 0) context.machine.emit("kvm-bug", td.vm, context.plan.id);
   td.bugged.set(context.state, 1);
   td.dead.set(context.state, 1);
-  context.machine.emit("kvm-bug", td.vm, context.plan.id);
   if (context.telling) context.say(`KVM_BUG_ON: ${why}; the VM is bugged and dead`);
 }
 
@@ -113,18 +113,27 @@ export function kvmLeaf(row: KvmLeaf): StepCode {
 /** Behind a leaf that was refused or passed over comes the step behind its commit. */
 function behindLeaf(context: Context, code: number): number {
   const { operation, step } = context;
-  const at = operation.steps.findIndex((one) => one === step);
-  const isFirst = operation.steps[at + 1]?.name === `${step?.name}.commit`;
-  return code === NEXT && isFirst ? at + 2 : code;
+  if (code !== NEXT || step === undefined) return code;
+  const at = operation.steps.indexOf(step);
+  return operation.steps[at + 1]?.name === `${step.name}.commit` ? at + 2 : NEXT;
 }
 
-/** A page for the module, from the allocator: kept in `holder`, the same in both halves of the leaf that takes it. */
-export function pageFor(context: Context, holder: Field): number {
+/** A page for the module, from the allocator: kept in `holder`, the same in both halves of the leaf that takes it. `place`: where it ends up. */
+export function pageFor(context: Context, holder: Field, place = holder): number {
   const there = holder.get(context.state);
   if (there > 0) return there;
-  const frame = allocateFrame(context);
+  const frame = allocateFrame(context, frameOf(context.machine, place));
   holder.set(context.state, frame);
   return frame;
+}
+
+const PLACES = new WeakMap<Machine, ReadonlyMap<Field, number>>();
+
+/** Each place for a page of the kernel has a frame that it takes where that is free, from the last one down. */
+function frameOf(machine: Machine, place: Field): number {
+  let places = PLACES.get(machine);
+  if (!places) PLACES.set(machine, (places = new Map(tdHolders(machine).owners.map((field, index) => [field, machine.frames.length - 1 - index]))));
+  return places.get(place) ?? 0;
 }
 
 /** The page goes back to the allocator. */

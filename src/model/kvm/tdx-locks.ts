@@ -6,7 +6,7 @@ import type { Machine } from "../machine.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { slotsLockSteps } from "./gmem-invalidate.ts";
 import type { VmState } from "./state.ts";
-import { tdOf, tdOfPlan, vmIndexOf } from "./tdx-leaf.ts";
+import { tdOf, tdOfPlan, tdsOf, vmIndexOf } from "./tdx-leaf.ts";
 
 const vmOf = (machine: Machine, plan: Context["plan"]): VmState => machine.vms[vmIndexOf(machine, plan)];
 
@@ -86,4 +86,16 @@ export function shareMmu(context: Context): boolean {
 export function unshareMmu(context: Context): void {
   const { mmuReaders } = tdOf(context);
   mmuReaders.set(context.state, Math.max(0, mmuReaders.get(context.state) - 1));
+}
+
+/** tdx_lock: leaves that take the key ownership table meet no other thread of KVM. False where another thread has it. */
+export function lockModule(context: Context): boolean {
+  const { tdxLock } = tdsOf(context.machine);
+  if (tdxLock.get(context.state) !== 0) return false;
+  tdxLock.set(context.state, context.thread.index + 1);
+  return true;
+}
+
+export function unlockModule(context: Context): void {
+  tdsOf(context.machine).tdxLock.set(context.state, 0);
 }

@@ -18,9 +18,9 @@ import type { GmemState } from "./gmem-state.ts";
 import { isPrivateSlot } from "./kinds.ts";
 import { PRIVATE, type VmState } from "./state.ts";
 import { gate } from "./tdx-build.ts";
-import { publishLeaf, tableSteps } from "./tdx-fault.ts";
 import { bug, isBusy, isSuccess, kvmLeaf, localsOf, tdOf, tdOfPlan, tdsOf } from "./tdx-leaf.ts";
 import { lockSteps, shareMmu, unshareMmu } from "./tdx-locks.ts";
+import { publishLeaf, tableSteps } from "./tdx-mirror.ts";
 import { stop, type TdCommand } from "./tdx-plans.ts";
 
 const command = (context: Context): TdCommand => context.plan.data as TdCommand;
@@ -161,7 +161,7 @@ const share: StepCode = {
 };
 
 function prepare(context: Context): void {
-  const { machine, state } = context;
+  const { machine } = context;
   const place = fileOf(context);
   if (typeof place === "string") return;
   const file = machine.files[place.index];

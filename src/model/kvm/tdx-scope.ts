@@ -20,7 +20,7 @@ const fieldsOf = (machine: Machine, td: KvmTd): Field[] => [
   ...td.frozen.values(),
   ...td.pins.values(),
   ...td.tables.flatMap(({ frame, frozen }) => [frame, frozen]),
-  ...(machine.kvmTds ? [machine.kvmTds.tdxLock] : []),
+  ...(machine.kvmTds ? [machine.kvmTds.tdxLock, ...machine.kvmTds.processors] : []),
   // A kick takes vCPUs out of the guest; what their TLBs hold goes with the next entry.
   ...(machine.tdx?.vcpus.flatMap((vcpu) => [...vcpu.tlb.values()]) ?? []),
   machine.vms[td.vm].kvmLock,
@@ -28,7 +28,8 @@ const fieldsOf = (machine: Machine, td: KvmTd): Field[] => [
 
 /** The plan of a call in a scenario with TDs: where it is about one, it reaches what its TDX code does. */
 export function withTds(machine: Machine, made: Plan): Plan {
-  const td = machine.kvmTds?.vms[vmIndexOf(machine, made)];
+  const td =
+    machine.kvmTds?.vms[vmIndexOf(machine, made)] ?? machine.kvmTds?.vms[objectOfOperand(machine.program, machine.objects.vmOf, made.call.operands[0]) ?? -1];
   if (!td) return made;
   const { scope } = made;
   const refused = isIoctl(machine, made, td) ? refusals(machine, made, td) : {};

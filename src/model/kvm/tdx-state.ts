@@ -92,6 +92,8 @@ export interface KvmTds {
   readonly keyids: readonly Field[];
   /** tdx_lock: 0 or 1 + actor. */
   readonly tdxLock: Field;
+  /** By package: who calls the module on its first processor, on which nobody else runs meanwhile: 0 or 1 + actor. */
+  readonly processors: readonly Field[];
 }
 
 export interface KvmTdSizes {
@@ -126,6 +128,7 @@ export function kvmTds(
     locals: threads.flatMap(({ td }) => (td ? [td] : [])),
     keyids: tdx.keys.map((key) => layout.field("td", 1, `keyid ${key.hkid}`)),
     tdxLock: layout.actorField("lock", sizes.actors, "tdx_lock"),
+    processors: Array.from({ length: tdx.packages }, (_, index) => layout.actorField("lock", sizes.actors, `processor ${index}`)),
   };
 }
 

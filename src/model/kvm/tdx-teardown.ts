@@ -6,6 +6,7 @@ import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { resetPage } from "../tdx/hardware.ts";
 import { GLOBAL_HKID } from "../tdx/tables.ts";
 import { bug, freePageOf, isSuccess, kvmLeaf, localsOf, tdOf, tdsOf, vcpusOf } from "./tdx-leaf.ts";
+import { lockModule, unlockModule } from "./tdx-locks.ts";
 import { type KvmTd, TD_STATE } from "./tdx-state.ts";
 
 const hkidReleased = (context: Context): boolean => tdOf(context).hkid.get(context.state) === 0;
@@ -39,18 +40,6 @@ const vcpuAt = (context: Context) => vcpusOf(context.machine, tdOf(context))[loc
 /** A TD that is not yet built has neither vCPUs nor tables. */
 const toReclaim = (context: Context): number => context.onward(context.operation.labels.has("reclaim_tdvps") ? "reclaim_tdvps" : "reclaim_tdcs");
 
-/** tdx_lock: leaves that take the key ownership table meet no other thread of KVM. */
-function lockModule(context: Context): boolean {
-  const { tdxLock } = tdsOf(context.machine);
-  if (tdxLock.get(context.state) !== 0) return false;
-  tdxLock.set(context.state, context.thread.index + 1);
-  return true;
-}
-
-function unlockModule(context: Context): void {
-  tdsOf(context.machine).tdxLock.set(context.state, 0);
-}
-
 const tdr = (context: Context): { readonly tdr: number } => ({ tdr: tdOf(context).tdr.get(context.state) });
 
 /** Gives up where some vCPU is still associated: the key id and all pages are leaked. */
@@ -58,6 +47,8 @@ const vpflushdone = kvmLeaf({
   leaf: "TDH.MNG.VPFLUSHDONE",
   registers: tdr,
   jumps: ["reclaim_tdvps", "reclaim_tdcs"],
+  reads: ["lock"],
+  writes: ["lock"],
   before(context) {
     if (hkidReleased(context)) return toReclaim(context);
     return lockModule(context) ? undefined : BLOCKED;
@@ -92,6 +83,7 @@ const keyFreeid = kvmLeaf({
   leaf: "TDH.MNG.KEY.FREEID",
   registers: tdr,
   jumps: ["reclaim_tdvps", "reclaim_tdcs"],
+  writes: ["lock"],
   answered(context, status) {
     unlockModule(context);
     if (isSuccess(status)) return NEXT;

@@ -7,7 +7,7 @@ import { NEXT } from "../step.ts";
 import { bindings, covered, useFreed } from "./gmem-invalidate.ts";
 import { announceAll, type Conversion, end, markHits, zap } from "./notifier.ts";
 import type { GfnRange } from "./ranges.ts";
-import type { SlotCall } from "./slots.ts";
+import type { SlotCall } from "./slot-change.ts";
 import { PRIVATE, SHARED, type VmState } from "./state.ts";
 import { tdOf, vmIndexOf } from "./tdx-leaf.ts";
 

@@ -66,6 +66,8 @@ export function planFlags(machine: Machine, id: CallId, call: Call): Plan {
   const ofDescriptor = command === F.GETFD || command === F.SETFD;
   if (ofDescriptor && machine.program.processes !== undefined)
     throw new NotModelled(id, "FD_CLOEXEC, which each descriptor of each process has of its own, is not modelled for several processes");
+  if (command <= F.SETFD && machine.program.processes !== undefined)
+    throw new NotModelled(id, "the flags of descriptors are not modelled where several processes have one of the same name");
   const sets = command === F.SETFD || command === F.SETFL;
   const argument = command === F.SETFL ? checkStatus(machine, id, open, intOf(call, id, 2)) : intOf(call, id, 2);
   return plan(id, call, {

@@ -7,6 +7,7 @@ import type { FileObject, SlotConfig } from "../objects.ts";
 import { isOpen } from "../processes.ts";
 import type { Context } from "../step.ts";
 import { allocateFrame, allocateWide, clearByHost, frameName, release } from "./frames.ts";
+import { checkNotPoisoned } from "./poison.ts";
 import type { FileState } from "./state.ts";
 
 export const sizeOf = (machine: Machine, state: Int32Array, file: FileState): bigint => machine.values.value(file.size.get(state));
@@ -88,6 +89,7 @@ export function dropPage(context: Context, file: FileState, cell: number): void 
     if (context.telling) context.say(`the file holds nothing at ${offsetOf(file, cell)}`);
     return;
   }
+  checkNotPoisoned(context, file.object.index, cell);
   file.frames[cell].set(state, 0);
   file.uptodate[cell].set(state, 0);
   if (context.telling) context.say(`${pagesOf(file, cell)} leaves the file${file.cells.single(cell) ? `, which held ${frameName(frame)} there` : ""}`);

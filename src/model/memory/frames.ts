@@ -7,7 +7,7 @@ import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { MoreFramesNeeded } from "../refine.ts";
 import type { Context } from "../step.ts";
-import { hostStores, isTdLine, remembers } from "../tdx/hardware.ts";
+import { hostStores, isSpare, isTdLine, likeRemembered, remembers } from "../tdx/hardware.ts";
 import { LINE } from "../tdx/state.ts";
 import { FOUND, LEFT } from "./state.ts";
 
@@ -107,7 +107,7 @@ export function framesLeft(machine: Machine, state: Int32Array): number {
  * Fills `free` and answers how many: one clean frame for all of them, then the frames that can be told apart from it (model.md, rule 6). Where memory is
  * limited there may be no clean one left.
  */
-function candidates(machine: Machine, state: Int32Array): number {
+function candidates(machine: Machine, state: Int32Array, control?: number): number {
   const { holders, mapped, marks, free } = machine.frameFields;
   for (const holder of holders) marks[holder.get(state)] |= HELD;
   for (const field of mapped) marks[field.get(state)] |= MAPPED;
@@ -115,8 +115,9 @@ function candidates(machine: Machine, state: Int32Array): number {
   let count = 1;
   for (let frame = 1; frame < marks.length; frame++) {
     if (marks[frame] & HELD) continue;
-    if (marks[frame] & MAPPED || !isClean(machine, state, frame)) free[count++] = frame;
-    else if (clean === 0) clean = frame;
+    if (marks[frame] & MAPPED) free[count++] = frame;
+    else if (isClean(machine, state, frame)) clean = frame === control ? frame : clean || frame;
+    else if (!machine.tdx || tellsApart(machine, state, frame, count, control !== undefined)) free[count++] = frame;
   }
   marks.fill(0);
   if (framesLeft(machine, state) < count) {
@@ -128,6 +129,26 @@ function candidates(machine: Machine, state: Int32Array): number {
   return count;
 }
 
+/**
+ * Whether a frame that the hardware or the module remembers is worth a choice of its own: it is like none of those before it in `free`, and where a control page
+ * is looked for, which is written before anybody reads it, more of it is left than the owner of its lines.
+ */
+function tellsApart(machine: Machine, state: Int32Array, frame: number, count: number, control: boolean): boolean {
+  const { free, mapped } = machine.frameFields;
+  if (control && isSpare(machine, state, frame)) return false;
+  for (let index = 1; index < count; index++) {
+    const other = free[index];
+    if (isAlike(machine, state, frame, other) && !mapped.some((field) => field.get(state) === other)) return false;
+  }
+  return true;
+}
+
+function isAlike(machine: Machine, state: Int32Array, a: number, b: number): boolean {
+  const [one, other] = [a, b].map((frame) => machine.frames[frame]);
+  if (one.tainted.get(state) !== other.tainted.get(state) || !likeRemembered(machine, state, a, b)) return false;
+  return one.content.every((field, range) => field.get(state) === other.content[range].get(state));
+}
+
 function isClean(machine: Machine, state: Int32Array, frame: number): boolean {
   const { content, tainted } = machine.frames[frame];
   if (tainted.get(state) !== 0 || remembers(machine, state, frame)) return false;
@@ -135,12 +156,15 @@ function isClean(machine: Machine, state: Int32Array, frame: number): boolean {
   return true;
 }
 
-/** Takes any free frame: a free choice of the step. Its bytes are as found until `clear`. */
-export function allocateFrame(context: Context): number {
+/**
+ * Takes any free frame: a free choice of the step. Its bytes are as found until `clear`. `control`: for a page of the kernel that it writes before it reads; of
+ * the clean ones, which are all alike, this one where it is free, so that threads that allocate at once come to equal states.
+ */
+export function allocateFrame(context: Context, control?: number): number {
   const { machine, state } = context;
   if (framesLeft(machine, state) === 0)
     throw new NotModelled(context.plan.id, "what the kernel does here without free memory (it kills a process) is not modelled");
-  const frame = machine.frameFields.free[context.pick(candidates(machine, state))];
+  const frame = machine.frameFields.free[context.pick(candidates(machine, state, control))];
   const { content, tainted } = machine.frames[frame];
   for (const field of content) {
     const value = field.get(state);

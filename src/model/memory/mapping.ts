@@ -176,6 +176,8 @@ export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   const index = mappingOfOperand(machine.program, machine.objects, target, call.actor);
   if (index === undefined) return planNoMapping(machine, id, call);
+  if (machine.poisoned.has(machine.mappings[index].object.file))
+    throw new NotModelled(id, "an access of the host to a file of which a page has a memory error is not modelled");
   const at = intOf(call, id, 1) + (target?.kind === "handle" ? target.offset : 0n);
   const store = call.spec === "host.store";
   const mapping = machine.mappings[index];

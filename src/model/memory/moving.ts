@@ -98,9 +98,10 @@ function unmapHost(context: Context, file: FileState, fileCell: number): void {
   for (const mapping of context.machine.mappings) {
     if (mapping.object.file !== file.object.index) continue;
     const cell = mapping.cells.at(file.cells.start(fileCell) - mapping.object.filePage);
-    if (cell < 0 || mapping.mapped[cell].get(context.state) === 0) continue;
+    if (cell < 0 || mapping.mapped[cell].get(context.state) === 0 || mapping.ptes[cell]?.get(context.state) === 0) continue;
+    if (mapping.copies[cell]?.get(context.state) === mapping.ptes[cell]?.get(context.state)) continue;
     invalidateHva(context, mapping, cell);
-    if (mapping.copies[cell]?.get(context.state) !== mapping.ptes[cell]?.get(context.state)) mapping.ptes[cell]?.set(context.state, 0);
+    mapping.ptes[cell]?.set(context.state, 0);
   }
 }
 

@@ -19,6 +19,7 @@ export const V6_16: Profile = {
     shmem_signal: MAINLINE_6_12_FEATURES.shmem_signal,
     vm_types: "confidential",
     zap_filter: "kind",
+    poisoned_page: "put",
     pte_callback: "none",
   },
   operations: { ...V6_8_0.operations, fault: FAULT, KVM_PRE_FAULT_MEMORY: PRE_FAULT, ...TDX_MODULE, ...TDX_6_16 },

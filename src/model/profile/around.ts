@@ -2,4 +2,13 @@
 
 import type { StepName } from "../../scenario/catalogue/index.ts";
 
-export const AROUND: ReadonlySet<string> = new Set<StepName>(["mn_start", "unmap_user", "clear_pte", "zap_range", "change_vma", "change_pte", "unmap_folio", "mn_end"]);
+export const AROUND: ReadonlySet<string> = new Set<StepName>([
+  "mn_start",
+  "unmap_user",
+  "clear_pte",
+  "zap_range",
+  "change_vma",
+  "change_pte",
+  "unmap_folio",
+  "mn_end",
+]);

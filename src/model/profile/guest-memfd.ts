@@ -18,6 +18,7 @@ export const PRE_FAULT: StepList = ["check_args", ...FAULT, "advance"];
 export const GUEST_MEMFD = {
   ...MAINLINE,
   KVM_CHECK_EXTENSION: ["check_args"],
+  poison: ["poison_page"],
   KVM_CREATE_GUEST_MEMFD: ["check_flags", "check_size", "new_file", "install_fd"],
   ftruncate: ["refuse"],
   "fallocate.punch_hole": ["check_args", "lock_invalidate", "invalidate_begin", "truncate", "invalidate_end", "unlock_invalidate"],
@@ -71,4 +72,5 @@ export const GUEST_MEMFD_FEATURES: Features = {
   dying_unbind: "done",
   gmem_user_faults: "init_shared",
   prefault_invalid: "retries",
+  poisoned_page: "put",
 };

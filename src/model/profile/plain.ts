@@ -35,6 +35,7 @@ export const PLAIN_FEATURES: PlainFeatures = {
   dying_unbind: "done",
   gmem_user_faults: "init_shared",
   prefault_invalid: "retries",
+  poisoned_page: "put",
 };
 
 const READ: StepList = ["check_args", "read_page"];
@@ -120,6 +121,8 @@ export const PLAIN = {
   store_frame: ["write_frame"],
   migrate: [["mn_start", "unmap_folio", "mn_end"], "migrate"],
   reclaim: ["reclaim"],
+  "guest.hlt": ["halt"],
+  "guest.run": ["check_args", "rest_in_guest"],
   fork: ["copy_files", "copy_mm"],
   send_fd: ["pass_fd"],
   signal: ["send_signal"],

@@ -21,7 +21,7 @@ export const TDX_MODULE = {
   "TD.rest": ["td_run", "td_rest"],
   "TD.rest.outside": [...ENTER, "td_rest"],
   load_frame: ["load_frame"],
-  clflush: ["clflush"],
+  clflush: ["flush_lines"],
   movdir64b: ["movdir64b"],
   movnti: ["movnti"],
   kick: ["kick"],

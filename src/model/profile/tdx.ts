@@ -165,6 +165,7 @@ export const TDX_6_16_FEATURES: TdxFeatures = {
   td_region_size: "unchecked",
   td_region_end: "last",
   td_extend_failure: "EIO",
+  td_vp_init: "shared",
 };
 
 /** KVM_MEMSLOT_INVALID ends the local loop, pages are reset where the erratum asks for it (01fb93a363e0), the size of a region is checked (aec196ba2aff). */

@@ -27,7 +27,7 @@ export type NotifierFeatures = Pick<Features, "range_add" | "swap_slots" | "pte_
 /** Those of KVM's TDX code. */
 export type TdxFeatures = Pick<
   Features,
-  "td_page_reference" | "td_slot_deleted" | "td_pending_access" | "td_page_reset" | "td_region_size" | "td_region_end" | "td_extend_failure"
+  "td_page_reference" | "td_slot_deleted" | "td_pending_access" | "td_page_reset" | "td_region_size" | "td_region_end" | "td_extend_failure" | "td_vp_init"
 >;
 
 /** Those of guest_memfd and of the VMs that use it. */
@@ -44,6 +44,7 @@ export type GuestMemfdFeatures = Pick<
   | "dying_unbind"
   | "gmem_user_faults"
   | "prefault_invalid"
+  | "poisoned_page"
 >;
 
 export interface Profile {

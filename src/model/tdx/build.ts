@@ -2,9 +2,9 @@
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
 import { ask, liveTd, newPage, notFatal, pageOperand, tdrOperand } from "./checks.ts";
-import { ownLines } from "./hardware.ts";
+import { directLines } from "./hardware.ts";
 import { busy, type Check, type Leaf, type LeafCall } from "./leaf.ts";
-import { assignPage, GLOBAL_KEY } from "./pages.ts";
+import { assignPage } from "./pages.ts";
 import type { KeyState } from "./state.ts";
 import { ALLOWED_OP_STATES, KOT, LIFECYCLE, OP_STATE, PT, TDCS_PAGES } from "./tables.ts";
 import { ATTRIBUTES, rootLevel, tdParams, tdParamsChecks, wantsWideGpa } from "./td-params.ts";
@@ -45,8 +45,8 @@ export const mngCreate: Leaf = {
     const { state, tdx } = call;
     const page = call.registers.page as number;
     if (isOutOfEntropy(call)) {
-      // The page is cleared first and the TD's UUID drawn then: the host has its page back, written under the module's key.
-      ownLines(call.machine, state, page, GLOBAL_KEY);
+      // The page is cleared first, past the cache, and the TD's UUID drawn then: the host has its page back with lines that are not its own.
+      directLines(call.machine, state, page);
       return NO_ENTROPY;
     }
     const td = tdx.tds[call.registers.makes as number];
@@ -93,7 +93,7 @@ export const keyConfig: Leaf = {
 
 const OP_STATE_INCORRECT: TdxStatus = { status: "TDX_OP_STATE_INCORRECT" };
 
-/** OP_STATE is in the TDCS, which is asked once there is enough of it. The new page has been written by then, and stays the host's. */
+/** OP_STATE is in the TDCS, which is asked once there is enough of it. The new page has been written by then (MOVDIR64B), and stays the host's. */
 function addcxRefused(call: LeafCall, count: number): TdxStatus | undefined {
   if (count < TDCS_PAGES.min) return undefined;
   if (count === TDCS_PAGES.min) return isOutOfEntropy(call) ? NO_ENTROPY : undefined;
@@ -118,7 +118,7 @@ export const mngAddcx: Leaf = {
     const count = td.numTdcx.get(state) + 1;
     const refused = addcxRefused(call, count);
     if (refused) {
-      ownLines(call.machine, state, page, td.key.get(state));
+      directLines(call.machine, state, page);
       return refused;
     }
     td.numTdcx.set(state, count);

@@ -57,7 +57,7 @@ export const tdrOperand = (operand: Name, mode: LockMode): Check[] => [
 export const newPage = (operand: Name): Check[] => pageOperand((registers) => registers.page, operand, "exclusive", PT.NDA);
 
 /** The vCPU whose TDVPR is in a register, and its TD, whose TDR is named by the PAMT entry: an implicit operand, its lock is answered with TDR. */
-export const tdvprOperand = (operand: Name, mode: LockMode, tdr: LockMode = "shared"): Check[] => [
+export const tdvprOperand = (operand: Name, mode: LockMode, tdr: (call: LeafCall) => LockMode = () => "shared"): Check[] => [
   ...pageOperand((registers) => registers.tdvpr, operand, mode, PT.TDVPR),
   {
     what: "the vCPU and its TD",
@@ -68,9 +68,9 @@ export const tdvprOperand = (operand: Name, mode: LockMode, tdr: LockMode = "sha
     },
   },
   {
-    what: `PAMT entry of the TDR, ${tdr}`,
+    what: "PAMT entry of the TDR, shared",
     answers: [busy("TDR")],
-    lock: (call) => (call.td ? { lock: call.tdx.pamt[call.td.tdr.get(call.state)].lock, mode: tdr } : undefined),
+    lock: (call) => (call.td ? { lock: call.tdx.pamt[call.td.tdr.get(call.state)].lock, mode: tdr(call) } : undefined),
   },
 ];
 

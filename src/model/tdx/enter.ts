@@ -19,6 +19,13 @@ function flushProcessor(call: LeafCall, lp: number, except?: TdVcpuState): void 
   }
 }
 
+function associate(call: LeafCall): void {
+  const { state, theTd: td, theVcpu: vcpu } = call;
+  if (vcpu.lp.get(state) !== 0) return;
+  vcpu.lp.set(state, processorOf(call, vcpu) + 1);
+  td.numAssociated.set(state, td.numAssociated.get(state) + 1);
+}
+
 export const vpEnter: Leaf = {
   name: "TDH.VP.ENTER",
   number: 0,
@@ -35,14 +42,17 @@ export const vpEnter: Leaf = {
       what: "no other processor is about to enter it",
       answers: [{ status: "TDX_VCPU_ASSOCIATED" }],
       lock: (call) => ({ lock: call.theVcpu.association, mode: "exclusive" }),
+      // An entry that fails behind this leaves it associated.
+      effect: associate,
     },
     epochLock("shared"),
   ],
+  acquires: ["td"],
   writes: ["td", "tlb"],
   commit(call) {
     const { state, tdx, theTd: td, theVcpu: vcpu } = call;
     const lp = processorOf(call, vcpu);
-    if (tdx.vcpus.some((other) => other !== vcpu && other.lp.get(state) === lp + 1 && other.state.get(state) === VCPU.ACTIVE))
+    if (tdx.vcpus.some((other) => other !== vcpu && other.lp.get(state) === lp + 1 && isInside(state, other)))
       throw new NotModelled(
         call.context.plan.id,
         `two vCPUs inside on processor ${lp} at once are not possible; leave one, or give them processors of their own`,
@@ -50,15 +60,13 @@ export const vpEnter: Leaf = {
     const epoch = td.epoch.get(state);
     const count = td.refcount[epoch & 1];
     count.set(state, count.get(state) + 1);
-    const associated = vcpu.lp.get(state) !== 0;
-    if (!associated) {
-      vcpu.lp.set(state, lp + 1);
-      td.numAssociated.set(state, td.numAssociated.get(state) + 1);
-    }
-    const flushes = associated && vcpu.epoch.get(state) !== epoch;
+    if (vcpu.lp.get(state) === 0) associate(call);
+    // A vCPU that is new on its processor has no entry there; TDH.VP.FLUSH has seen to that.
+    const flushes = vcpu.epoch.get(state) !== epoch;
     flushProcessor(call, lp, flushes ? undefined : vcpu);
     vcpu.epoch.set(state, epoch);
     vcpu.state.set(state, VCPU.ACTIVE);
+    vcpu.inside.set(state, 1);
     vcpu.rests.set(state, call.registers.stays ? 1 : 0);
     // The locks of TDVPR and TDR stay until the TD exits.
     call.keep(tdx.pamt[vcpu.tdvpr.get(state)].lock);
@@ -68,31 +76,33 @@ export const vpEnter: Leaf = {
   },
 };
 
-export const isInside = (state: Int32Array, vcpu: TdVcpuState): boolean => vcpu.state.get(state) === VCPU.ACTIVE;
+export const isInside = (state: Int32Array, vcpu: TdVcpuState): boolean => vcpu.inside.get(state) === 1;
 
 export function tdOf(tdx: TdxState, state: Int32Array, vcpu: TdVcpuState): TdState {
   return tdx.tds[vcpu.td.get(state) - 1];
 }
 
-/** A TD exit: the vCPU is ready to be entered again. What its TLB holds stays until the next entry, or TDH.VP.FLUSH. */
+/**
+ * A TD exit: the vCPU is ready to be entered again. What its TLB holds stays until the next entry, or TDH.VP.FLUSH. Out of a TD that has died it leaves without a
+ * look at its structures: REFCOUNT goes on counting it, and its state stays what it was.
+ */
 export function exitTd({ tdx }: Machine, state: Int32Array, vcpu: TdVcpuState): void {
   if (!tdx || !isInside(state, vcpu)) return;
   const td = tdOf(tdx, state, vcpu);
-  const count = td.refcount[vcpu.epoch.get(state) & 1];
-  count.set(state, count.get(state) - 1);
-  leave(tdx, state, vcpu, VCPU.READY);
-}
-
-/** A machine check inside: the TD is fatal, its vCPU cannot be entered any more, and REFCOUNT keeps counting it. */
-export function dieInside({ tdx }: Machine, state: Int32Array, vcpu: TdVcpuState): void {
-  if (!tdx) return;
-  tdOf(tdx, state, vcpu).fatal.set(state, 1);
-  leave(tdx, state, vcpu, VCPU.DISABLED);
-}
-
-function leave(tdx: TdxState, state: Int32Array, vcpu: TdVcpuState, to: number): void {
-  vcpu.state.set(state, to);
+  if (td.fatal.get(state) === 0) {
+    const count = td.refcount[vcpu.epoch.get(state) & 1];
+    count.set(state, count.get(state) - 1);
+    vcpu.state.set(state, VCPU.READY);
+  }
+  vcpu.inside.set(state, 0);
   vcpu.rests.set(state, 0);
   release(state, tdx.pamt[vcpu.tdvpr.get(state)].lock, "shared");
-  release(state, tdx.pamt[tdOf(tdx, state, vcpu).tdr.get(state)].lock, "shared");
+  release(state, tdx.pamt[td.tdr.get(state)].lock, "shared");
+}
+
+/** A machine check inside: the TD is fatal from here on, and the vCPU leaves. */
+export function dieInside(machine: Machine, state: Int32Array, vcpu: TdVcpuState): void {
+  if (!machine.tdx) return;
+  tdOf(machine.tdx, state, vcpu).fatal.set(state, 1);
+  exitTd(machine, state, vcpu);
 }

@@ -9,7 +9,7 @@ import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { walkTo } from "./checks.ts";
 import { dieInside, exitTd, isInside, vpEnter } from "./enter.ts";
 import { tdMayTouch } from "./hardware.ts";
-import { actionOf, EEQ, goOn, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
+import { actionOf, EEQ, goOn, leaveDead, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
 import { expectByte, judgeLoad } from "./integrity.ts";
 import { leafSteps, statusResult } from "./leaf.ts";
 import type { TdState, TdVcpuState } from "./state.ts";
@@ -47,6 +47,8 @@ function translate(context: Context, vcpu: TdVcpuState, td: TdState): number | {
   if (context.telling) context.say(`${gpaText(context)}: secure EPT level ${entry?.level} is ${SEPT_NAMES[entryState]}`);
   if (entryState !== SEPT.PENDING) return { answer: violation(context, EEQ.NONE) };
   if (td.veDisable.get(state) === 1) return { answer: violation(context, EEQ.PENDING_EPT_VIOLATION) };
+  const dead = leaveDead(context);
+  if (dead !== undefined) return { answer: dead };
   context.say("a pending page: #VE in the guest");
   return { answer: goOn(context, VE) };
 }
@@ -115,6 +117,8 @@ const vmcall: StepCode = {
   jumps: ["vp_acquire"],
   run(context) {
     if (!isInside(context.state, vcpuOf(context))) return context.jump("vp_acquire");
+    const dead = leaveDead(context);
+    if (dead !== undefined) return dead;
     exitTd(context.machine, context.state, vcpuOf(context));
     return context.always(actionOf(context).exit as Result);
   },

@@ -2,6 +2,7 @@
 // to each other (logical integrity; Documentation/arch/x86/tdx.rst, arch/x86/virt/vmx/tdx/tdx.c).
 
 import { BYTES, type Cuts } from "../cells.ts";
+import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { clear } from "../memory/frames.ts";
 import { FOUND, LEFT } from "../memory/state.ts";
@@ -173,4 +174,21 @@ export function hostStores(machine: Machine, state: Int32Array, frame: number, r
     if (lines.owner[other].get(state) === LINE.TD) machine.frames[frame].content[other].set(state, 0);
     lines.owner[other].set(state, LINE.HOST);
   }
+}
+
+/** The module and the hardware remember the same of two frames. */
+export function likeRemembered({ tdx }: Machine, state: Int32Array, a: number, b: number): boolean {
+  if (!tdx) return true;
+  const [one, other] = [tdx.lines[a], tdx.lines[b]];
+  const fields = (frame: number): Field[] => [tdx.pamt[frame].type, tdx.pamt[frame].owner, tdx.pamt[frame].bepoch];
+  const same = (x: Field, y: Field): boolean => x.get(state) === y.get(state);
+  if (!same(one.sharedDirty, other.sharedDirty) || !same(one.privateDirty, other.privateDirty)) return false;
+  return fields(a).every((field, index) => same(field, fields(b)[index])) && one.owner.every((line, range) => same(line, other.owner[range]));
+}
+
+/** All that is left of a frame's time with the module is the owner of its lines, or poison: whoever writes it whole meets nothing of it. */
+export function isSpare({ tdx }: Machine, state: Int32Array, frame: number): boolean {
+  if (!tdx) return false;
+  const { sharedDirty, privateDirty } = tdx.lines[frame];
+  return tdx.pamt[frame].type.get(state) === 0 && sharedDirty.get(state) === 0 && privateDirty.get(state) === 0;
 }

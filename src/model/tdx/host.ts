@@ -99,4 +99,4 @@ const kick: StepCode = {
   },
 };
 
-export const hostSteps = { load_frame: loadFrame, clflush, movdir64b, movnti, kick };
+export const hostSteps = { load_frame: loadFrame, flush_lines: clflush, movdir64b, movnti, kick };

@@ -4,7 +4,7 @@ import type { Result } from "../../scenario/program.ts";
 import { NotModelled } from "../objects.ts";
 import type { Context } from "../step.ts";
 import { exitTd, tdOf } from "./enter.ts";
-import type { Hpa } from "./leaf.ts";
+import { type Hpa, statusResult } from "./leaf.ts";
 import type { TdState, TdVcpuState, TdxState } from "./state.ts";
 
 /** The plan data of what a vCPU of a TD does. */
@@ -56,9 +56,19 @@ export function refuseHigh(context: Context): void {
     throw new NotModelled(context.plan.id, "private addresses from 128 TB on, in a TD with a guest address of 52 bits, are not modelled");
 }
 
+/** Whatever brings a vCPU of a TD that has died on another one to the module ends there; undefined while the TD lives. */
+export function leaveDead(context: Context): number | undefined {
+  if (tdOfContext(context).fatal.get(context.state) === 0) return undefined;
+  exitTd(context.machine, context.state, vcpuOf(context));
+  context.say("the TD is fatal");
+  return actionOf(context).exits?.machineCheck(context) ?? context.always(statusResult({ status: "TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE" }));
+}
+
 /** An EPT violation: the vCPU leaves with the guest address and an extended exit qualification. */
 export function violation(context: Context, eeq: bigint, more: readonly { readonly name: string; readonly value: bigint }[] = []): number {
   const { gpa, shared, exits } = actionOf(context);
+  const dead = leaveDead(context);
+  if (dead !== undefined) return dead;
   if (exits) return exits.violation(context, eeq);
   const sharedBit = tdOfContext(context).wide.get(context.state) === 1 ? 1n << 51n : 1n << 47n;
   exitTd(context.machine, context.state, vcpuOf(context));

@@ -135,6 +135,8 @@ export interface Check {
   /** Runs when the lock could not be had. */
   readonly contended?: (call: LeafCall) => void;
   readonly test?: (call: LeafCall) => TdxStatus | undefined;
+  /** What is done here and stays done where a later check fails; `Leaf.acquires` names its region. */
+  readonly effect?: (call: LeafCall) => void;
 }
 
 export interface Leaf {
@@ -148,6 +150,8 @@ export interface Leaf {
   readonly commit: (call: LeafCall) => TdxStatus | undefined;
   /** Statuses that `commit` may answer beside TDX_SUCCESS. */
   readonly interruptions?: readonly TdxStatus[];
+  /** Regions that an `effect` of its checks changes. */
+  readonly acquires?: readonly Region[];
   /** Regions that `commit` changes. */
   readonly writes: readonly Region[];
 }
@@ -186,7 +190,9 @@ function passes(call: LeafCall, check: Check): TdxStatus | undefined {
     check.contended?.(call);
     return check.answers[0];
   }
-  return check.test?.(call);
+  const refused = check.test?.(call);
+  if (!refused) check.effect?.(call);
+  return refused;
 }
 
 /** The effect, behind an `acquireLeaf` of the same call that has passed; `locked` false where a variant has taken that away, and with it the locks. */
@@ -206,6 +212,8 @@ export function commitLeaf(call: LeafCall, locked = true): TdxStatus {
 /** What every leaf may look at. */
 const LOOKS_AT: readonly Region[] = ["module", "td", "sept", "pamt", "driver", "handle", "page"];
 const ACQUIRE: Shape = { reads: LOOKS_AT, writes: ["module"] };
+/** Of a leaf that changes something before its last check. */
+const ACQUIRE_EARLY: Shape = { reads: LOOKS_AT, writes: ["module", "td"] };
 const COMMITS = new WeakMap<Leaf, Shape>();
 
 function commitShape(leaf: Leaf): Shape {
@@ -247,7 +255,8 @@ export function leafSteps(source: LeafSource): { acquire: StepCode; commit: Step
   });
   return {
     acquire: {
-      ...own(ACQUIRE),
+      ...own(ACQUIRE_EARLY),
+      ...(plain ? { narrow: (context: Context) => (source.of(context).leaf.acquires ? ACQUIRE_EARLY : ACQUIRE) } : {}),
       run(context) {
         const { leaf, registers } = source.of(context);
         const call = new LeafCall(leaf, context, registers);

@@ -108,8 +108,10 @@ export interface TdVcpuState {
   /** 0 or 1 + index of its TD. */
   readonly td: Field;
   readonly numTdcx: Field;
-  /** A `VCPU`. */
+  /** A `VCPU`; of a vCPU that was inside when its TD died it stays what it was. */
   readonly state: Field;
+  /** It is in the guest. */
+  readonly inside: Field;
   /** 0 or 1 + the logical processor that it is associated with. */
   readonly lp: Field;
   /** Some processor is entering it: the association is compared and set at once. */
@@ -270,6 +272,7 @@ function tdVcpuState(layout: Layout, object: TdVcpuObject, objects: TdxObjects, 
     td: field(objects.tds.length),
     numTdcx: field(TDVPS_TDCX.max),
     state: field(3),
+    inside: field(1),
     lp: field(255),
     association: tryLock(layout, `association ${name}`, 1),
     epoch: field(EPOCH_MAX),

@@ -6,7 +6,7 @@ import { type Context, NEXT, type StepCode } from "../step.ts";
 import { entryAt, isPrivateGpa, walkTo } from "./checks.ts";
 import { exitTd, isInside } from "./enter.ts";
 import { zeroPage } from "./hardware.ts";
-import { actionOf, EEQ, goOn, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
+import { actionOf, EEQ, goOn, leaveDead, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
 import { expectZeros } from "./integrity.ts";
 import { busy, statusResult } from "./leaf.ts";
 import { acquire, release } from "./locks.ts";
@@ -44,6 +44,8 @@ const acceptWalk: StepCode = {
     const { gpa, gfn, level } = actionOf(context);
     const vcpu = vcpuOf(context);
     if (!isInside(state, vcpu)) return context.jump("vp_acquire");
+    const dead = leaveDead(context);
+    if (dead !== undefined) return dead;
     const td = tdOfContext(context);
     refuseHigh(context);
     const aligned = (gpa & ((1n << BigInt(12 + 9 * Math.max(0, level))) - 1n)) === 0n;
@@ -150,6 +152,8 @@ const attributesAcquire: StepCode = {
     const { gpa, gfn, shared } = actionOf(context);
     const vcpu = vcpuOf(context);
     if (!isInside(state, vcpu)) return context.jump("vp_acquire");
+    const dead = leaveDead(context);
+    if (dead !== undefined) return dead;
     const td = tdOfContext(context);
     refuseHigh(context);
     if (shared || !isPrivateGpa(td, state, gpa)) return answer(context, "TDX_OPERAND_INVALID", "RCX");

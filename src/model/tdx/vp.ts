@@ -58,7 +58,7 @@ export const vpInit: Leaf = {
   name: "TDH.VP.INIT",
   number: 22,
   checks: [
-    ...tdvprOperand("RCX", "exclusive"),
+    ...tdvprOperand("RCX", "exclusive", (call) => call.machine.features.td_vp_init),
     ...liveTd("TDH.VP.INIT"),
     ask("the TDVPS has its pages", { status: "TDX_TDCX_NUM_INCORRECT" }, (call) => call.theVcpu.numTdcx.get(call.state) < TDVPS_TDCX.min),
     ask("the vCPU is not initialised", { status: "TDX_VCPU_STATE_INCORRECT" }, (call) => !isUninitialized(call)),

@@ -190,6 +190,11 @@ const KVM = [
     ["KVM_CAP_PRE_FAULT_MEMORY", 236n, "capability: KVM_PRE_FAULT_MEMORY (Linux 6.11)", IN.tdx],
     ["KVM_CAP_GUEST_MEMFD_FLAGS", 244n, "capability: valid flags of KVM_CREATE_GUEST_MEMFD", IN.gmemMmap],
   ]),
+  ...group("TDVMCALL_STATUS_", [
+    ["TDVMCALL_STATUS_SUCCESS", 0n, "R10 of a TDCALL: the host has done what the guest asked for", IN.tdx],
+    ["TDVMCALL_STATUS_INVALID_OPERAND", -(1n << 63n), "R10 of a TDCALL: an operand is wrong, or user space has refused", IN.tdx],
+    ["TDVMCALL_STATUS_ALIGN_ERROR", 2n - (1n << 63n), "R10 of a TDCALL: an address or a size is not page aligned", IN.tdx],
+  ]),
   ...group("TDX_TD_ATTR_", [
     ["TDX_TD_ATTR_SEPT_VE_DISABLE", 1n << 28n, "attribute of a TD: an access to a pending page leaves the guest in place of a #VE", IN.tdx],
   ]),
@@ -241,7 +246,7 @@ const KVM = [
       "SHARED",
       1n << 51n,
       "the shared bit of a guest physical address: `load(SHARED|0x1000)` is a shared access. Bit 51, as in a TD with a 52-bit address " +
-        "width; the private-memory " +
+        "width; in one with 48 bits it stands for bit 47; the private-memory " +
         "series has no such bit in hardware, there it says which kind of access the guest makes",
     ],
   ]),

@@ -230,6 +230,15 @@ export const features = [
     source: "arch/x86/kvm/mmu/mmu.c kvm_tdp_map_page, Linux 6.11 and 6.17",
   },
   {
+    name: "poisoned_page",
+    help: "What becomes of the fault's reference on a page of a guest_memfd that has a memory error.",
+    values: [
+      { name: "leaked", help: "it is kept for ever: the errno is returned without the put" },
+      { name: "put", help: "it is dropped before EHWPOISON is returned" },
+    ],
+    source: "virt/kvm/guest_memfd.c kvm_gmem_get_pfn, c31745d2c508 in Linux 6.10",
+  },
+  {
     name: "shmem_signal",
     help: "Which pending signals end an allocation by fallocate on shmem with EINTR.",
     values: [

@@ -60,7 +60,6 @@ export const kvmTdxSteps = [
     help: "KVM_RUN: refused for a dead VM, before the TD is runnable, or while its vCPU is not initialised.",
     source: `${TDX} tdx_vcpu_pre_run`,
   },
-  { name: "vp_enter", help: "TDH.VP.ENTER.", source: `${TDX} tdx_vcpu_run` },
   {
     name: "share_mmu",
     help: "Takes mmu_lock for read; a fault that an invalidation overtook tries again.",
@@ -149,5 +148,14 @@ export const kvmTdxFeatures = [
       { name: "bugged", help: "the VM is bugged, too" },
     ],
     source: "arch/x86/kvm/vmx/tdx.c, Linux 6.19",
+  },
+  {
+    name: "td_vp_init",
+    help: "How TDH.VP.INIT locks the TDR: newer modules want it alone, and answer TDX_OPERAND_BUSY to whoever else is at the TD.",
+    values: [
+      { name: "shared", help: "TDX_1.5.01" },
+      { name: "exclusive", help: "version 1 of the leaf in newer modules" },
+    ],
+    source: "9a89894f30d5, Linux 6.19 (Fixes 02ab57707bdb)",
   },
 ] as const satisfies readonly FeatureRow[];

@@ -66,6 +66,22 @@ export const physicalCalls: readonly CallSpec[] = [
     source: "mm/vmscan.c",
   },
   {
+    id: "poison",
+    name: "poison",
+    subsystem: "physical",
+    context: "host",
+    returns: "zero",
+    params: [{ name: "frame", type: "frame" }],
+    prototype: "int poison(frame)",
+    help:
+      "The hardware reports an uncorrectable error in a page of a guest_memfd that nobody maps. The page stays in the file. KVM_RUN " +
+      "leaves the guest with KVM_EXIT_MEMORY_FAULT and EHWPOISON, KVM_PRE_FAULT_MEMORY answers EHWPOISON.",
+    errors: [{ errno: "ENOENT", when: "the file holds no page there" }],
+    operations: ["poison"],
+    profiles: IN.upstream,
+    source: "mm/memory-failure.c; virt/kvm/guest_memfd.c kvm_gmem_get_pfn",
+  },
+  {
     id: "signal",
     name: "signal",
     subsystem: "physical",

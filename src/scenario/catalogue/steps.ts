@@ -278,7 +278,7 @@ export const steps = [
   { name: "td_rest", help: "The vCPU is in the guest until a kick has put it out.", source: "virt/kvm/kvm_main.c kvm_vcpu_kick" },
   { name: "kick", help: "An interprocessor interrupt, sent and acknowledged.", source: "virt/kvm/kvm_main.c kvm_vcpu_kick" },
   { name: "load_frame", help: "The host reads by physical address, with the shared key.", source: "the direct map" },
-  { name: "clflush", help: "Modified lines under the shared key reach memory.", source: "arch/x86/virt/vmx/tdx/tdx.c tdx_clflush_page" },
+  { name: "flush_lines", help: "Modified lines under the shared key reach memory.", source: "arch/x86/virt/vmx/tdx/tdx.c tdx_clflush_page" },
   { name: "movdir64b", help: "Whole lines are written past the cache with the shared key.", source: "arch/x86/virt/vmx/tdx/tdx.c tdx_quirk_reset_page" },
   { name: "movnti", help: "Part of a line is written past the cache.", source: "Documentation/arch/x86/tdx.rst" },
   // The end of a VM.
@@ -295,7 +295,10 @@ export const steps = [
   { name: "write_frame", help: "A host write by physical address.", source: "the direct map" },
   { name: "unmap_folio", help: "Takes a page that is to move out of the host page tables.", source: "mm/rmap.c try_to_migrate" },
   { name: "migrate", help: "The kernel moves the page to another frame where nothing forbids it.", source: "mm/migrate.c" },
+  { name: "poison_page", help: "Marks the page as broken; it stays in its file.", source: "mm/memory-failure.c" },
   { name: "reclaim", help: "The kernel swaps or drops the page where nothing forbids it.", source: "mm/vmscan.c" },
+  { name: "halt", help: "The guest executes HLT, which leaves KVM_RUN.", source: "arch/x86/kvm/x86.c kvm_emulate_halt" },
+  { name: "rest_in_guest", help: "The vCPU rests in the guest until a signal is pending.", source: "arch/x86/kvm/x86.c vcpu_run" },
   // Processes and signals.
   { name: "copy_files", help: "fork: the child gets a copy of the descriptor table.", source: "kernel/fork.c copy_files, fs/file.c dup_fd" },
   {

@@ -121,6 +121,8 @@ export interface QueryRow {
   readonly name: string;
   readonly params: readonly Param[];
   readonly returns: "int" | "frame" | "state";
+  /** Constants that name its values (`PT_`). */
+  readonly group?: string;
   readonly help: string;
   readonly modelled: boolean;
 }

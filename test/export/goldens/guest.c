@@ -20,7 +20,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +131,7 @@ static const char *errno_name(int number)
 		{ EINTR, "EINTR" },
 		{ EIO, "EIO" },
 		{ ENXIO, "ENXIO" },
+		{ E2BIG, "E2BIG" },
 		{ EBADF, "EBADF" },
 		{ EAGAIN, "EAGAIN" },
 		{ ENOMEM, "ENOMEM" },
@@ -418,7 +422,8 @@ static void on_fault(int number)
 static long own_number(long fd)
 {
 	static int next = FIRST_FD;
-	long own = fd < 0 ? fd : fcntl(fd, F_DUPFD, __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED));
+	int command = fd >= 0 && fcntl(fd, F_GETFD) & FD_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+	long own = fd < 0 ? fd : fcntl(fd, command, __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED));
 
 	if (fd >= 0)
 		close(fd);
@@ -496,6 +501,9 @@ static unsigned char *code_of(long vm)
 	return code == MAP_FAILED ? NULL : code;
 }
 
+#define MEMORY_FAULT 39
+
+/* -1, or what KVM_RUN set errno to when it left the guest. */
 static int enter(long vcpu, struct kvm_run *run, int room, unsigned long gpa)
 {
 	struct kvm_regs registers = { .rip = room, .rflags = 2 };
@@ -510,10 +518,14 @@ static int enter(long vcpu, struct kvm_run *run, int room, unsigned long gpa)
 	if (ioctl(vcpu, KVM_SET_SREGS, &segments) || ioctl(vcpu, KVM_SET_REGS, &registers))
 		return -1;
 	run->immediate_exit = 0;
-	return ioctl(vcpu, KVM_RUN, 0);
+	run->exit_reason = 0;
+	if (!ioctl(vcpu, KVM_RUN, 0))
+		return 0;
+	/* KVM_EXIT_MEMORY_FAULT comes with an error. */
+	return run->exit_reason == MEMORY_FAULT && (errno == EFAULT || errno == EHWPOISON) ? errno : -1;
 }
 
-static void memory_fields(struct call *call, const struct kvm_run *run)
+static void memory_fields(struct call *call, const struct kvm_run *run, int error)
 {
 	unsigned long long fault[3];
 
@@ -523,18 +535,19 @@ static void memory_fields(struct call *call, const struct kvm_run *run)
 		call->field[2] = (struct field){ "is_write", run->mmio.is_write };
 		if (run->mmio.is_write)
 			call->field[3] = (struct field){ "data", run->mmio.data[0] };
-	} else if (run->exit_reason == 39) { /* KVM_EXIT_MEMORY_FAULT: flags, gpa, size; older headers lack the member */
+	} else if (run->exit_reason == MEMORY_FAULT) { /* flags, gpa, size; older headers lack the member */
 		memcpy(fault, &run->mmio, sizeof(fault));
 		call->field[0] = (struct field){ "flags", fault[0] };
 		call->field[1] = (struct field){ "gpa", fault[1] };
 		call->field[2] = (struct field){ "size", fault[2] };
+		call->field[3] = (struct field){ "errno", error };
 	}
 }
 
 /* byte: -1 loads, -2 halts, else stores. Each actor has its own room for code. */
 static long long guest(long vm, long vcpu, int actor, unsigned long gpa, int byte)
 {
-	int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), room = actor * CODE_ROOM;
+	int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), room = actor * CODE_ROOM, error;
 	struct kvm_run *run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	unsigned char *code;
 
@@ -551,7 +564,8 @@ static long long guest(long vm, long vcpu, int actor, unsigned long gpa, int byt
 		memcpy(code + room, (unsigned char[]){ 0xc6, 0x06, gpa & 15, 0, byte, 0xf4 }, 6);
 	if (byte == -2)
 		code[room] = 0xf4;
-	if (enter(vcpu, run, room, gpa)) {
+	error = enter(vcpu, run, room, gpa);
+	if (error == -1) {
 		ret(-1);
 	} else if (byte == -1 && run->exit_reason == KVM_EXIT_IO && run->io.port == PORT) {
 		now->value = *((unsigned char *)run + run->io.data_offset);
@@ -560,7 +574,7 @@ static long long guest(long vm, long vcpu, int actor, unsigned long gpa, int byt
 		now->value = 0;
 		now->kind = VALUE_KIND;
 	} else {
-		memory_fields(now, run);
+		memory_fields(now, run, error);
 		now->value = run->exit_reason;
 		now->kind = EXIT_KIND;
 	}

@@ -23,7 +23,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -123,6 +126,7 @@ static const char *errno_name(int number)
 		{ EINTR, "EINTR" },
 		{ EIO, "EIO" },
 		{ ENXIO, "ENXIO" },
+		{ E2BIG, "E2BIG" },
 		{ EBADF, "EBADF" },
 		{ EAGAIN, "EAGAIN" },
 		{ ENOMEM, "ENOMEM" },
@@ -507,7 +511,8 @@ static void on_fault(int number)
 static long own_number(long fd)
 {
 	static int next = FIRST_FD;
-	long own = fd < 0 ? fd : fcntl(fd, F_DUPFD, __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED));
+	int command = fd >= 0 && fcntl(fd, F_GETFD) & FD_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+	long own = fd < 0 ? fd : fcntl(fd, command, __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED));
 
 	if (fd >= 0)
 		close(fd);

@@ -20,7 +20,8 @@ setup td {
 `;
 
 export const PUNCH = (gpa: number): string => `fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x${gpa.toString(16)}, 4K)`;
-export const CONVERT = (gpa: number, attributes: 0 | 8): string => `KVM_SET_MEMORY_ATTRIBUTES(vm, address=0x${gpa.toString(16)}, size=4K, attributes=${attributes})`;
+export const CONVERT = (gpa: number, attributes: 0 | 8): string =>
+  `KVM_SET_MEMORY_ATTRIBUTES(vm, address=0x${gpa.toString(16)}, size=4K, attributes=${attributes})`;
 export const DELETE = "KVM_SET_USER_MEMORY_REGION2(vm, slot=0, flags=0, guest_phys_addr=0, memory_size=0)";
 
 /** A scenario under one kernel: lines in front of the block, and the block. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { LINE } from "../../../src/model/tdx/state.ts";
-import { labelled } from "../support.ts";
+import { labelled, report } from "../support.ts";
 import { ends, frameNamed, type Look } from "./states.ts";
 import { scenarioText, upTo, upToWithout } from "./td.ts";
 
@@ -49,37 +49,27 @@ describe("dirty lines", () => {
   });
 
   it("PAGE.WBINVD writes back what a page has under the key id that it names, and no other", () => {
-    const gone = [
-      upToWithout(
-        "torn-down",
-        "configured",
-        "allocated",
-        "initialised",
-        "vcpu-created",
-        "vcpu-allocated",
-        "vcpu-initialised",
-        "runnable",
-        "flushed",
-        "written-back",
-      ).replace("TDH.MNG.KEY.FREEID(td) = TDX_SUCCESS", "TDH.PHYMEM.CACHE.WB(0, 0)"),
-    ];
-    assert.deepEqual(linesAfter(gone, "tdr"), [CLEAN]);
-    // A page whose making failed is the host's, and dirty under the module's key id.
-    const failed = ["tdr = alloc_frame()", "TDH.MNG.CREATE(tdr, 33) @create"];
-    const dirty = [CLEAN, { ...CLEAN, key: 32 }].map((each) => JSON.stringify(each));
-    const after = (line: string) => linesAfter([...failed, line], "tdr", "entropy=0").map((each) => JSON.stringify(each));
-    assert.deepEqual(after("").sort(), [dirty[1]]);
-    assert.deepEqual(after("TDH.PHYMEM.PAGE.WBINVD(tdr, 33)"), [dirty[1]]);
-    assert.deepEqual(after("TDH.PHYMEM.PAGE.WBINVD(tdr, 32)").sort(), dirty.sort());
+    // A TD whose key was never configured: its root page is the only one, and nobody has written the caches back for the module's key id.
+    const gone = "tdr = alloc_frame()\ntd = TDH.MNG.CREATE(tdr, 33)\nTDH.MNG.VPFLUSHDONE(td)\nTDH.PHYMEM.CACHE.WB(0, 0)\nTDH.PHYMEM.CACHE.WB(0, 1)";
+    const reclaimed = [gone, "TDH.MNG.KEY.FREEID(td) = TDX_SUCCESS\nTDH.PHYMEM.PAGE.RECLAIM(tdr) = TDX_SUCCESS"];
+    const after = (...lines: string[]) => linesAfter([...reclaimed, ...lines], "tdr", "packages=2");
+    assert.deepEqual(after(), [{ ...CLEAN, key: 32 }]);
+    assert.deepEqual(after("TDH.PHYMEM.PAGE.WBINVD(tdr, 33) = TDX_SUCCESS"), [{ ...CLEAN, key: 32 }]);
+    assert.deepEqual(after("TDH.PHYMEM.PAGE.WBINVD(tdr, 32) = TDX_SUCCESS"), [CLEAN]);
+    assert.deepEqual(after("TDH.PHYMEM.PAGE.WBINVD(tdr, 32) = TDX_SUCCESS\nmovdir64b(tdr)"), [{ ...CLEAN, owner: LINE.HOST }]);
   });
 
-  it("a control page that comes too late is the host's again, but written under the TD's key id", () => {
-    const late = [
-      upTo("initialised"),
-      "late = alloc_frame()\nTDH.MNG.ADDCX(td, late) = TDX_OP_STATE_INCORRECT\nassert pamt(late) == PT_NDA\nassert chldcnt(td) == 6",
-    ];
-    assert.deepEqual(linesAfter(late, "late"), [{ ...CLEAN, key: 33 }]);
-    assert.deepEqual(linesAfter([...late, "TDH.PHYMEM.PAGE.WBINVD(late, 33) = TDX_SUCCESS"], "late"), [CLEAN]);
+  it("a page whose making failed is the host's again, with lines that are the module's, and none in the cache: they are made with MOVDIR64B", () => {
+    const late = "late = alloc_frame()\nTDH.MNG.ADDCX(td, late) = TDX_OP_STATE_INCORRECT\nassert pamt(late) == PT_NDA\nassert chldcnt(td) == 6";
+    assert.deepEqual(linesAfter([upTo("initialised"), late], "late"), [CLEAN]);
+    const failed = ends(scenarioText(["tdr = alloc_frame()", "TDH.MNG.CREATE(tdr, 33)"], { machine: "entropy=0" }), (at) => ({
+      ...lines(at, "tdr"),
+      made: at.tdx.tds[0].tdr.get(at.state) > 0,
+    }));
+    assert.deepEqual(failed.map(({ made, key, owner }) => [made, key, owner]).sort(), [
+      [false, undefined, LINE.TD],
+      [true, 32, LINE.TD],
+    ]);
   });
 
   it("the host's own lines reach memory with PAGE.WBINVD under key id 0, and with CACHE.WB", () => {
@@ -89,6 +79,23 @@ describe("dirty lines", () => {
     assert.deepEqual(linesAfter([...stored, "TDH.PHYMEM.PAGE.WBINVD(page, 33) = TDX_SUCCESS"], "page"), [host]);
     assert.deepEqual(linesAfter([...stored, "TDH.PHYMEM.PAGE.WBINVD(page, 0) = TDX_SUCCESS"], "page"), [{ ...host, shared: false }]);
     assert.deepEqual(linesAfter([...stored, "TDH.PHYMEM.CACHE.WB(0) = TDX_SUCCESS"], "page"), [{ ...host, shared: false }]);
+  });
+});
+
+describe("a page that is modified under two keys", () => {
+  /** The host writes a page and gives it to a TD without CLFLUSH. */
+  const given = (td: string) => `page = alloc_frame()\nstore_frame(page, 7)\nTDH.MNG.ADDCX(${td}, page) = TDX_SUCCESS`;
+  const second = "tdr2 = alloc_frame()\ntd2 = TDH.MNG.CREATE(tdr2, 34) = TDX_SUCCESS\nTDH.MNG.KEY.CONFIG(td2) = TDX_SUCCESS";
+
+  it("of a flushed key id: that one's lines are out, the host's may still be there", () => {
+    const text = [upTo("configured"), given("td"), "TDH.MNG.VPFLUSHDONE(td) = TDX_SUCCESS\nTDH.PHYMEM.CACHE.WB(0) = TDX_SUCCESS"];
+    assert.deepEqual(linesAfter(text, "page"), [{ key: undefined, shared: true, owner: LINE.TD }]);
+  });
+
+  it("of no flushed key id: nothing is said to be out", () => {
+    const text = [upTo("created"), second, given("td2"), "TDH.MNG.VPFLUSHDONE(td) = TDX_SUCCESS\nTDH.PHYMEM.CACHE.WB(0) = TDX_SUCCESS"];
+    assert.deepEqual(linesAfter(text, "page"), [{ key: 34, shared: true, owner: LINE.TD }]);
+    assert.deepEqual(linesAfter(text, "tdr2"), [CLEAN]);
   });
 });
 
@@ -116,6 +123,7 @@ describe("TDH.PHYMEM.CACHE.WB that is interrupted", () => {
       { machine },
     );
     assert.equal(labelled(text).free, "TDX_SUCCESS or TDX_WBCACHE_NOT_COMPLETE");
+    assert.equal(report(text).verdict, "pass");
     assert.deepEqual(
       ends(text, ({ tdx, state }) => [tdx.keys[1].state.get(state), tdx.keys[1].wbinvd.get(state)]),
       [
@@ -135,9 +143,18 @@ describe("TDH.PHYMEM.CACHE.WB that is interrupted", () => {
   });
 
   it("a new start forgets where the last one stopped", () => {
-    const text = [SHORT, "TDH.PHYMEM.CACHE.WB(0) @first", "TDH.PHYMEM.CACHE.WB(0) @second", "TDH.PHYMEM.CACHE.WB(1) @resume"];
-    const { resume } = labelled(scenarioText([...text, "forall result(second) != TDX_SUCCESS || result(resume) == TDX_WBCACHE_RESUME_ERROR"], { machine }));
-    assert.equal(resume, "TDX_INTERRUPTED_RESUMABLE or TDX_SUCCESS or TDX_WBCACHE_RESUME_ERROR");
+    const text = scenarioText(
+      [
+        SHORT,
+        "TDH.PHYMEM.CACHE.WB(0) @first",
+        "TDH.PHYMEM.CACHE.WB(0) @second",
+        "TDH.PHYMEM.CACHE.WB(1) @resume",
+        "forall result(second) != TDX_SUCCESS || result(resume) == TDX_WBCACHE_RESUME_ERROR",
+      ],
+      { machine },
+    );
+    assert.equal(labelled(text).resume, "TDX_INTERRUPTED_RESUMABLE or TDX_SUCCESS or TDX_WBCACHE_RESUME_ERROR");
+    assert.equal(report(text).verdict, "pass");
   });
 
   it("is on one package: another one has nothing to resume", () => {

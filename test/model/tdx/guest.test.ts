@@ -76,7 +76,11 @@ describe("TDG.MEM.PAGE.ACCEPT", () => {
   it("gives way where the host waits for the entry, until a host leaf has had it, and may leave as it takes too long", () => {
     const waiting = `${AUG}\nparallel {\n  one { TDH.MEM.SEPT.RD(td, 0x2000, 0) }\n  two { TDH.MEM.SEPT.RD(td, 0x2000, 0) @two }\n}`;
     assert.equal(results(RUN, waiting).two, "TDX_OPERAND_BUSY/RCX or TDX_SUCCESS");
-    assert.equal(last(RUN, waiting, ACCEPT), "TDX_HOST_PRIORITY_BUSY_TIMEOUT or TDX_OPERAND_BUSY/RCX or TDX_SUCCESS");
+    assert.equal(last(RUN, waiting, ACCEPT), "TDX_OPERAND_BUSY/RCX or TDX_SUCCESS");
+    // The second time in a row it may have taken too long; a leaf in between that returns otherwise begins it anew.
+    const again = (between: string): string => last(RUN, `${waiting}\n${ACCEPT} = TDX_OPERAND_BUSY/RCX or TDX_SUCCESS\n${between}`, ACCEPT);
+    assert.equal(again(""), "TDX_HOST_PRIORITY_BUSY_TIMEOUT or TDX_OPERAND_BUSY/RCX or TDX_PAGE_ALREADY_ACCEPTED");
+    assert.equal(again("vcpu0: TDG.MEM.PAGE.ATTR.RD(0x1000)"), "TDX_OPERAND_BUSY/RCX or TDX_PAGE_ALREADY_ACCEPTED");
     assert.equal(last(RUN, `${waiting}\nTDH.MEM.SEPT.RD(td, 0x2000, 0)`, ACCEPT), "TDX_SUCCESS");
   });
 
@@ -87,6 +91,53 @@ describe("TDG.MEM.PAGE.ACCEPT", () => {
       ["TDX_OPERAND_BUSY/RCX", "TDX_PAGE_SIZE_MISMATCH", "TDX_SUCCESS", violation("0x2000", 1, ", level=0, state=0")].sort().join(" or "),
     );
   });
+});
+
+describe("TDG.MEM.PAGE.ATTR.RD", () => {
+  const cases: readonly (readonly [what: string, before: string, gpa: string, answer: string])[] = [
+    ["a shared address", "", "SHARED|0x1000", "TDX_OPERAND_INVALID/RCX"],
+    ["mapped", "", "0x1000", "TDX_SUCCESS"],
+    ["inside its page", "", "0x1234", "TDX_SUCCESS"],
+    ["pending", AUG, "0x2000", "TDX_SUCCESS"],
+    ["free", "", "0x2000", violation("0x2000", 0)],
+    ["no table", "", "0x40000000", violation("0x40000000", 0)],
+    ["blocked", "TDH.MEM.RANGE.BLOCK(td, 0x1000, 0)", "0x1000", violation("0x1000", 0)],
+  ];
+  for (const [what, before, gpa, answer] of cases) {
+    it(`${what}: ${answer}`, () => assert.equal(last(RUN, before, `vcpu0: TDG.MEM.PAGE.ATTR.RD(${gpa})`), answer));
+  }
+  it("holds the entry while it reads it", () => {
+    const found = results(RUN, "parallel {\n  one { TDH.MEM.RANGE.BLOCK(td, 0x1000, 0) @block }\n  vcpu0 { TDG.MEM.PAGE.ATTR.RD(0x1000) @read }\n}");
+    assert.deepEqual(found, {
+      block: "TDX_OPERAND_BUSY/RCX or TDX_SUCCESS",
+      read: ["TDX_OPERAND_BUSY/RCX", "TDX_SUCCESS", violation("0x1000", 0)].sort().join(" or "),
+    });
+  });
+});
+
+describe("what is out of scope says so on its line", () => {
+  const cases: readonly (readonly [line: string, why: RegExp])[] = [
+    ["TDH.EXPORT.PAUSE(td)", /migrated/],
+    ["TDH.IMPORT.MEM(td, 1, 2, 3)", /migrated/],
+    ["TDH.MEM.RD(td, 0x1000)", /debugged/],
+    ["vcpu0: TDG.VP.ENTER(1)", /nested/],
+    ["vcpu0: TDG.MEM.PAGE.ATTR.WR(0x1000)", /nested/],
+    ["vcpu0: TDG.MR.REPORT()", /measurement/],
+    ["vcpu0: TDG.VP.INFO()", /metadata/],
+    ["vcpu0: load(1 << 60)", /address width/],
+    ["vcpu0: hlt()", /without KVM/],
+  ];
+  for (const [line, why] of cases) {
+    it(line, () => {
+      const { verdict, remarks } = report(scenario(RUN, line));
+      assert.equal(verdict, "incomplete");
+      assert.deepEqual(
+        remarks.map((remark) => remark.code),
+        ["MEMFD5091"],
+      );
+      assert.match(remarks[0].message, why);
+    });
+  }
 });
 
 describe("in and out", () => {

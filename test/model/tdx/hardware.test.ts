@@ -22,6 +22,15 @@ describe("the host reads and writes a page of a TD", () => {
     assert.equal(results("store_frame(a, 5)\nvcpu0: store(0x1000, 9) @it").it, "#MC");
   });
 
+  it("a vCPU that is inside meanwhile goes on until it comes to the module; nothing of its structures is looked at any more", () => {
+    const body = `TDH.VP.ENTER(vcpu1) = TDX_SUCCESS\nvcpu1: load(0x1000) = 0x41\nmovnti(a, 0x100, 1)\nvcpu0: load(0x1100) = #MC\nvcpu1: load(0x1000) @hit
+vcpu1: load(0x5000) @exit\nassert epoch_refcount(td, 1) == 2 && vcpu_state(vcpu1) == VCPU_ACTIVE && vcpu_state(vcpu0) == VCPU_ACTIVE\nTDH.VP.FLUSH(vcpu1) @flush`;
+    assert.deepEqual(results(body), { hit: "0x41", exit: "TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE", flush: "TDX_SUCCESS" });
+    assert.deepEqual(report(scenario(`check no-deadlock\n${body}`)).remarks, []);
+    const leaf = `TDH.VP.ENTER(vcpu1)\nstore_frame(a, 1)\nvcpu0: load(0x1100)\nvcpu1: TDG.MEM.PAGE.ACCEPT(0x5000, 0) @it`;
+    assert.equal(results(leaf).it, "TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE");
+  });
+
   it("poison is of one line: the others are the host's as before", () => {
     assert.deepEqual(results("store_frame(a, 5)\nvcpu0: load(0x1100) @td\nload_frame(a) @first\nmovnti(a, 0x140, 3)"), { td: "#MC", first: "0x05" });
   });

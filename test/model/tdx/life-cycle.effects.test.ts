@@ -97,6 +97,42 @@ describe("TDH.VP.FLUSH", () => {
     );
   });
 
+  it("races with TDH.VP.ENTER: whoever has the TDVPR first goes on, and the other one is told so or comes behind", () => {
+    const text = scenario(
+      `parallel {
+    one: TDH.VP.FLUSH(vcpu0) @flush
+    two: TDH.VP.ENTER(vcpu0) @enter
+  }
+  forall result(flush) != TDX_OPERAND_BUSY/RCX || vcpu_state(vcpu0) == VCPU_ACTIVE || result(enter) == TDX_OPERAND_BUSY/RCX
+  exists result(flush) == TDX_SUCCESS && result(enter) == TDX_SUCCESS
+  exists result(flush) == TDX_SUCCESS && result(enter) == TDX_OPERAND_BUSY/RCX
+  exists result(flush) == TDX_OPERAND_BUSY/RCX && result(enter) == TDX_SUCCESS`,
+      running(1),
+    );
+    passes(text);
+    // A vCPU that was flushed and has come in again is associated again.
+    const found = ends(text, ({ tdx, state }) => [tdx.tds[0].numAssociated.get(state), tdx.vcpus[0].lp.get(state)]);
+    assert.deepEqual(found, [
+      [0, 0],
+      [1, 1],
+    ]);
+  });
+
+  it("is not enough while the vCPU is inside: TDH.MNG.VPFLUSHDONE meets the lock of the TDR", () => {
+    passes(
+      scenario(
+        "TDH.VP.ENTER(vcpu0) = TDX_SUCCESS\nTDH.MNG.VPFLUSHDONE(td) = TDX_OPERAND_BUSY/RCX\nkick(vcpu0)\nTDH.MNG.VPFLUSHDONE(td) = TDX_FLUSHVP_NOT_DONE",
+        running(1),
+      ),
+    );
+  });
+
+  it("leaves one state, whichever epoch the vCPU was in before", () => {
+    const flushed = (entered: string): string[][] =>
+      ends(scenario(`${entered}\nTDH.VP.FLUSH(vcpu0) = TDX_SUCCESS`, running(1)), ({ tdx, state }) => words({ ...tdx.vcpus[0], object: undefined }, state));
+    assert.deepEqual(flushed("vcpu0: load(0x1000) = 0x41"), flushed(""));
+  });
+
   it("lets the vCPU go to another processor", () => {
     passes(
       scenario(

@@ -5,11 +5,13 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import * as fc from "fast-check";
 import type { TdxStatus } from "../../../src/base/tdx-status.ts";
+import { check } from "../../../src/check/index.ts";
 import { explore } from "../../../src/explore/search.ts";
+import { resultKey } from "../../../src/model/intern.ts";
 import { statusText } from "../../../src/model/tdx/leaf.ts";
 import { isFree } from "../../../src/model/tdx/locks.ts";
 import { KOT, LIFECYCLE, PT } from "../../../src/model/tdx/tables.ts";
-import { onMachine } from "../support.ts";
+import { onMachine, program, still } from "../support.ts";
 import { watching } from "../watching.ts";
 import { Oracle } from "./life-cycle.oracle.ts";
 import { type Command, FRAMES, race } from "./life-cycle.random.ts";
@@ -163,4 +165,25 @@ it("their steps touch only what they declare", () => {
     { numRuns: 60 },
   );
   assert.deepEqual([...missing].sort(), []);
+});
+
+it("reductions change none of their answers", () => {
+  fc.assert(
+    fc.property(race, (pair) => {
+      const text = textOf(pair);
+      const one = program(text);
+      const [plain, reduced] = [false, true].map((reduce) => {
+        const { calls, verdict, remarks, violations, exploration } = check(one, { now: still, reduce });
+        assert.ok(exploration.complete, text);
+        return {
+          verdict,
+          remarks: remarks.map(({ message }) => message),
+          violations: violations.map(({ invariant, subject, step }) => `${invariant} ${subject} ${step}`).sort(),
+          results: calls.map(({ results }) => results.map(({ result }) => resultKey(result)).sort()),
+        };
+      });
+      assert.deepEqual(reduced, plain, text);
+    }),
+    { numRuns: 60 },
+  );
 });

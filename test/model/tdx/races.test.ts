@@ -112,6 +112,11 @@ describe("two host threads", () => {
     const entering = race("TDH.MEM.TRACK(td)", "TDH.VP.ENTER(vcpu0)");
     assert.deepEqual(entering, { one: "TDX_OPERAND_BUSY/TD_EPOCH or TDX_SUCCESS", two: "TDX_OPERAND_BUSY/TD_EPOCH or TDX_SUCCESS" });
   });
+  it("an entry that meets TRACK has associated the vCPU all the same", () => {
+    const body = `TDH.VP.FLUSH(vcpu0) = TDX_SUCCESS\nparallel {\n  one { TDH.MEM.TRACK(td) }\n  two { TDH.VP.ENTER(vcpu0) @enter }\n}\nTDH.VP.FLUSH(vcpu1) = TDX_SUCCESS
+exists result(enter) == TDX_OPERAND_BUSY/TD_EPOCH\nkick(vcpu0)\nTDH.MNG.VPFLUSHDONE(td) = TDX_FLUSHVP_NOT_DONE`;
+    assert.deepEqual(report(scenario(RUN, body)).remarks, []);
+  });
   it("a vCPU inside holds its TDR shared: what wants it exclusive is busy", () => {
     const found = results(
       "TDH.VP.ENTER(vcpu0) = TDX_SUCCESS\nTDH.MNG.VPFLUSHDONE(td) @done\nTDH.VP.FLUSH(vcpu0) @flush\nTDH.MEM.PAGE.AUG(td, 0x2000, 0, p) @aug",

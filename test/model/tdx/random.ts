@@ -45,6 +45,7 @@ export const guestCall: fc.Arbitrary<string> = fc.oneof(
   { weight: 3, arbitrary: gpa.map((at) => `load(${at})`) },
   { weight: 2, arbitrary: gpa.map((at) => `store(${at}, 9)`) },
   { weight: 3, arbitrary: fc.tuple(gpa, level).map((args) => `TDG.MEM.PAGE.ACCEPT(${args.join(", ")})`) },
+  gpa.map((at) => `TDG.MEM.PAGE.ATTR.RD(${at})`),
   fc.constant("TDG.VP.VMCALL.MAPGPA(0x1000, 4K)"),
 );
 

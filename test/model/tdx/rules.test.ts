@@ -8,6 +8,7 @@ import { explore } from "../../../src/explore/search.ts";
 import { INVARIANTS } from "../../../src/invariants/index.ts";
 import { Layout } from "../../../src/model/layout.ts";
 import type { Machine } from "../../../src/model/machine.ts";
+import { isInside } from "../../../src/model/tdx/enter.ts";
 import { acquire, isFree, release } from "../../../src/model/tdx/locks.ts";
 import type { TdxState } from "../../../src/model/tdx/state.ts";
 import { VCPU } from "../../../src/model/tdx/tables.ts";
@@ -20,9 +21,9 @@ function rules(machine: Machine, tdx: TdxState, state: Int32Array): string[] {
   const broken: string[] = [];
   for (const rule of RULES) rule.state?.(machine, state, (subject) => void broken.push(rule.describe(machine, subject, state).message));
   for (const td of tdx.tds) {
-    if (td.fatal.get(state) === 1) continue;
     const inside = tdx.vcpus.filter((vcpu) => vcpu.td.get(state) === td.object.index + 1 && vcpu.state.get(state) === VCPU.ACTIVE).length;
     const counted = td.refcount[0].get(state) + td.refcount[1].get(state);
+    // Where the TD has died, both stay as they were.
     if (inside !== counted) broken.push(`${inside} vCPUs are inside, REFCOUNT says ${counted}`);
   }
   return broken;
@@ -30,7 +31,7 @@ function rules(machine: Machine, tdx: TdxState, state: Int32Array): string[] {
 
 /** Locks behind the last call: only a vCPU that rests in the guest holds any. */
 function lockedAtTheEnd(tdx: TdxState, state: Int32Array): string[] {
-  if (tdx.vcpus.some((vcpu) => vcpu.state.get(state) === VCPU.ACTIVE)) return [];
+  if (tdx.vcpus.some((vcpu) => isInside(state, vcpu))) return [];
   const locks = [
     tdx.kotLock,
     ...tdx.cacheLocks,

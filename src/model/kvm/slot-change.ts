@@ -1,0 +1,85 @@
+// What a KVM_SET_USER_MEMORY_REGION comes down to, given the slot that is there, and slots_lock (virt/kvm/kvm_main.c __kvm_set_memory_region).
+
+import type { Errno } from "../../base/errno.ts";
+import type { Field } from "../layout.ts";
+import type { Machine } from "../machine.ts";
+import { KVM_MEM_READONLY, type SlotConfig } from "../objects.ts";
+import { ZERO } from "../plan.ts";
+import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { isPrivateSlot } from "./kinds.ts";
+import type { SlotState, VmState } from "./state.ts";
+
+/** KVM_USER_MEM_SLOTS of x86; above 16 bits stands the address space, of which there is one without SMM (real-kernel.md 5.2 and 5.5). */
+export const KVM_USER_MEM_SLOTS = 32764n;
+export const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
+export const USER_ADDRESS_MAX = 1n << 47n;
+
+export interface SlotCall {
+  readonly vm: number;
+  readonly id: number;
+  /** Undefined for a delete. */
+  readonly config: SlotConfig | undefined;
+  readonly fileHandle: number | undefined;
+}
+
+export const slotCallOf = (context: Context): SlotCall => context.plan.data as SlotCall;
+export const vmOf = (context: Context): VmState => context.machine.vms[slotCallOf(context).vm];
+export const slotOf = (context: Context): SlotState | undefined => vmOf(context).slots.find((slot) => slot.id === slotCallOf(context).id);
+
+const NAME = "KVM_SET_USER_MEMORY_REGION";
+const OPERATIONS = { create: `${NAME}.create`, delete: `${NAME}.delete`, move: `${NAME}.move`, flags: `${NAME}.flags` } as const;
+
+type Due = { readonly kind: keyof typeof OPERATIONS | "nothing" } | { readonly kind: "refused"; readonly errno: Errno };
+
+/**
+ * Only the flags that the call gives are looked at (v4 12/12, v6 7/8, v9 8/8): without KVM_MEM_PRIVATE a slot that has it may be changed. 6.18 fixed that for
+ * KVM_MEM_GUEST_MEMFD.
+ */
+function dueOf(context: Context): Due {
+  const { machine, state } = context;
+  const { config } = slotCallOf(context);
+  const old = machine.objects.slots[(slotOf(context)?.config.get(state) ?? 0) - 1];
+  if (!config) return old ? { kind: "delete" } : { kind: "refused", errno: "EINVAL" };
+  if (!old) return { kind: "create" };
+  if (isPrivateSlot(config) || (isPrivateSlot(old) && machine.features.clear_guest_memfd === "EINVAL")) return { kind: "refused", errno: "EINVAL" };
+  const sameAddress = old.mapping === config.mapping && old.mappingPage === config.mappingPage && old.userspaceAddress === config.userspaceAddress;
+  if (!sameAddress || old.pages !== config.pages || (old.flags ^ config.flags) & KVM_MEM_READONLY) return { kind: "refused", errno: "EINVAL" };
+  if (old.gfn !== config.gfn) return { kind: "move" };
+  return { kind: old.flags === config.flags ? "nothing" : "flags" };
+}
+
+export const slotOperations: readonly string[] = Object.values(OPERATIONS);
+
+export function selectSlotOperation(context: Context): string {
+  const due = dueOf(context);
+  return OPERATIONS[due.kind === "refused" || due.kind === "nothing" ? "flags" : due.kind];
+}
+
+/** slots_lock of the VM that a call is about. */
+export const slotsLockOf = (machine: Machine, plan: Plan): readonly Field[] => [machine.vms[(plan.data as SlotCall).vm].slotsLock];
+
+/** slots_lock; what the call comes down to is looked at again, for another thread may have changed the slots. */
+export const lockSlots: StepCode = {
+  reads: ["lock", "slot"],
+  writes: ["lock"],
+  jumps: [],
+  switches: true,
+  acquires: slotsLockOf,
+  run(context) {
+    const { machine, state, thread } = context;
+    const { slotsLock } = vmOf(context);
+    if (slotsLock.get(state) !== 0) return BLOCKED;
+    const due = dueOf(context);
+    if (due.kind === "refused") return context.fail(due.errno);
+    if (due.kind === "nothing") return context.done(ZERO);
+    context.operation = machine.operation(OPERATIONS[due.kind]);
+    slotsLock.set(state, thread.index + 1);
+    context.say("slots_lock taken");
+    return NEXT;
+  },
+};
+
+export function failUnlocked(context: Context, errno: Errno): number {
+  vmOf(context).slotsLock.set(context.state, 0);
+  return context.fail(errno);
+}
