@@ -81,6 +81,21 @@ const TELLING: ReadonlySet<string> = new Set([
   "write_frame",
   "set_marker",
   "store",
+  // The TDX module, and KVM's use of it.
+  "commit",
+  "vp_enter",
+  "vp_acquire.commit",
+  "td_access",
+  "accept_commit",
+  "page_add.commit",
+  "aug.commit",
+  "block.commit",
+  "track.commit",
+  "remove.commit",
+  "premap",
+  "publish_spte",
+  "clear_mirror",
+  "put_pinned",
 ]);
 const MOST_RELATED = 5;
 

@@ -3,8 +3,7 @@
 
 import type { Machine } from "../model/machine.ts";
 import { GLOBAL_KEY } from "../model/tdx/pages.ts";
-import { pageTypeName } from "../model/tdx/physical.ts";
-import { KOT, type PageType, PT } from "../model/tdx/tables.ts";
+import { KOT, type PageType, PT, pageTypeName } from "../model/tdx/tables.ts";
 import { NOTHING, tdxOf } from "./tdx.ts";
 import { type Check, type Invariant, overStates } from "./types.ts";
 

@@ -4,9 +4,22 @@
 import { formatAddress } from "../base/units.ts";
 import type { Machine } from "../model/machine.ts";
 import { entryAt } from "../model/tdx/checks.ts";
-import { pageTypeName } from "../model/tdx/physical.ts";
 import type { SeptEntry, TdState, TdVcpuState, TdxState } from "../model/tdx/state.ts";
-import { FREED_UNFLUSHED, isLeafState, KEYS_AWAY, KOT, KOT_NAMES, LEVEL, LIFECYCLE, type PageType, PT, SEPT, SEPT_NAMES, VCPU } from "../model/tdx/tables.ts";
+import {
+  FREED_UNFLUSHED,
+  isLeafState,
+  KEYS_AWAY,
+  KOT,
+  KOT_NAMES,
+  LEVEL,
+  LIFECYCLE,
+  type PageType,
+  PT,
+  pageTypeName,
+  SEPT,
+  SEPT_NAMES,
+  VCPU,
+} from "../model/tdx/tables.ts";
 import { type Check, type Invariant, overStates } from "./types.ts";
 
 export const NOTHING: Check = () => {};

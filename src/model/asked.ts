@@ -1,6 +1,7 @@
 // What a program will ask of the machine beside its calls: results that expressions read, pages that guests touch.
 
 import type { CallId, Expression, Program } from "../scenario/program.ts";
+import { SHARED_BIT } from "./cuts.ts";
 import type { Objects } from "./objects.ts";
 import { segmentsOf } from "./schedule.ts";
 
@@ -30,7 +31,7 @@ export function touchedPages(program: Program, objects: Objects): Set<number>[] 
     const handle = program.actors[call.actor].handle;
     const vcpu = objects.vcpus.find((candidate) => candidate.handle === handle);
     const gpa = call.operands[0];
-    if (vcpu && gpa?.kind === "int") touched[vcpu.index].add(Number((BigInt.asUintN(64, gpa.value) & ~(1n << 51n)) >> 12n));
+    if (vcpu && gpa?.kind === "int") touched[vcpu.index].add(Number((BigInt.asUintN(64, gpa.value) & ~SHARED_BIT) >> 12n));
   });
   return touched;
 }

@@ -92,7 +92,11 @@ function seen(operation: string, list: StepList, { copies, notified }: Compiling
 function codeOf(profile: Profile, operation: string, name: StepName, { copies, signals, tds, tdx }: Compiling): StepCode {
   const ordinary = gmemStep(profile.features, operation, name) ?? STEPS[name];
   const step = (tds ? tdStep(operation, name, ordinary) : undefined) ?? ordinary;
-  const more = [...(copies && step.copying ? [step.copying] : []), ...(signals && step.interruptible ? [step.interruptible] : []), ...(tdx && step.writes.includes("free") ? [REMEMBERED] : [])];
+  const more = [
+    ...(copies && step.copying ? [step.copying] : []),
+    ...(signals && step.interruptible ? [step.interruptible] : []),
+    ...(tdx && step.writes.includes("free") ? [REMEMBERED] : []),
+  ];
   let code: StepCode = step;
   for (const shape of more) code = widened(code, shape);
   return code;

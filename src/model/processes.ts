@@ -1,7 +1,7 @@
 // What a process has of its own beside its mappings: which descriptors are open in it. And which actors somebody sends a signal. A scenario of one process
 // without signals has no word of this.
 
-import { parentOf, processOf } from "../scenario/processes.ts";
+import { isDescriptor, parentOf, processOf } from "../scenario/processes.ts";
 import type { ActorId, HandleId, Operand, Program } from "../scenario/program.ts";
 import type { Field, Layout } from "./layout.ts";
 import type { Machine } from "./machine.ts";
@@ -32,7 +32,7 @@ const makerOf = (program: Program, handle: HandleId): number => {
 
 /** By process: the descriptors that can ever be in its table. */
 function reachable(program: Program): Set<HandleId>[] {
-  const descriptors = program.handles.flatMap(({ kind }, handle) => (kind === "fd" || kind === "vm" || kind === "vcpu" ? [handle] : []));
+  const descriptors = program.handles.flatMap((row, handle) => (isDescriptor(row) ? [handle] : []));
   const held = (program.processes ?? []).map((_, process) => new Set(descriptors.filter((handle) => makerOf(program, handle) === process)));
   const sent = program.calls.flatMap(({ spec, operands: [fd, to] }) => (spec === "send_fd" && fd.kind === "handle" ? [{ handle: fd.handle, to }] : []));
   for (let before = -1, now = 0; before !== now; ) {

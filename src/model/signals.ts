@@ -57,11 +57,14 @@ export function leavesForSignal(context: Context): boolean {
   return !stays || context.pick(2) === 0;
 }
 
+/** Kinds of answers that guest code gets: from an access, from a leaf of the TDX module, from its own #VE handler. */
+const GUEST_SEES: ReadonlySet<Result["kind"]> = new Set(["value", "found", "status", "exception"]);
+
 /** When a call returns its thread takes the signal; a guest's access that ends in the guest returns to nobody. */
 export function deliver(machine: Machine, state: Int32Array, actor: ActorId, result: Result): void {
   const signal = machine.processes.signals[actor];
   if (!signal) return;
-  const inGuest = machine.program.actors[actor].kind === "vcpu" && (result.kind === "value" || result.kind === "found");
+  const inGuest = machine.program.actors[actor].kind === "vcpu" && GUEST_SEES.has(result.kind);
   signal.inGuest.set(state, inGuest ? 1 : 0);
   if (!inGuest) signal.pending.set(state, 0);
 }

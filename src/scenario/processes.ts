@@ -1,6 +1,9 @@
-// Which process an actor runs in, and which process forks which.
+// Which process an actor runs in, which process forks which, and what stands in the descriptor table of one.
 
-import type { ActorId, Program } from "./program.ts";
+import type { ActorId, Handle, Program } from "./program.ts";
+
+/** Whether a name stands for a number in the descriptor table of its process. */
+export const isDescriptor = ({ kind }: Handle): boolean => kind === "fd" || kind === "vm" || kind === "vcpu";
 
 /** Index into `Program.processes`; 0 is the process of `vmm`. */
 export const processOf = (program: Program, actor: ActorId): number => program.actors[actor].process ?? 0;

@@ -89,7 +89,15 @@ export function machineTable(machine: MachineView, view: Pick<TraceView, "column
     }
     if (rows.length > MAX_ROWS) lines.push("", `… and ${rows.length - MAX_ROWS} more rows`);
   }
-  const facts = machine.facts.filter((fact) => fact.value !== "").slice(0, MAX_ROWS);
+  const facts = [...tdFacts(machine), ...machine.facts].filter((fact) => fact.value !== "").slice(0, MAX_ROWS);
   if (facts.length > 0) lines.push("", facts.map((fact) => `${cell(fact.name)}: ${cell(fact.value)}`).join(" · "));
   return lines.length === 0 ? "No page is mapped or allocated." : lines.join("\n");
+}
+
+/** The words of a TD, where there is one: with several the panel has a column for each. */
+function tdFacts(machine: MachineView): { name: string; value: string }[] {
+  const table = machine.tables?.find(({ id }) => id === "td");
+  const [, column, another] = table?.columns ?? [];
+  if (table === undefined || column === undefined || another !== undefined) return [];
+  return table.rows.map((row) => ({ name: `${column.title} ${row.label}`, value: row.cells[column.id].text }));
 }

@@ -7,9 +7,9 @@ import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
 import { printResult, returnsOfCall } from "../scenario/print.ts";
 import type { ActorId, CallId, Program } from "../scenario/program.ts";
-import { diffMachines } from "./diff.ts";
+import { cellKey, diffMachines, isLockKey } from "./diff.ts";
 import { machineView } from "./machine.ts";
-import { type MachineView, PAGE_COLUMNS } from "./rows.ts";
+import { type MachineView, PAGE_COLUMNS, type StateTable } from "./rows.ts";
 
 export interface RanProgram {
   readonly program: Program;
@@ -214,17 +214,22 @@ function record(walk: Walk, actor: ActorId, said: readonly string[]): void {
 function changesOf(before: MachineView, after: MachineView): Map<string, Change> {
   const facts = new Map([...before.facts, ...after.facts].map((fact) => [fact.key, fact]));
   const rows = new Map([...before.pages, ...after.pages].map((row) => [row.key, row]));
+  const cells = new Map([...(before.tables ?? []), ...(after.tables ?? [])].flatMap(cellNames));
   const found = new Map<string, Change>();
   for (const change of diffMachines(before, after)) {
     const fact = facts.get(change.key);
-    if (fact?.group === "lock" || fact?.group === "thread") continue;
+    if (fact?.group === "lock" || fact?.group === "thread" || isLockKey(change.key)) continue;
     const slash = change.key.lastIndexOf("/");
     const row = fact === undefined ? rows.get(change.key.slice(0, slash)) : undefined;
-    const name = fact?.name ?? `${COLUMN_TITLES.get(change.key.slice(slash + 1)) ?? ""} of ${row?.space ?? ""} ${row?.label ?? ""}`;
+    const name = fact?.name ?? cells.get(change.key) ?? `${COLUMN_TITLES.get(change.key.slice(slash + 1)) ?? ""} of ${row?.space ?? ""} ${row?.label ?? ""}`;
     found.set(change.key, { name, after: change.after ?? "" });
   }
   return found;
 }
+
+/** `PAMT, type of 17`, by the key of the cell. */
+const cellNames = ({ title, columns, rows }: StateTable): [string, string][] =>
+  rows.flatMap((row) => columns.slice(1).map((column): [string, string] => [cellKey(row.key, column.id), `${title}, ${column.title} of ${row.label}`]));
 
 const isTelling = (step: StepRun): boolean => step.changes.size > 0;
 const resultOf = (run: CallRun): string | undefined => run.steps.at(-1)?.result;

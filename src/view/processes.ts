@@ -3,6 +3,7 @@
 import type { Machine } from "../model/machine.ts";
 import { descriptorIn } from "../model/processes.ts";
 import { BOUND } from "../model/runner.ts";
+import { isDescriptor } from "../scenario/processes.ts";
 import type { FactRow } from "./rows.ts";
 
 export function processFacts(machine: Machine, state: Int32Array): FactRow[] {
@@ -13,10 +14,7 @@ export function processFacts(machine: Machine, state: Int32Array): FactRow[] {
 function factsOf(machine: Machine, state: Int32Array, process: number, name: string): FactRow[] {
   if (!isThere(machine, state, process)) return [];
   const { program } = machine;
-  const open = program.handles.filter(({ kind }, handle) => {
-    const isDescriptor = kind === "fd" || kind === "vm" || kind === "vcpu";
-    return isDescriptor && descriptorIn(machine, process, handle)?.get(state) === BOUND;
-  });
+  const open = program.handles.filter((row, handle) => isDescriptor(row) && descriptorIn(machine, process, handle)?.get(state) === BOUND);
   const mapped = machine.mappings.filter(({ object, mapped: cells }) => object.process === process && cells.some((field) => field.get(state) === 1));
   const names = (list: readonly string[]): string => (list.length === 0 ? "none" : list.join(", "));
   const roots = mapped.map(({ object }) => machine.mappings[object.root].object.name);

@@ -163,20 +163,18 @@ function before(view: TraceView, told: TraceViolation | undefined, start: number
   const calls = shown.map((run) => {
     const step = view.steps[run[0]];
     const result = view.steps[run[run.length - 1]].result;
-    const line = `${range(run[0], run[run.length - 1]).padStart(numbers)}  ${actorName(view, step.actor).padEnd(names)}  ${step.call}${result === undefined ? "" : ` = ${result}`} (${placeOf(view, step)})`;
-    return oneLine(line);
+    const call = `${range(run[0], run[run.length - 1]).padStart(numbers)}  ${actorName(view, step.actor).padEnd(names)}  ${plain(step.call)}`;
+    return oneLine(call, `${result === undefined ? "" : ` = ${plain(result)}`} (${placeOf(view, step)})`);
   });
   return [...clipped(wrap(text, STORY_WIDTH), 3), ...calls];
 }
 
-/** One line: what is too long loses its middle. */
-function oneLine(line: string): string {
-  const [text] = [wrap(line, 10_000)[0] ?? ""];
-  const lead = line.length - line.trimStart().length;
-  const whole = " ".repeat(lead) + text.trimStart();
-  if (whole.length <= STORY_WIDTH) return whole;
-  const tail = 18;
-  return `${whole.slice(0, STORY_WIDTH - tail - 5)} ... ${whole.slice(whole.length - tail)}`;
+const plain = (text: string): string => text.replaceAll(/\s+/g, " ");
+
+/** One line: a call that is too long loses its end, so that its result and place stay. */
+function oneLine(call: string, rest: string): string {
+  const room = STORY_WIDTH - rest.length;
+  return call.length <= room ? call + rest : `${call.slice(0, Math.max(0, room - 3))}...${rest}`.slice(0, STORY_WIDTH);
 }
 
 /** The stretches from `start` on that ran at the same time, or one after the other. */

@@ -40,5 +40,6 @@ export function brokenPlaces(machine: Machine, state: Int32Array): Broken {
       if (about.td !== undefined && about.gfn !== undefined) gfns.set(`${about.td} ${about.gfn}`, rule.name);
     });
   }
+  for (const kvm of machine.kvmTds?.vms ?? []) if (kvm?.bugged.get(state) === 1) words.set(`${kvm.td.object.index} kvm`, "no-kvm-bug");
   return { gfns, frames, words, vcpus, keys };
 }

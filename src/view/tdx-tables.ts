@@ -41,12 +41,12 @@ function mirrorText(machine: Machine, state: Int32Array, kvm: KvmTd | undefined,
   if (entry.level > LEVEL.PT) {
     const table = kvm.tables.find((one) => one.entry === entry);
     const frame = table?.frame.get(state) ?? 0;
-    return table?.frozen.get(state) === 1 ? "FROZEN" : frame > 0 ? `table ${frame}` : "-";
+    return table?.frozen.get(state) === 1 ? "FROZEN" : frame > 0 ? `table ${frame}` : "";
   }
   const vm = machine.vms[kvm.vm];
   const at = vm.cells.at(entry.gfn);
   const frame = vm.ept[PRIVATE][at]?.get(state) ?? 0;
-  return kvm.frozen.get(at)?.get(state) === 1 ? "FROZEN" : frame > 0 ? `${frame}` : "-";
+  return kvm.frozen.get(at)?.get(state) === 1 ? "FROZEN" : frame > 0 ? `${frame}` : "";
 }
 
 const SIZES = ["4K", "2M", "1G", "512G", "256T"];
@@ -98,7 +98,7 @@ function septRow(machine: Machine, state: Int32Array, tdx: TdxState, td: TdState
       ),
       ...(mirror === undefined
         ? {}
-        : { mirror: cell(mirror, `the mirror has ${mirror === "-" ? "nothing" : mirror} there`, wrong === "mirror-agrees" ? wrong : undefined) }),
+        : { mirror: cell(mirror, `the mirror has ${mirror === "" ? "nothing" : mirror} there`, wrong === "mirror-agrees" ? wrong : undefined) }),
       pamt:
         frame > 0
           ? cell(`${typeName(type.get(state))}${blocked}`, `frame ${frame} is ${typeName(type.get(state))} of ${ownerName(tdx, state, frame) || "nobody"}`)

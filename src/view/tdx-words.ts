@@ -4,9 +4,8 @@ import { formatAddress } from "../base/units.ts";
 import type { Machine } from "../model/machine.ts";
 import { keyState } from "../model/tdx/build.ts";
 import type { TryLock } from "../model/tdx/locks.ts";
-import { pageTypeName } from "../model/tdx/physical.ts";
 import { LINE, type SeptEntry, type TdState, type TdxState } from "../model/tdx/state.ts";
-import { KOT_NAMES, type PageType, PT, SEPT, SEPT_NAMES } from "../model/tdx/tables.ts";
+import { KOT_NAMES, LEVEL, type PageType, PT, pageTypeName, SEPT, SEPT_NAMES } from "../model/tdx/tables.ts";
 
 export const gpaOf = (gfn: number): string => formatAddress(BigInt(gfn) << 12n);
 
@@ -51,13 +50,18 @@ export function linesText(tdx: TdxState, state: Int32Array, frame: number): stri
 /** The KVM half of a TD, where a VM of KVM is behind it. */
 export const kvmTdOf = (machine: Machine, td: TdState) => machine.kvmTds?.vms.find((one) => one?.td === td);
 
-/** What a frame is called: by the scenario, which took it with alloc_frame(), or by the file that has it. */
+/** What a frame is called: by the scenario, which took it with alloc_frame(), by the file that has it, or as a table of the secure EPT by the entries in it. */
 export function pageName(machine: Machine, state: Int32Array, frame: number): string {
   const driver = machine.drivers.findIndex((field) => field.get(state) === frame);
   if (driver >= 0) return machine.objects.drivers[driver].name;
   for (const { object, cells, frames } of machine.files) {
     const cell = frames.findIndex((field, at) => cells.single(at) && field.get(state) === frame);
     if (cell >= 0) return `${object.name}+${gpaOf(cells.start(cell))}`;
+  }
+  for (const td of machine.tdx?.tds ?? []) {
+    for (const entry of td.entries.slice(LEVEL.PD).flatMap((entries) => [...entries.values()])) {
+      if (entry.state.get(state) !== SEPT.FREE && entry.frame.get(state) === frame) return `level ${entry.level - 1}, ${gpaOf(entry.gfn)}`;
+    }
   }
   return "";
 }

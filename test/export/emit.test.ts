@@ -182,6 +182,17 @@ test("what no release has, what nobody can do and what would take too much is le
   for (const reason of reasons) assert.ok(c.slice(0, c.indexOf("*/")).includes(reason));
 });
 
+test("a VM with TDX needs a machine with TDX: not run, and an ordinary one is", () => {
+  const { program, text } = body(
+    ["vm = KVM_CREATE_VM(KVM_X86_TDX_VM)", "KVM_TDX_INIT_VM(vm)", "KVM_CREATE_GUEST_MEMFD(vm, 4K)", "KVM_CREATE_VM(KVM_X86_SW_PROTECTED_VM)"].join("\n"),
+    "6.18",
+  );
+  const reasons = emit(program, text).entries.map((entry) => entry.skipped ?? "");
+  assert.match(reasons[0], /has Intel TDX/);
+  assert.match(reasons[1], /has Intel TDX/);
+  assert.equal(reasons[3], "");
+});
+
 test("what a machine block sets is set in a namespace of the program's own, or nothing is run", async (context) => {
   const noexec = body('a = memfd_create("a", 0) = ok\nfcntl(a, F_GET_SEALS) = F_SEAL_EXEC\nassert mode(a) == 0o666', "6.18", "machine { memfd_noexec = 1 }");
   const emitted = emit(noexec.program, noexec.text);

@@ -2,6 +2,7 @@
 // very step that breaks it, and kept in the situations that a naive rule would accuse.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { invariants } from "../../src/scenario/catalogue/index.ts";
 import { tdProperties } from "../../src/scenario/catalogue/tdx-invariants.ts";
@@ -173,9 +174,11 @@ describe("a correct use of the module breaks nothing", () => {
   });
 });
 
-it("each property of a TD is watched over by invariants that there are", () => {
+it("each property of a TD is watched over by invariants that there are, and the README says so", () => {
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
   for (const { property, invariants: names } of tdProperties) {
     assert.ok(names.length > 0, property);
+    assert.ok(readme.includes(`| ${property} | ${names.map((name) => `\`${name}\``).join(" ")} |`), property);
     for (const name of names) assert.ok(invariants.find((row) => row.name === name)?.modelled, `${property} ${name}`);
   }
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Collector } from "../../src/check/collect.ts";
-import { withMachine } from "../../src/check/index.ts";
+import { check, withMachine } from "../../src/check/index.ts";
 import { explore } from "../../src/explore/search.ts";
 import type { Exploration, System } from "../../src/explore/system.ts";
 import { INVARIANTS } from "../../src/invariants/index.ts";
@@ -54,6 +54,34 @@ function only(machine: Machine, which: "independence" | "symmetry"): System {
     ...(which === "independence" ? { independence: machine.independence } : {}),
     ...(which === "symmetry" && machine.symmetry ? { symmetry: machine.symmetry } : {}),
   };
+}
+
+export interface Sameness {
+  /** Said where an answer differs. */
+  readonly about: string;
+  readonly maxStates?: number;
+  /** Holds the subject and the step of each violation against the plain search's too, and the remarks. */
+  readonly subjects?: boolean;
+}
+
+/** Fails where a report made with reductions has other answers than one made without; false where a limit was hit, and nothing compared. */
+export function sameWithReductions(one: Program, { about, maxStates, subjects = false }: Sameness): boolean {
+  const [plain, reduced] = [false, true].map((reduce) => {
+    const { calls, verdict, remarks, violations, exploration } = check(one, { now: still, reduce, ...(maxStates === undefined ? {} : { maxStates }) });
+    const broken = violations.map(({ invariant, subject, step }) => (subjects ? `${invariant} ${subject} ${step}` : invariant));
+    return {
+      complete: exploration.complete,
+      found: {
+        verdict,
+        remarks: subjects ? remarks.map(({ message }) => message) : [],
+        results: calls.map(({ results }) => results.map(({ result }) => resultKey(result)).sort()),
+        violations: [...new Set(broken)].sort(),
+      },
+    };
+  });
+  if (!plain.complete || !reduced.complete) return false;
+  assert.deepEqual(reduced.found, plain.found, about);
+  return true;
 }
 
 export interface Counts {

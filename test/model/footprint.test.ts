@@ -11,25 +11,12 @@ import type { Machine } from "../../src/model/machine.ts";
 import type { CompiledStep, Plan } from "../../src/model/step.ts";
 import { HEADER, SETUP, scenario, textOf } from "./random.ts";
 import { onMachine, still } from "./support.ts";
-import { watching } from "./watching.ts";
+import { assertDeclared, watching } from "./watching.ts";
 
 const budget = (maxStates: number) => ({ maxStates, maxMilliseconds: 1e9, maxBytes: 1 << 26, now: still });
 
 it("each step touches only the atoms that it declares, goes on where it declares, and allocates and frees where it declares", () => {
-  const missing = new Set<string>();
-  fc.assert(
-    fc.property(scenario(2), (random) => {
-      onMachine(textOf(random), (machine) =>
-        watching(
-          machine,
-          (text) => missing.add(text),
-          () => explore(machine, {}, budget(1000)),
-        ),
-      );
-    }),
-    { numRuns: 150 },
-  );
-  assert.deepEqual([...missing].sort(), []);
+  assertDeclared(scenario(2).map(textOf), { maxStates: 1000, numRuns: 150 });
 });
 
 const meets = (a: Footprint, b: Footprint): boolean => {

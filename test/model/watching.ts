@@ -1,10 +1,14 @@
 // Watches which atoms of the state a step really reads and writes, where its actor then stands and which frames are free, to hold them against what the
 // machine tells the reductions.
 
+import assert from "node:assert/strict";
+import * as fc from "fast-check";
+import { explore } from "../../src/explore/search.ts";
 import type { Footprint, MachineIndependence } from "../../src/model/independence.ts";
 import { Field, type Region } from "../../src/model/layout.ts";
 import type { Machine } from "../../src/model/machine.ts";
 import { type CompiledStep, type Context, DONE } from "../../src/model/step.ts";
+import { onMachine, still } from "./support.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
@@ -57,6 +61,29 @@ export function watching<T>(machine: Machine, complain: (text: string) => void, 
     undo();
     Reflect.deleteProperty(machine, "step");
   }
+}
+
+/** What some step of a text does and does not declare, in at most so many states. */
+export function undeclared(text: string, maxStates: number): string[] {
+  const missing = new Set<string>();
+  onMachine(text, (machine) =>
+    watching(
+      machine,
+      (sentence) => missing.add(sentence),
+      () => explore(machine, {}, { maxStates, maxMilliseconds: 1e9, maxBytes: 1 << 26, now: still }),
+    ),
+  );
+  return [...missing];
+}
+
+/** Fails with everything that the steps of random texts leave undeclared. */
+export function assertDeclared(texts: fc.Arbitrary<string>, { maxStates, numRuns }: { readonly maxStates: number; readonly numRuns: number }): void {
+  const missing = new Set<string>();
+  fc.assert(
+    fc.property(texts, (text) => undeclared(text, maxStates).forEach((sentence) => void missing.add(sentence))),
+    { numRuns },
+  );
+  assert.deepEqual([...missing].sort(), []);
 }
 
 const has = (set: Int32Array, atom: number): boolean => (set[atom >>> 5] & (1 << (atom & 31))) !== 0;

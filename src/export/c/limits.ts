@@ -15,6 +15,8 @@ const MOST_SLOT_BYTES = 16n << 30n;
 const REFUSED_SLOT_BYTES = 1n << 43n;
 const MAP_LOCKED_OR_POPULATE = 0xa000n;
 const SHARED_BIT = 1n << 51n;
+/** KVM_X86_TDX_VM. */
+const TDX_VM = 5n;
 const REAL_MODE_END = 1n << 32n;
 const PUNCH_HOLE = 2n;
 const KEEP_SIZE = 1n;
@@ -188,6 +190,8 @@ export function cannotRun(program: Program, id: CallId, budget: Budget): string 
     return "a signal that comes between two calls is delivered at once, and where it comes inside of one a schedule of calls cannot say";
   const interrupted = signalled(program, id);
   if (interrupted !== undefined) return interrupted;
+  if (call.spec.startsWith("KVM_TDX_") || (call.spec === "KVM_CREATE_VM" && intAt(program, id, "type") === TDX_VM))
+    return "the model's machine has Intel TDX, which the one that runs the test need not have";
   if (!CALLABLE.has(call.spec)) return `user space cannot make ${spec.name}() happen`;
   for (const [at, param] of spec.params.entries()) {
     const operand = call.operands[at];

@@ -3,11 +3,10 @@
 
 import type { Machine } from "../machine.ts";
 import type { MappingState } from "../memory/state.ts";
-import type { SlotConfig } from "../objects.ts";
 import { ownerOfVm } from "../processes.ts";
 import { type Context, NEXT, type StepCode, type Unmapping } from "../step.ts";
 import { hears, useVm } from "./life.ts";
-import { announceAll, end, hvaKinds, markHits, zap } from "./notifier.ts";
+import { announceAll, end, gfnsAt, type HostSlot, hvaKinds, markHits, slotsAt, zap } from "./notifier.ts";
 import type { GfnRange } from "./ranges.ts";
 import { SHARED, type VmState } from "./state.ts";
 
@@ -18,26 +17,11 @@ export function heard(machine: Machine, { mapping }: Pick<Unmapping, "mapping">)
   return machine.vms.filter(({ object: { index } }) => ownerOfVm(machine, index) === mappings[mapping].process && isHeard(index));
 }
 
-/** A slot that the handler meets, as pages of the mapping. */
-interface Met {
-  readonly config: SlotConfig;
-  readonly from: number;
-  readonly to: number;
-}
-
 /** Slots of the active set that the range of host addresses meets. */
-function met(machine: Machine, state: Int32Array, vm: VmState, { mapping: index, cells }: Unmapping): Met[] {
+function met(machine: Machine, state: Int32Array, vm: VmState, { mapping: index, cells }: Unmapping): HostSlot[] {
   const mapping = machine.mappings[index];
-  const [from, to] = [mapping.cells.start(cells[0]), mapping.cells.end(cells[cells.length - 1])];
-  return vm.slots.flatMap((slot) => {
-    const config = slot.mappings.has(index) ? machine.objects.slots[slot.config.get(state) - 1] : undefined;
-    if (config?.mapping !== index) return [];
-    const meets = { config, from: Math.max(from, config.mappingPage), to: Math.min(to, config.mappingPage + config.pages) };
-    return meets.from < meets.to ? [meets] : [];
-  });
+  return slotsAt(machine, state, vm, mapping, mapping.cells.start(cells[0]), mapping.cells.end(cells[cells.length - 1]));
 }
-
-const gfns = ({ mappingPage, gfn }: SlotConfig, from: number, to: number): GfnRange => ({ from: gfn + from - mappingPage, to: gfn + to - mappingPage });
 
 /** mn_active_invalidate_count++; under mmu_lock, where some slot is met: in_progress++, the range of each such slot, unmap, flush. */
 const mnStart: StepCode = {
@@ -61,12 +45,12 @@ const mnStart: StepCode = {
       announceAll(
         context,
         vm,
-        slots.map(({ config, from, to }) => gfns(config, from, to)),
+        slots.map(({ config, from, to }) => gfnsAt(config, from, to)),
       );
       for (const { config, from, to } of slots) {
-        markHits(context, vm, gfns(config, from, to), SHARED);
+        markHits(context, vm, gfnsAt(config, from, to), SHARED);
         for (const part of changed(machine.mappings[unmapping.mapping], state, unmapping, from, to))
-          zap(context, vm, gfns(config, part.from, part.to), hvaKinds(machine));
+          zap(context, vm, gfnsAt(config, part.from, part.to), hvaKinds(machine));
       }
     }
     return NEXT;
@@ -121,7 +105,7 @@ export function changeSptes(context: Context, unmapping: Unmapping, frame: numbe
     const slots = hears(vm, state) ? met(machine, state, vm, unmapping) : [];
     if (slots.length === 0 || vm.inProgress.get(state) === 0) continue;
     for (const { config, from } of slots) {
-      const { from: gfn, to } = gfns(config, from, from + 1);
+      const { from: gfn, to } = gfnsAt(config, from, from + 1);
       const cell = vm.cells.at(gfn);
       if ((vm.ept[SHARED][cell]?.get(state) ?? 0) === 0) continue;
       zap(context, vm, { from: gfn, to }, [SHARED]);

@@ -11,8 +11,8 @@ import { fieldsOf, isOpen } from "../processes.ts";
 import { every, Reach, type Scope } from "../scope.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { hasFreed } from "./gmem-state.ts";
-import { moveSequence, zap } from "./notifier.ts";
-import { KINDS, LIFE, type VmState } from "./state.ts";
+import { zapAll } from "./notifier.ts";
+import { LIFE, type VmState } from "./state.ts";
 
 /** The operation that follows a call when it has dropped the last reference. */
 export const DESTROY = "destroy_vm";
@@ -83,23 +83,20 @@ export const handlesOf = (machine: Machine, vm: number): readonly HandleId[] => 
 const holdsVm = (machine: Machine, state: Int32Array, file: number): boolean =>
   machine.features.gmem_vm === "held" && machine.files[file].installed.get(state) === 1 && !hasFreed(machine.files[file].gmem, state);
 
-/** kvm->users_count is not 0. */
-function isHeld(machine: Machine, state: Int32Array, vm: number): boolean {
+/** Who holds the VM, by name: its users_count is as many. */
+function* holdersNow(machine: Machine, state: Int32Array, vm: number): Generator<string> {
   const { handles, files } = heldBy(machine, vm);
-  if (handles.some((handle) => isOpen(machine, state, handle)) || files.some((file) => holdsVm(machine, state, file))) return true;
-  return machine.threads.some((thread) => isUnderWay(machine, state, thread.index, vm));
+  for (const handle of handles) if (isOpen(machine, state, handle)) yield machine.program.handles[handle].name;
+  for (const file of files) if (holdsVm(machine, state, file)) yield machine.files[file].object.name;
+  for (const { index } of machine.threads) if (isUnderWay(machine, state, index, vm)) yield `a call of ${machine.program.actors[index].name}`;
 }
+
+const isHeld = (machine: Machine, state: Int32Array, vm: number): boolean => holdersNow(machine, state, vm).next().done !== true;
 
 /** Who holds the VM, by name; undefined where it can never come to an end. */
 export function usersOf(machine: Machine, state: Int32Array, vm: number): string[] | undefined {
   const life = machine.vms[vm].life?.get(state);
-  if (life === undefined || life === LIFE.KEPT) return undefined;
-  const { handles, files } = heldBy(machine, vm);
-  return [
-    ...handles.filter((handle) => isOpen(machine, state, handle)).map((handle) => machine.program.handles[handle].name),
-    ...files.filter((file) => holdsVm(machine, state, file)).map((file) => machine.files[file].object.name),
-    ...machine.threads.filter(({ index }) => isUnderWay(machine, state, index, vm)).map(({ index }) => `a call of ${machine.program.actors[index].name}`),
-  ];
+  return life === undefined || life === LIFE.KEPT ? undefined : [...holdersNow(machine, state, vm)];
 }
 
 /** fdget: a call under way holds the file behind the descriptor that it was given. Who destroys the VM has put it. */
@@ -203,13 +200,7 @@ const unregisterNotifier = destruction(
   { reads: ["ept", "faults", "notifier"], writes: ["ept", "tlb", "faults", "notifier", "slot", "free"], events: true },
   (context, vm) => {
     const { machine, state } = context;
-    zap(
-      context,
-      vm,
-      { from: 0, to: Number.MAX_SAFE_INTEGER },
-      KINDS.map((_, kind) => kind),
-    );
-    moveSequence(context, vm);
+    zapAll(context, vm);
     if (vm.activeNotifiers.get(state) === 0 && vm.inProgress.get(state) > 0) machine.emit("destroyed-in-progress", vm.object.index);
     vm.activeNotifiers.set(state, 0);
     for (const field of [vm.inProgress, vm.rangeStart, vm.rangeEnd]) field.set(state, 0);

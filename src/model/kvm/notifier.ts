@@ -7,6 +7,7 @@ import type { Machine } from "../machine.ts";
 import { PUNCH_HOLE } from "../memory/modes.ts";
 import type { Resize } from "../memory/resize.ts";
 import type { MappingState } from "../memory/state.ts";
+import type { SlotConfig } from "../objects.ts";
 import { type Context, NEXT, type StepCode } from "../step.ts";
 import { dangling, USED } from "./kinds.ts";
 import { type GfnRange, toldOf, whyNot } from "./ranges.ts";
@@ -97,20 +98,38 @@ export function markHits(context: Context, vm: VmState, intended: GfnRange, kind
 export const hvaKinds = (machine: Machine): readonly number[] =>
   machine.features.access_kind === "attribute" && machine.features.zap_filter === "none" ? [SHARED, PRIVATE] : [SHARED];
 
+/** A slot that a range of host memory meets, as pages of the mapping. */
+export interface HostSlot {
+  readonly config: SlotConfig;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Slots of the active set behind which pages [from, to) of a mapping are. */
+export function slotsAt(machine: Machine, state: Int32Array, vm: VmState, { object: { index } }: MappingState, from: number, to: number): HostSlot[] {
+  return vm.slots.flatMap((slot) => {
+    const config = slot.mappings.has(index) ? machine.objects.slots[slot.config.get(state) - 1] : undefined;
+    if (config?.mapping !== index) return [];
+    const meets = { config, from: Math.max(from, config.mappingPage), to: Math.min(to, config.mappingPage + config.pages) };
+    return meets.from < meets.to ? [meets] : [];
+  });
+}
+
+/** gfns of pages of the mapping behind a slot. */
+export const gfnsAt = ({ mappingPage, gfn }: SlotConfig, from: number, to: number): GfnRange => ({
+  from: gfn + from - mappingPage,
+  to: gfn + to - mappingPage,
+});
+
 /**
  * Both halves of the MMU notifier (hva.ts) around a change of one page that nobody can look into: the folio is locked, so that a fault can only have taken the
  * page before, and finds that the sequence has moved. A swap of slots would wait, and goes on.
  */
 export function invalidateHva(context: Context, mapping: MappingState, cell: number): void {
   const { machine, state } = context;
-  const [from, to] = [mapping.cells.start(cell), mapping.cells.end(cell)];
   for (const vm of machine.vms) {
-    for (const slot of vm.slots) {
-      if (!slot.mappings.has(mapping.object.index)) continue;
-      const config = machine.objects.slots[slot.config.get(state) - 1];
-      if (!config || config.mapping !== mapping.object.index) continue;
-      const range = { from: config.gfn + Math.max(0, from - config.mappingPage), to: config.gfn + Math.min(config.pages, to - config.mappingPage) };
-      if (range.from >= range.to) continue;
+    for (const { config, from, to } of slotsAt(machine, state, vm, mapping, mapping.cells.start(cell), mapping.cells.end(cell))) {
+      const range = gfnsAt(config, from, to);
       markHits(context, vm, range, SHARED);
       zap(context, vm, range, hvaKinds(machine));
       moveSequence(context, vm);
@@ -148,6 +167,12 @@ function eachBinding(context: Context, visit: (context: Context, vm: VmState, ra
 }
 
 export const BOTH = KINDS.map((_, kind) => kind);
+
+/** Every root of the VM becomes obsolete: all of its mappings go, and faults in flight start over. */
+export function zapAll(context: Context, vm: VmState): void {
+  zap(context, vm, { from: 0, to: Number.MAX_SAFE_INTEGER }, BOTH);
+  moveSequence(context, vm);
+}
 
 /** One handler call that zaps and is done: under mmu_lock begin, unmap, flush, end. */
 const invalidate: StepCode = {

@@ -10,12 +10,14 @@ import { byteResult } from "../memory/mapping.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BOUND } from "../runner.ts";
+import { Reach } from "../scope.ts";
+import { INTERRUPTIBLE, signalPending } from "../signals.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { exitTd, isInside } from "../tdx/enter.ts";
 import { guestSteps, type TdAction } from "../tdx/guest.ts";
 import { actionOfCall } from "../tdx/guest-plans.ts";
 import { hostRead } from "../tdx/hardware.ts";
-import { letsPass } from "./access.ts";
+import { interrupt, letsPass } from "./access.ts";
 import { mismatchExit, mmioExit } from "./exits.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { guestScope } from "./scopes.ts";
@@ -75,7 +77,11 @@ export function planTdAccess(machine: Machine, id: CallId, call: Call): Plan | u
     ...base,
     data,
     reads: ["handle", "td"],
-    scope: () => guestScope(machine, data, handle),
+    scope() {
+      const guest = guestScope(machine, data, handle);
+      const signal = new Reach(machine).signal(call.actor).scope();
+      return (region) => (region === "signal" ? signal(region) : guest(region));
+    },
     decode: (context) => (machine.handles[handle].get(context.state) === BOUND ? undefined : "EBADF"),
   };
 }
@@ -187,10 +193,11 @@ function goOn(context: Context, result: Result): number {
   return last ? context.remember(result) : context.done(result);
 }
 
-/** KVM_RUN of a vCPU that is outside: a dead VM, a TD that may not run yet, a vCPU that is not initialised. */
+/** KVM_RUN of a vCPU that is outside: a dead VM, a TD that may not run yet, a vCPU that is not initialised, a signal in front of the entry. */
 const runVcpu: StepCode = {
   reads: ["td"],
   writes: [],
+  interruptible: INTERRUPTIBLE,
   jumps: ["vp_acquire", "td_access", "accept_walk", "td_rest", "exit_hypercall"],
   run(context) {
     const { machine, state } = context;
@@ -202,6 +209,7 @@ const runVcpu: StepCode = {
     if (tdOf(context).state.get(state) !== TD_STATE.RUNNABLE || vcpu.initialized.get(state) === 0) return context.always(EINVAL);
     if (vcpu.hypercall.get(state) !== 0)
       throw new NotModelled(context.plan.id, "the vCPU waits for the answer to a KVM_EXIT_HYPERCALL: say what user space does with KVM_RUN");
+    if (signalPending(context)) return interrupt(context);
     context.say("KVM_RUN");
     return context.onward("vp_acquire");
   },
@@ -227,7 +235,7 @@ const vpAcquire = kvmLeaf({
   },
 });
 
-/** A step of guest code, in front of which an IPI may arrive: the vCPU leaves and is entered again, or the IPI comes later. */
+/** A step of guest code, in front of which an IPI may arrive: the vCPU leaves and, but for a signal, is entered again; or the IPI comes later. */
 function guestStep(step: StepCode, interruptible: boolean): StepCode {
   const jumps = [...(step.jumps ?? []), "snapshot", "run_vcpu"];
   return {
@@ -236,16 +244,19 @@ function guestStep(step: StepCode, interruptible: boolean): StepCode {
     writes: [...step.writes, "td", "tlb", "module"],
     jumps,
     returns: step.returns,
+    ...(interruptible ? { interruptible: INTERRUPTIBLE } : {}),
     events: true,
     run(context) {
       const vcpu = kvmVcpuOf(context);
-      if (interruptible && vcpu.kicked.get(context.state) === 1 && context.pick(2) === 1) {
+      if (!interruptible) return inGuest(context, step.run);
+      // A kick that has put it out sends it back through KVM_RUN.
+      if (!isInside(context.state, vcpu.tdVcpu)) return context.jump("run_vcpu");
+      const signal = signalPending(context);
+      if ((signal || vcpu.kicked.get(context.state) === 1) && context.pick(2) === 1) {
         outside(context, vcpu);
         context.say("an IPI: the vCPU leaves the guest");
-        return context.jump("run_vcpu");
+        return signal ? interrupt(context) : context.jump("run_vcpu");
       }
-      // A kick that has put it out sends it back through KVM_RUN.
-      if (interruptible && !isInside(context.state, vcpu.tdVcpu)) return context.jump("run_vcpu");
       return inGuest(context, step.run);
     },
   };
@@ -261,13 +272,19 @@ const tdLeave: StepCode = {
   },
 };
 
-/** run(): in the guest until a kick has put it out. */
+/** run(): in the guest until a kick or a signal has put it out. */
 const tdRest: StepCode = {
   reads: ["td"],
   writes: [],
+  interruptible: { ...INTERRUPTIBLE, writes: ["td", "module", "tlb"] },
   jumps: [],
   run(context) {
-    if (isInside(context.state, kvmVcpuOf(context).tdVcpu)) return BLOCKED;
+    const vcpu = kvmVcpuOf(context);
+    if (isInside(context.state, vcpu.tdVcpu)) {
+      if (!signalPending(context)) return BLOCKED;
+      outside(context, vcpu);
+      return interrupt(context);
+    }
     context.say("a kick has put the vCPU out of the guest");
     return context.always(ZERO);
   },

@@ -9,8 +9,9 @@ import { release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { KVM_MEM_READONLY } from "../objects.ts";
 import { ZERO } from "../plan.ts";
+import { INTERRUPTIBLE, signalPending } from "../signals.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
-import { configOf, endFault, slotAt, takeHostPage } from "./access.ts";
+import { configOf, endFault, interrupt, slotAt, takeHostPage } from "./access.ts";
 import { mismatchExit } from "./exits.ts";
 import { isPrivateSlot } from "./kinds.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
@@ -44,12 +45,16 @@ function settled(context: Context): number {
 }
 
 /**
- * RET_PF_RETRY. A private violation is retried inside KVM, with SRCU held, until it is resolved, the VM is dead, or (6.18) the slot goes; a shared one by entering
+ * RET_PF_RETRY. A private violation is retried inside KVM, with SRCU held, until it is resolved, a signal comes, the VM is dead, or (6.18) the slot goes; a shared one by entering
  * the guest again; a pre-fault inside its ioctl.
  */
 function retry(context: Context): number {
   const { machine, state } = context;
   const isPrivate = kindOf(context) === PRIVATE;
+  if (isPrivate && !isPrefault(context) && signalPending(context)) {
+    endFault(context);
+    return interrupt(context);
+  }
   if (tdOf(context).dead.get(state) === 1) return give(context, "EIO", "the VM is dead");
   if (!isPrefault(context)) {
     const slot = slotAt(machine, state, vmOf(context), gfnOf(context));
@@ -84,14 +89,16 @@ function leave(context: Context, why: string): number {
 const OUT = ["run_vcpu", "snapshot", "advance"];
 export const FAULT = ["fault", "srcu", "reference", "free"] as const;
 
-/** The shared bit of the address says what the access is; a pre-fault takes the attribute of the gfn. */
+/** The shared bit of the address says what the access is; a pre-fault takes the attribute of the gfn, and looks for a signal before each try. */
 const snapshot: StepCode = {
   reads: ["kind"],
   writes: ["fault"],
+  interruptible: { ...INTERRUPTIBLE, writes: FAULT },
   jumps: [],
   returns: false,
   run(context) {
     const { state, thread } = context;
+    if (isPrefault(context) && signalPending(context)) return give(context, "EINTR", "a signal is pending");
     const kind = isPrefault(context) ? now(context) : accessOf(context).kind;
     thread.inFault.set(state, 1);
     thread.kind.set(state, kind);
@@ -118,6 +125,7 @@ const checkKind: StepCode = {
 const findSlot: StepCode = {
   reads: ["slot", "td"],
   writes: FAULT,
+  interruptible: INTERRUPTIBLE,
   jumps: OUT,
   run(context) {
     const { machine, state, thread } = context;
@@ -151,6 +159,7 @@ export function isOvertaken(context: Context): boolean {
 const earlyRetry: StepCode = {
   reads: ["fault", "notifier", "slot", "td"],
   writes: FAULT,
+  interruptible: INTERRUPTIBLE,
   jumps: OUT,
   run(context) {
     if (!isOvertaken(context)) {
@@ -226,6 +235,7 @@ const map: StepCode = {
 const putPage: StepCode = {
   reads: ["reference", "page", "fault", "slot", "td"],
   writes: ["content", ...FAULT],
+  interruptible: INTERRUPTIBLE,
   jumps: OUT,
   events: true,
   run(context) {

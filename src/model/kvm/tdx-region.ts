@@ -142,17 +142,19 @@ const getSource: StepCode = {
 };
 const MMAP_LOCK = 2;
 
-/** kvm_tdp_map_page tries again while an invalidation of the gfn is in progress. */
+/** kvm_tdp_map_page tries again while an invalidation of the gfn is in progress, and no signal is pending. */
 const share: StepCode = {
   reads: ["notifier", "lock"],
   writes: ["lock"],
-  jumps: [],
+  interruptible: { ...INTERRUPTIBLE, writes: ["reference", "free"] },
+  jumps: ["put_source"],
   returns: false,
   acquires: (machine, plan) => [tdOfPlan(machine, plan).mmuWriter],
   run(context) {
     const { state } = context;
     const vm = vmOf(context);
     const { cell } = context;
+    if (signalPending(context)) return fail(context, "EINTR");
     if (vm.inProgress.get(state) > 0 && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state)) return BLOCKED;
     if (!shareMmu(context)) return BLOCKED;
     context.say("mmu_lock is taken for read");

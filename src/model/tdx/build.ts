@@ -1,7 +1,7 @@
 // Leaves that make a TD: its root page and key id, its control pages, its parameters (vmm_dispatcher/api_calls/tdh_mng_*.c, tdh_mr_finalize.c).
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
-import { ask, liveTd, newPage, notFatal, pageOperand, tdrOperand } from "./checks.ts";
+import { ask, keysConfigured, liveTd, newPage, notFatal, tdrOperand } from "./checks.ts";
 import { directLines } from "./hardware.ts";
 import { busy, type Check, type Leaf, type LeafCall } from "./leaf.ts";
 import { assignPage } from "./pages.ts";
@@ -35,7 +35,7 @@ export const mngCreate: Leaf = {
   number: 9,
   checks: [
     ask("the key id is a private one", { status: "TDX_OPERAND_INVALID", operand: "RDX" }, (call) => keyOf(call) === undefined),
-    ...pageOperand((registers) => registers.page, "RCX", "exclusive", PT.NDA),
+    ...newPage("RCX"),
     kotLock("exclusive"),
     ask("the key id is free", { status: "TDX_HKID_NOT_FREE" }, (call) => keyState(call, keyOf(call) as KeyState) !== KOT.FREE),
   ],
@@ -106,7 +106,7 @@ export const mngAddcx: Leaf = {
   checks: [
     ...tdrOperand("RDX", "exclusive"),
     notFatal,
-    ask("its keys are configured", { status: "TDX_TD_KEYS_NOT_CONFIGURED" }, (call) => call.theTd.lifecycle.get(call.state) !== LIFECYCLE.KEYS_CONFIGURED),
+    keysConfigured,
     ask("the TDCS has room", { status: "TDX_TDCX_NUM_INCORRECT" }, (call) => call.theTd.numTdcx.get(call.state) >= TDCS_PAGES.max),
     ...newPage("RCX"),
   ],

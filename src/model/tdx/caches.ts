@@ -6,9 +6,9 @@ import { kotLock, packageBit, packageOf } from "./build.ts";
 import { ask, pageOperand } from "./checks.ts";
 import { flushShared, writeBack } from "./hardware.ts";
 import { busy, type Hpa, type Leaf, type LeafCall, MALFORMED, type Registers } from "./leaf.ts";
-import { pageTypeName, pageTypeOf, physicalPage, physicalPageOf } from "./physical.ts";
+import { pageTypeOf, physicalPage, physicalPageOf } from "./physical.ts";
 import type { KeyState, WriteBackState } from "./state.ts";
-import { GLOBAL_HKID, KOT, PRIVATE_HKIDS, PT } from "./tables.ts";
+import { GLOBAL_HKID, KOT, PRIVATE_HKIDS, PT, pageTypeName } from "./tables.ts";
 
 const isFlushed = (call: LeafCall, key: KeyState): boolean => key.hkid !== GLOBAL_HKID && key.state.get(call.state) === KOT.FLUSHED;
 

@@ -4,7 +4,7 @@ import type { TdxOperandName, TdxStatus, TdxStatusName } from "../../base/tdx-st
 import { SHARED_BIT } from "../cuts.ts";
 import { busy, type Check, type Hpa, type LeafCall, MALFORMED, NO_TDMR, type Registers } from "./leaf.ts";
 import type { LockMode } from "./locks.ts";
-import { SHARED_BIT_48 } from "./objects.ts";
+import { HIGHEST_GPA, SHARED_BIT_48 } from "./objects.ts";
 import { placeAt, type SeptEntry, type TdState, tdAt, tdVcpuAt } from "./state.ts";
 import {
   ALLOWED_ENTRY_STATES,
@@ -16,8 +16,10 @@ import {
   opStateNeedsTracking,
   type PageType,
   PT,
+  pageTypeName,
   SEPT,
   TDCS_PAGES,
+  TDVPS_TDCX,
 } from "./tables.ts";
 
 type Name = TdxOperandName;
@@ -28,10 +30,8 @@ export function ask(what: string, refusal: TdxStatus, fails: (call: LeafCall) =>
   return { what, answers: [refusal], test: (call) => (fails(call) ? refusal : undefined) };
 }
 
-const PAGE_TYPES = new Map<PageType, string>(Object.entries(PT).map(([name, type]) => [type, `PT_${name}`]));
-
-/** check_and_lock_explicit_private_hpa: alignment, range, the lock of the PAMT entry, then its type. */
-export function pageOperand(of: (registers: Registers) => Hpa | undefined, operand: Name, mode: LockMode, type: PageType): Check[] {
+/** A page by its physical address, whatever it is: alignment, range, the lock of its PAMT entry. */
+export function lockedPage(of: (registers: Registers) => Hpa | undefined, operand: Name, mode: LockMode): Check[] {
   const hpa = (call: LeafCall): Hpa => of(call.registers) ?? NO_TDMR;
   return [
     ask(`the page in ${operand} is 4 KB aligned and carries no key id`, answer("TDX_OPERAND_INVALID", operand), (call) => hpa(call) === MALFORMED),
@@ -41,11 +41,16 @@ export function pageOperand(of: (registers: Registers) => Hpa | undefined, opera
       answers: [busy(operand)],
       lock: (call) => (hpa(call) > 0 ? { lock: call.tdx.pamt[hpa(call)].lock, mode } : undefined),
     },
-    ask(`its page type is ${PAGE_TYPES.get(type)}`, answer("TDX_PAGE_METADATA_INCORRECT", operand), (call) => {
-      return call.tdx.pamt[hpa(call)].type.get(call.state) !== type;
-    }),
   ];
 }
+
+/** check_and_lock_explicit_private_hpa: alignment, range, the lock of the PAMT entry, then its type. */
+export const pageOperand = (of: (registers: Registers) => Hpa | undefined, operand: Name, mode: LockMode, type: PageType): Check[] => [
+  ...lockedPage(of, operand, mode),
+  ask(`its page type is ${pageTypeName(type)}`, answer("TDX_PAGE_METADATA_INCORRECT", operand), (call) => {
+    return call.tdx.pamt[of(call.registers) ?? NO_TDMR].type.get(call.state) !== type;
+  }),
+];
 
 /** The TD whose TDR is in a register. */
 export const tdrOperand = (operand: Name, mode: LockMode): Check[] => [
@@ -76,19 +81,27 @@ export const tdvprOperand = (operand: Name, mode: LockMode, tdr: (call: LeafCall
 
 export const notFatal = ask("the TD is not fatal", answer("TDX_TD_FATAL"), (call) => call.theTd.fatal.get(call.state) === 1);
 
+export const keysConfigured = ask("its keys are configured", answer("TDX_TD_KEYS_NOT_CONFIGURED"), (call) => {
+  return call.theTd.lifecycle.get(call.state) !== LIFECYCLE.KEYS_CONFIGURED;
+});
+
+export const tdvpsComplete = ask("the TDVPS has its pages", answer("TDX_TDCX_NUM_INCORRECT"), (call) => {
+  return call.theVcpu.numTdcx.get(call.state) < TDVPS_TDCX.min;
+});
+
 /**
  * check_any_td_state_map_tdcs_and_lock: what every leaf asks of a live TD. The lock of OP_STATE is not in the state: leaves take it shared, and only those of a
  * migration exclusive.
  */
 export const liveTd = (leaf: string): Check[] => [
   notFatal,
-  ask("its keys are configured", answer("TDX_TD_KEYS_NOT_CONFIGURED"), (call) => call.theTd.lifecycle.get(call.state) !== LIFECYCLE.KEYS_CONFIGURED),
+  keysConfigured,
   ask("its TDCS is allocated", answer("TDX_TDCS_NOT_ALLOCATED"), (call) => call.theTd.numTdcx.get(call.state) < TDCS_PAGES.min),
   ask("OP_STATE allows the leaf", answer("TDX_OP_STATE_INCORRECT"), (call) => !ALLOWED_OP_STATES[leaf].includes(call.theTd.opState.get(call.state))),
 ];
 
 const gpaOf = (call: LeafCall): bigint => call.registers.gpa ?? 0n;
-export const gfnOfCall = (call: LeafCall): number => Number((gpaOf(call) & ((1n << 52n) - 1n)) >> 12n);
+export const gfnOfCall = (call: LeafCall): number => Number((gpaOf(call) & HIGHEST_GPA) >> 12n);
 const levelOf = (call: LeafCall): number => call.registers.level ?? LEVEL.PT;
 
 /** verify_page_info_input: reserved bits, level, alignment to the size of the level. `max` undefined: the level of the root's entries. */
@@ -99,13 +112,16 @@ export const pageInfo = (min: number, max: number | undefined): Check =>
     (call) => {
       const level = levelOf(call);
       if (level < min || level > (max ?? call.theTd.pwl.get(call.state))) return true;
-      return gpaOf(call) >> 52n !== 0n || (gpaOf(call) & ((1n << BigInt(12 + 9 * level)) - 1n)) !== 0n;
+      return gpaOf(call) > HIGHEST_GPA || (gpaOf(call) & ((1n << BigInt(12 + 9 * level)) - 1n)) !== 0n;
     },
   );
 
+/** The bit of a guest physical address that makes it a shared one. */
+export const sharedBitOf = (td: TdState, state: Int32Array): bigint => (td.wide.get(state) === 1 ? SHARED_BIT : SHARED_BIT_48);
+
 /** check_gpa_validity for a private address. */
 export function isPrivateGpa(td: TdState, state: Int32Array, gpa: bigint): boolean {
-  return gpa < (td.wide.get(state) === 1 ? SHARED_BIT : SHARED_BIT_48);
+  return gpa < sharedBitOf(td, state);
 }
 
 export const privateGpa: Check = ask("the guest address is private and inside the address width", answer("TDX_OPERAND_INVALID", "RCX"), (call) => {

@@ -3,27 +3,16 @@
 
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
-import { ask, liveTd, tdvprOperand } from "./checks.ts";
+import { ask, liveTd, tdvprOperand, tdvpsComplete } from "./checks.ts";
 import type { Leaf, LeafCall } from "./leaf.ts";
 import { release } from "./locks.ts";
 import type { TdState, TdVcpuState, TdxState } from "./state.ts";
-import { TDVPS_TDCX, VCPU } from "./tables.ts";
+import { VCPU } from "./tables.ts";
 import { epochLock } from "./track.ts";
-import { processorOf } from "./vp.ts";
+import { associate, flushProcessor, processorOf } from "./vp.ts";
 
-/** Vacates the TLB of every vCPU of the TD that is associated with a processor, but for `except`: they share its EPTP. */
-function flushProcessor(call: LeafCall, lp: number, except?: TdVcpuState): void {
-  for (const vcpu of call.tdx.vcpus) {
-    if (vcpu === except || vcpu.lp.get(call.state) !== lp + 1 || vcpu.td.get(call.state) !== call.theVcpu.td.get(call.state)) continue;
-    for (const entry of vcpu.tlb.values()) entry.set(call.state, 0);
-  }
-}
-
-function associate(call: LeafCall): void {
-  const { state, theTd: td, theVcpu: vcpu } = call;
-  if (vcpu.lp.get(state) !== 0) return;
-  vcpu.lp.set(state, processorOf(call, vcpu) + 1);
-  td.numAssociated.set(state, td.numAssociated.get(state) + 1);
+function associateOnce(call: LeafCall): void {
+  if (call.theVcpu.lp.get(call.state) === 0) associate(call);
 }
 
 export const vpEnter: Leaf = {
@@ -32,7 +21,7 @@ export const vpEnter: Leaf = {
   checks: [
     ...tdvprOperand("RCX", "shared"),
     ...liveTd("TDH.VP.ENTER"),
-    ask("the TDVPS has its pages", { status: "TDX_TDCX_NUM_INCORRECT" }, (call) => call.theVcpu.numTdcx.get(call.state) < TDVPS_TDCX.min),
+    tdvpsComplete,
     ask("the vCPU is ready", { status: "TDX_VCPU_STATE_INCORRECT" }, (call) => call.theVcpu.state.get(call.state) !== VCPU.READY),
     ask("it is associated with no other processor", { status: "TDX_VCPU_ASSOCIATED" }, (call) => {
       const lp = call.theVcpu.lp.get(call.state);
@@ -43,7 +32,7 @@ export const vpEnter: Leaf = {
       answers: [{ status: "TDX_VCPU_ASSOCIATED" }],
       lock: (call) => ({ lock: call.theVcpu.association, mode: "exclusive" }),
       // An entry that fails behind this leaves it associated.
-      effect: associate,
+      effect: associateOnce,
     },
     epochLock("shared"),
   ],
@@ -60,7 +49,7 @@ export const vpEnter: Leaf = {
     const epoch = td.epoch.get(state);
     const count = td.refcount[epoch & 1];
     count.set(state, count.get(state) + 1);
-    if (vcpu.lp.get(state) === 0) associate(call);
+    associateOnce(call);
     // A vCPU that is new on its processor has no entry there; TDH.VP.FLUSH has seen to that.
     const flushes = vcpu.epoch.get(state) !== epoch;
     flushProcessor(call, lp, flushes ? undefined : vcpu);

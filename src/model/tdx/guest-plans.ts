@@ -10,7 +10,7 @@ import type { Context, Plan } from "../step.ts";
 import { isInside } from "./enter.ts";
 import type { TdAction } from "./guest.ts";
 import { SUCCESS, statusResult } from "./leaf.ts";
-import { gfnOf, SHARED_BIT_48, tdVcpuOfActor } from "./objects.ts";
+import { gfnOf, HIGHEST_GPA, SHARED_BIT_48, tdVcpuOfActor } from "./objects.ts";
 import { hpaOf } from "./operands.ts";
 
 /** By call: the operation of a vCPU that is outside, and of one that is inside. */
@@ -24,7 +24,6 @@ const OPERATIONS: Readonly<Record<string, readonly [outside: string, inside: str
 };
 
 const TDVMCALL_MAP_GPA = 0x10001n;
-const WIDTH = (1n << 52n) - 1n;
 
 /** The plan of a call by a vCPU of a TD; undefined for all other calls. */
 export function guestPlan(machine: Machine, id: CallId, call: Call): Plan | undefined {
@@ -50,7 +49,7 @@ export function actionOfCall(machine: Machine, id: CallId, call: Call, index: nu
   const raw = asU64(numbers[0] ?? 0n);
   const shared = (raw & (SHARED_BIT | SHARED_BIT_48)) !== 0n;
   const gpa = raw & ~SHARED_BIT & ~SHARED_BIT_48;
-  if (gpa > WIDTH) throw new NotModelled(id, "an address beyond the guest's address width is a page fault in the guest, which is not modelled");
+  if (gpa > HIGHEST_GPA) throw new NotModelled(id, "an address beyond the guest's address width is a page fault in the guest, which is not modelled");
   const byte = Number(gpa & 4095n);
   const touches = call.spec === "guest.load" || call.spec === "guest.store";
   const handle = tdx?.objects.vcpus[index].handle as number;

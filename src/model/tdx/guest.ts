@@ -4,12 +4,12 @@
 import { formatAddress } from "../../base/units.ts";
 import type { Result } from "../../scenario/program.ts";
 import type { Region } from "../layout.ts";
-import { FOUND, LEFT } from "../memory/state.ts";
+import { ZERO } from "../plan.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { walkTo } from "./checks.ts";
 import { dieInside, exitTd, isInside, vpEnter } from "./enter.ts";
-import { tdMayTouch } from "./hardware.ts";
-import { actionOf, EEQ, goOn, leaveDead, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
+import { AS_FOUND, byteIn, MACHINE_CHECK, tdMayTouch } from "./hardware.ts";
+import { actionOf, beforeLeaf, EEQ, goOn, leaveDead, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
 import { expectByte, judgeLoad } from "./integrity.ts";
 import { leafSteps, statusResult } from "./leaf.ts";
 import type { TdState, TdVcpuState } from "./state.ts";
@@ -25,10 +25,7 @@ const enter = leafSteps({
 });
 
 const gpaText = (context: Context): string => `gpa ${formatAddress(actionOf(context).gpa)}`;
-const MACHINE_CHECK: Result = { kind: "exception", exception: "#MC" };
 const VE: Result = { kind: "exception", exception: "#VE" };
-const ZERO: Result = { kind: "value", value: 0n };
-const AS_FOUND: Result = { kind: "found" };
 
 /** The frame behind a private page: the TLB's, else the secure EPT's; undefined where the access ends otherwise, in `context`'s answer. */
 function translate(context: Context, vcpu: TdVcpuState, td: TdState): number | { readonly answer: number } {
@@ -87,7 +84,8 @@ const access: StepCode = {
       const found = content.get(state);
       judgeLoad(machine, state, td, actionOf(context).gfn, range, frame, found);
       if (context.telling) context.say(`loads from frame ${frame}`);
-      return goOn(context, found === FOUND ? AS_FOUND : { kind: "value", value: BigInt(found & LEFT ? found & 255 : found) });
+      const read = byteIn(found);
+      return goOn(context, read < 0 ? AS_FOUND : { kind: "value", value: BigInt(read) });
     }
     content.set(state, value);
     expectByte(state, td, actionOf(context).gfn, range, value);
@@ -116,9 +114,8 @@ const vmcall: StepCode = {
   writes: ["td", "module"],
   jumps: ["vp_acquire"],
   run(context) {
-    if (!isInside(context.state, vcpuOf(context))) return context.jump("vp_acquire");
-    const dead = leaveDead(context);
-    if (dead !== undefined) return dead;
+    const elsewhere = beforeLeaf(context);
+    if (elsewhere !== undefined) return elsewhere;
     exitTd(context.machine, context.state, vcpuOf(context));
     return context.always(actionOf(context).exit as Result);
   },

@@ -1,6 +1,7 @@
 // What the hardware keeps of each line of memory beside its bytes: the TD-owner bit, poison, and the caches, whose lines of one page under two keys are strangers
 // to each other (logical integrity; Documentation/arch/x86/tdx.rst, arch/x86/virt/vmx/tdx/tdx.c).
 
+import type { Result } from "../../scenario/program.ts";
 import { BYTES, type Cuts } from "../cells.ts";
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
@@ -10,6 +11,10 @@ import { LINE, type LineState, type TdxState } from "./state.ts";
 import { PT } from "./tables.ts";
 
 const LINE_BYTES = 64;
+
+/** Who touches a poisoned line. */
+export const MACHINE_CHECK: Result = { kind: "exception", exception: "#MC" };
+export const AS_FOUND: Result = { kind: "found" };
 
 /** A byte that is touched needs its line apart from the rest of the page: poison and ownership are of whole lines. */
 export function cutLine(cuts: Cuts, byte: number): void {
@@ -80,13 +85,15 @@ export function judgeHandOver(machine: Machine, state: Int32Array, frame: number
   if (other > 0 && other !== key + 1) machine.emit("handed-over-dirty", frame, other);
 }
 
+/** A content range as a reader gets it: a byte, or -1 for what lay there before and no name means. */
+export const byteIn = (content: number): number => (content & LEFT ? content & 255 : content === FOUND ? -1 : content);
+
 /** What a read with the shared key finds: a byte, -1 as found, or "#MC". */
 export function hostRead(machine: Machine, state: Int32Array, frame: number, range: number): number | "#MC" {
   const owner = linesOf(machine, frame)?.owner[range].get(state) ?? LINE.HOST;
   if (owner === LINE.POISON) return "#MC";
   if (owner === LINE.TD) return 0;
-  const value = machine.frames[frame].content[range].get(state);
-  return value & LEFT ? value & 255 : value === FOUND ? -1 : value;
+  return byteIn(machine.frames[frame].content[range].get(state));
 }
 
 /** MOVDIR64B over the whole page with the shared key: nothing is read, so ownership and poison are gone, and the bytes are zero (tdx_clear_page). */
@@ -157,9 +164,7 @@ export function tdMayTouch(machine: Machine, state: Int32Array, frame: number, b
 export function remembers(machine: Machine, state: Int32Array, frame: number): boolean {
   const { tdx } = machine;
   if (!tdx) return false;
-  const { owner, sharedDirty, privateDirty } = tdx.lines[frame];
-  if (tdx.pamt[frame].type.get(state) !== 0 || sharedDirty.get(state) !== 0 || privateDirty.get(state) !== 0) return true;
-  return owner.some((line) => line.get(state) !== LINE.HOST);
+  return !isSpare(machine, state, frame) || tdx.lines[frame].owner.some((line) => line.get(state) !== LINE.HOST);
 }
 
 /** A read with the shared key finds zeros where the line is a TD's. */

@@ -1,12 +1,12 @@
 // What the host does to memory and processors below the module: flushes and resets of a page, a write that misses the cache, an interrupt for a vCPU.
 
-import type { Call, CallId, Result } from "../../scenario/program.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BLOCKED, type Context, type Plan, type StepCode } from "../step.ts";
 import { exitTd, isInside } from "./enter.ts";
-import { flushShared, hostRead, judgeHostAccess, partialWrite, resetPage } from "./hardware.ts";
+import { AS_FOUND, flushShared, hostRead, judgeHostAccess, MACHINE_CHECK, partialWrite, resetPage } from "./hardware.ts";
 import { hpaOf } from "./operands.ts";
 
 /** The plan data of an operation on a frame. */
@@ -44,8 +44,6 @@ function kickPlan(machine: Machine, id: CallId, call: Call): Plan {
 }
 
 const data = (context: Context): OnFrame => context.plan.data as OnFrame;
-const MACHINE_CHECK: Result = { kind: "exception", exception: "#MC" };
-const FOUND: Result = { kind: "found" };
 
 const onFrame = (run: (context: Context, frame: number) => number): StepCode => ({
   reads: ["driver", "handle", "page", "content", "pamt"],
@@ -60,7 +58,7 @@ const loadFrame: StepCode = onFrame((context, frame) => {
   const found = hostRead(context.machine, context.state, frame, 0);
   if (context.telling) context.say(`reads frame ${frame} with the shared key`);
   if (found === "#MC") return context.always(MACHINE_CHECK);
-  return found < 0 ? context.always(FOUND) : context.done({ kind: "value", value: BigInt(found) });
+  return found < 0 ? context.always(AS_FOUND) : context.done({ kind: "value", value: BigInt(found) });
 });
 
 const clflush: StepCode = onFrame((context, frame) => {

@@ -3,7 +3,8 @@
 import type { Result } from "../../scenario/program.ts";
 import { NotModelled } from "../objects.ts";
 import type { Context } from "../step.ts";
-import { exitTd, tdOf } from "./enter.ts";
+import { sharedBitOf } from "./checks.ts";
+import { exitTd, isInside, tdOf } from "./enter.ts";
 import { type Hpa, statusResult } from "./leaf.ts";
 import type { TdState, TdVcpuState, TdxState } from "./state.ts";
 
@@ -64,15 +65,20 @@ export function leaveDead(context: Context): number | undefined {
   return actionOf(context).exits?.machineCheck(context) ?? context.always(statusResult({ status: "TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE" }));
 }
 
+/** What comes before each call of the guest on the module: a vCPU that is outside is entered, one of a dead TD leaves. Undefined: the leaf runs. */
+export function beforeLeaf(context: Context): number | undefined {
+  return isInside(context.state, vcpuOf(context)) ? leaveDead(context) : context.jump("vp_acquire");
+}
+
 /** An EPT violation: the vCPU leaves with the guest address and an extended exit qualification. */
 export function violation(context: Context, eeq: bigint, more: readonly { readonly name: string; readonly value: bigint }[] = []): number {
   const { gpa, shared, exits } = actionOf(context);
   const dead = leaveDead(context);
   if (dead !== undefined) return dead;
   if (exits) return exits.violation(context, eeq);
-  const sharedBit = tdOfContext(context).wide.get(context.state) === 1 ? 1n << 51n : 1n << 47n;
+  const asked = (gpa & ~4095n) | (shared ? sharedBitOf(tdOfContext(context), context.state) : 0n);
   exitTd(context.machine, context.state, vcpuOf(context));
-  const fields = [{ name: "gpa", value: (gpa & ~4095n) | (shared ? sharedBit : 0n) }, { name: "eeq", value: eeq }, ...more];
+  const fields = [{ name: "gpa", value: asked }, { name: "eeq", value: eeq }, ...more];
   return context.done({ kind: "exit", exit: "EXIT_REASON_EPT_VIOLATION", fields });
 }
 

@@ -195,6 +195,19 @@ function passes(call: LeafCall, check: Check): TdxStatus | undefined {
   return refused;
 }
 
+/** Leaves that fill an entry which names nothing yet. */
+const FILLS: ReadonlySet<string> = new Set(["TDH.MEM.SEPT.ADD", "TDH.MEM.PAGE.ADD", "TDH.MEM.PAGE.AUG"]);
+
+/** Without its checks a leaf would work on things that there are not: no source tells what comes of that. */
+function refuseNonsense(call: LeafCall): void {
+  const { page, tdr, tdvpr, source, gpa } = call.registers;
+  const pages = [page, tdr, tdvpr, source].every((frame) => frame === undefined || frame > NO_TDMR);
+  const roots = (tdr === undefined || call.td !== undefined) && (tdvpr === undefined || call.vcpu !== undefined);
+  const entry = gpa === undefined || (call.entry?.level === (call.registers.level ?? 0) && (FILLS.has(call.leaf.name) || call.mapped > 0));
+  if (!pages || !roots || !entry)
+    throw new NotModelled(call.context.plan.id, `what ${call.leaf.name} does with such operands in a module that does not check them is not modelled`);
+}
+
 /** The effect, behind an `acquireLeaf` of the same call that has passed; `locked` false where a variant has taken that away, and with it the locks. */
 export function commitLeaf(call: LeafCall, locked = true): TdxStatus {
   for (const check of call.leaf.checks) {
@@ -202,6 +215,7 @@ export function commitLeaf(call: LeafCall, locked = true): TdxStatus {
     const wanted = locked ? check.lock?.(call) : undefined;
     if (wanted) call.holds(wanted.lock, wanted.mode);
   }
+  if (!locked) refuseNonsense(call);
   const keyed = call.td === undefined || call.td.lifecycle.get(call.state) === LIFECYCLE.KEYS_CONFIGURED;
   const answer = call.leaf.commit(call) ?? SUCCESS;
   if (!keyed && Object.hasOwn(ALLOWED_ENTRY_STATES, call.leaf.name)) call.machine.emit("key-order", call.td?.key.get(call.state) ?? 0, KEYS_AWAY);

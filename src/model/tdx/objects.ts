@@ -72,8 +72,11 @@ function findOne(program: Program, found: TdxObjects, call: Call, id: CallId): v
   }
 }
 
+/** The widest guest physical address of a TD, all bits set. */
+export const HIGHEST_GPA = (1n << 52n) - 1n;
+
 /** The page of a guest physical address, whichever shared bit it has. */
-export const gfnOf = (gpa: bigint): number => Number((asU64(gpa) & ~SHARED_BIT & ~SHARED_BIT_48 & ((1n << 52n) - 1n)) >> 12n);
+export const gfnOf = (gpa: bigint): number => Number((asU64(gpa) & ~SHARED_BIT & ~SHARED_BIT_48 & HIGHEST_GPA) >> 12n);
 
 /** The parameter of each leaf that is a guest physical address. */
 export const GPA_PARAM: Readonly<Record<string, number>> = {

@@ -159,17 +159,22 @@ export const rangeUnblock: Leaf = {
   },
 };
 
+/** The entry is free, and the page or the table that it named the host's; RCX says which. */
+function giveBack(call: LeafCall): void {
+  const { mapped } = call;
+  change(call, SEPT.FREE, 0);
+  freePage(call, mapped, call.theTd);
+  call.output = mapped;
+}
+
 export const pageRemove: Leaf = {
   name: "TDH.MEM.PAGE.REMOVE",
   number: 29,
   checks: [...toLeafEntry("TDH.MEM.PAGE.REMOVE", "shared", "shared", LEVEL.PT, LEVEL.PDPT), mappedPage(), blocked, tracked()],
   writes: ["td", "sept", "pamt"],
   commit(call) {
-    const { mapped } = call;
-    change(call, SEPT.FREE, 0);
-    freePage(call, mapped, call.theTd);
-    call.output = mapped;
-    call.say(`frame ${mapped} is the host's again, neither flushed nor cleared`);
+    giveBack(call);
+    call.say(`frame ${call.output} is the host's again, neither flushed nor cleared`);
     return undefined;
   },
 };
@@ -195,10 +200,7 @@ export const septRemove: Leaf = {
   ],
   writes: ["td", "sept", "pamt"],
   commit(call) {
-    const { mapped } = call;
-    change(call, SEPT.FREE, 0);
-    freePage(call, mapped, call.theTd);
-    call.output = mapped;
+    giveBack(call);
     return undefined;
   },
 };

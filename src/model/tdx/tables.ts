@@ -6,6 +6,10 @@ export const PT = { NDA: 0, RSVD: 1, REG: 3, TDR: 4, TDCX: 5, TDVPR: 6, EPT: 8 }
 
 export type PageType = (typeof PT)[keyof typeof PT];
 
+const PAGE_TYPES = new Map<PageType, string>(Object.entries(PT).map(([name, type]) => [type, `PT_${name}`]));
+/** As the module writes it: `PT_REG`. */
+export const pageTypeName = (type: PageType): string => PAGE_TYPES.get(type) as string;
+
 /** Life cycle of a TD, in its TDR. */
 export const LIFECYCLE = { HKID_ASSIGNED: 0, KEYS_CONFIGURED: 1, BLOCKED: 2, TEARDOWN: 3 } as const;
 export const LIFECYCLE_NAMES = ["TD_HKID_ASSIGNED", "TD_KEYS_CONFIGURED", "TD_BLOCKED", "TD_TEARDOWN"] as const;
@@ -26,7 +30,7 @@ export const KEYS_AWAY = 2;
 export const VCPU = { UNINITIALIZED: 0, READY: 1, ACTIVE: 2, DISABLED: 3 } as const;
 export const VCPU_NAMES = ["VCPU_UNINITIALIZED", "VCPU_READY", "VCPU_ACTIVE", "VCPU_DISABLED"] as const;
 
-/** States of a secure EPT entry, as the state holds them; `NAME_OF` and `PUBLIC_STATE` are by this number. */
+/** States of a secure EPT entry, as the state holds them; `SEPT_NAMES` and `PUBLIC_STATE` are by this number. */
 export const SEPT = { FREE: 0, NL_MAPPED: 1, NL_BLOCKED: 2, MAPPED: 3, BLOCKED: 4, PENDING: 5, PENDING_BLOCKED: 6 } as const;
 export type SeptState = (typeof SEPT)[keyof typeof SEPT];
 

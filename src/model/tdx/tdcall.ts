@@ -2,11 +2,12 @@
 // (td_dispatcher/vm_exits/tdg_mem_page_accept.c, tdg_mem_page_attr_rd.c).
 
 import type { TdxOperandName, TdxStatusName } from "../../base/tdx-status.ts";
+import { NotModelled } from "../objects.ts";
 import { type Context, NEXT, type StepCode } from "../step.ts";
 import { entryAt, isPrivateGpa, walkTo } from "./checks.ts";
-import { exitTd, isInside } from "./enter.ts";
+import { exitTd } from "./enter.ts";
 import { zeroPage } from "./hardware.ts";
-import { actionOf, EEQ, goOn, leaveDead, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
+import { actionOf, beforeLeaf, EEQ, goOn, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
 import { expectZeros } from "./integrity.ts";
 import { busy, statusResult } from "./leaf.ts";
 import { acquire, release } from "./locks.ts";
@@ -43,9 +44,8 @@ const acceptWalk: StepCode = {
     const { state } = context;
     const { gpa, gfn, level } = actionOf(context);
     const vcpu = vcpuOf(context);
-    if (!isInside(state, vcpu)) return context.jump("vp_acquire");
-    const dead = leaveDead(context);
-    if (dead !== undefined) return dead;
+    const elsewhere = beforeLeaf(context);
+    if (elsewhere !== undefined) return elsewhere;
     const td = tdOfContext(context);
     refuseHigh(context);
     const aligned = (gpa & ((1n << BigInt(12 + 9 * Math.max(0, level))) - 1n)) === 0n;
@@ -118,6 +118,7 @@ const acceptZero: StepCode = {
   returns: false,
   run(context) {
     const frame = entryOf(context).frame.get(context.state);
+    if (frame === 0) throw new NotModelled(context.plan.id, "what a module does that takes an entry away while it is being accepted is not modelled");
     zeroPage(context.machine, context.state, frame);
     if (context.telling) context.say(`frame ${frame} is zeroed under the TD's key`);
     return NEXT;
@@ -151,9 +152,8 @@ const attributesAcquire: StepCode = {
     const { state } = context;
     const { gpa, gfn, shared } = actionOf(context);
     const vcpu = vcpuOf(context);
-    if (!isInside(state, vcpu)) return context.jump("vp_acquire");
-    const dead = leaveDead(context);
-    if (dead !== undefined) return dead;
+    const elsewhere = beforeLeaf(context);
+    if (elsewhere !== undefined) return elsewhere;
     const td = tdOfContext(context);
     refuseHigh(context);
     if (shared || !isPrivateGpa(td, state, gpa)) return answer(context, "TDX_OPERAND_INVALID", "RCX");

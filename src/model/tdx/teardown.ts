@@ -3,21 +3,21 @@
 
 import { Field } from "../layout.ts";
 import { allPackages, kotLock } from "./build.ts";
-import { ask, tdrOperand, tdvprOperand } from "./checks.ts";
+import { ask, keysConfigured, tdrOperand, tdvprOperand, tdvpsComplete } from "./checks.ts";
 import { busy, type Check, type Leaf, type LeafCall } from "./leaf.ts";
 import { freePage } from "./pages.ts";
-import { pageTypeName, pageTypeOf, physicalPage, physicalPageOf } from "./physical.ts";
+import { pageTypeOf, physicalPage, physicalPageOf } from "./physical.ts";
 import { type KeyState, type TdState, type TdVcpuState, tdAt, tdVcpuAt } from "./state.ts";
-import { FREED_UNFLUSHED, KOT, LIFECYCLE, OP_STATE, PT, TDCS_PAGES, TDVPS_TDCX } from "./tables.ts";
-import { processorOf } from "./vp.ts";
+import { FREED_UNFLUSHED, KOT, LIFECYCLE, OP_STATE, PT, pageTypeName, TDCS_PAGES } from "./tables.ts";
+import { flushProcessor, processorOf } from "./vp.ts";
 
 export const vpFlush: Leaf = {
   name: "TDH.VP.FLUSH",
   number: 18,
   checks: [
     ...tdvprOperand("RCX", "exclusive"),
-    ask("its keys are configured", { status: "TDX_TD_KEYS_NOT_CONFIGURED" }, (call) => call.theTd.lifecycle.get(call.state) !== LIFECYCLE.KEYS_CONFIGURED),
-    ask("the TDVPS has its pages", { status: "TDX_TDCX_NUM_INCORRECT" }, (call) => call.theVcpu.numTdcx.get(call.state) < TDVPS_TDCX.min),
+    keysConfigured,
+    tdvpsComplete,
     ask("the vCPU is associated with this processor", { status: "TDX_VCPU_NOT_ASSOCIATED" }, (call) => {
       return call.theVcpu.lp.get(call.state) !== processorOf(call, call.theVcpu) + 1;
     }),
@@ -25,21 +25,16 @@ export const vpFlush: Leaf = {
   writes: ["td", "tlb"],
   commit(call) {
     const { state, theTd: td, theVcpu: vcpu } = call;
-    const lp = vcpu.lp.get(state);
-    // INVEPT is by the EPTP, which all vCPUs of the TD share.
-    for (const other of call.tdx.vcpus) if (other.lp.get(state) === lp && other.td.get(state) === vcpu.td.get(state)) forgetTlb(state, other);
+    const lp = vcpu.lp.get(state) - 1;
+    flushProcessor(call, lp);
     vcpu.lp.set(state, 0);
     // Asked again only of a vCPU that is associated, and whoever associates it sets it.
     vcpu.epoch.set(state, 0);
     td.numAssociated.set(state, td.numAssociated.get(state) - 1);
-    call.say(`${vcpu.object.name} leaves processor ${lp - 1}, whose TLB for the TD is flushed`);
+    call.say(`${vcpu.object.name} leaves processor ${lp}, whose TLB for the TD is flushed`);
     return undefined;
   },
 };
-
-function forgetTlb(state: Int32Array, vcpu: TdVcpuState): void {
-  for (const entry of vcpu.tlb.values()) entry.set(state, 0);
-}
 
 const keyOfTd = (call: LeafCall): KeyState => call.tdx.keys[call.theTd.key.get(call.state)];
 

@@ -1,7 +1,7 @@
 // Leaves that make a vCPU: its root page, its control pages, its initial state (vmm_dispatcher/api_calls/tdh_vp_*.c).
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
-import { ask, liveTd, newPage, tdrOperand, tdvprOperand } from "./checks.ts";
+import { ask, liveTd, newPage, tdrOperand, tdvprOperand, tdvpsComplete } from "./checks.ts";
 import type { Leaf, LeafCall } from "./leaf.ts";
 import { assignPage } from "./pages.ts";
 import type { TdVcpuState } from "./state.ts";
@@ -24,7 +24,9 @@ export const vpCreate: Leaf = {
   },
 };
 
-const isUninitialized = (call: LeafCall): boolean => call.theVcpu.state.get(call.state) === VCPU.UNINITIALIZED;
+const uninitialized = ask("the vCPU is not initialised", { status: "TDX_VCPU_STATE_INCORRECT" }, (call) => {
+  return call.theVcpu.state.get(call.state) !== VCPU.UNINITIALIZED;
+});
 
 export const vpAddcx: Leaf = {
   name: "TDH.VP.ADDCX",
@@ -32,7 +34,7 @@ export const vpAddcx: Leaf = {
   checks: [
     ...tdvprOperand("RDX", "exclusive"),
     ...liveTd("TDH.VP.ADDCX"),
-    ask("the vCPU is not initialised", { status: "TDX_VCPU_STATE_INCORRECT" }, (call) => !isUninitialized(call)),
+    uninitialized,
     ask("the TDVPS has room", { status: "TDX_TDCX_NUM_INCORRECT" }, (call) => call.theVcpu.numTdcx.get(call.state) >= TDVPS_TDCX.max),
     ...newPage("RCX"),
   ],
@@ -52,17 +54,27 @@ export function processorOf(call: LeafCall, vcpu: TdVcpuState): number {
   return call.registers.lp ?? (associated > 0 ? associated - 1 : vcpu.object.index);
 }
 
+/** associate_vcpu: the TD counts how many of its vCPUs some processor may have translations of. */
+export function associate(call: LeafCall): void {
+  const { state, theTd: td, theVcpu: vcpu } = call;
+  vcpu.lp.set(state, processorOf(call, vcpu) + 1);
+  td.numAssociated.set(state, td.numAssociated.get(state) + 1);
+}
+
+/** Vacates the TLB of every vCPU of the TD that is associated with a processor, but for `except`: INVEPT is by the EPTP, which they share. */
+export function flushProcessor(call: LeafCall, lp: number, except?: TdVcpuState): void {
+  for (const vcpu of call.tdx.vcpus) {
+    if (vcpu === except || vcpu.lp.get(call.state) !== lp + 1 || vcpu.td.get(call.state) !== call.theVcpu.td.get(call.state)) continue;
+    for (const entry of vcpu.tlb.values()) entry.set(call.state, 0);
+  }
+}
+
 const TOO_MANY: TdxStatus = { status: "TDX_MAX_VCPUS_EXCEEDED" };
 
 export const vpInit: Leaf = {
   name: "TDH.VP.INIT",
   number: 22,
-  checks: [
-    ...tdvprOperand("RCX", "exclusive", (call) => call.machine.features.td_vp_init),
-    ...liveTd("TDH.VP.INIT"),
-    ask("the TDVPS has its pages", { status: "TDX_TDCX_NUM_INCORRECT" }, (call) => call.theVcpu.numTdcx.get(call.state) < TDVPS_TDCX.min),
-    ask("the vCPU is not initialised", { status: "TDX_VCPU_STATE_INCORRECT" }, (call) => !isUninitialized(call)),
-  ],
+  checks: [...tdvprOperand("RCX", "exclusive", (call) => call.machine.features.td_vp_init), ...liveTd("TDH.VP.INIT"), tdvpsComplete, uninitialized],
   interruptions: [TOO_MANY],
   writes: ["td"],
   commit(call) {
@@ -70,8 +82,7 @@ export const vpInit: Leaf = {
     // The TDR is shared, so that another vCPU may be initialised meanwhile: counted and compared in one go (_lock_xadd_32b).
     if (td.numVcpus.get(state) >= td.maxVcpus.get(state)) return TOO_MANY;
     td.numVcpus.set(state, td.numVcpus.get(state) + 1);
-    td.numAssociated.set(state, td.numAssociated.get(state) + 1);
-    vcpu.lp.set(state, processorOf(call, vcpu) + 1);
+    associate(call);
     vcpu.state.set(state, VCPU.READY);
     call.say(`${vcpu.object.name} is ready, associated with processor ${processorOf(call, vcpu)}`);
     return undefined;

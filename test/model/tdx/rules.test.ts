@@ -35,6 +35,8 @@ function lockedAtTheEnd(tdx: TdxState, state: Int32Array): string[] {
   const locks = [
     tdx.kotLock,
     ...tdx.cacheLocks,
+    ...tdx.keyTables,
+    ...tdx.vcpus.map((vcpu) => vcpu.association),
     ...tdx.pamt.map((entry) => entry.lock),
     ...tdx.tds.flatMap((td) => [td.tree, td.epochLock, ...td.entries.flatMap((level) => [...level.values()].map((entry) => entry.lock))]),
   ];

@@ -6,7 +6,7 @@ import type { Machine } from "../../../src/model/machine.ts";
 import type { TdxState } from "../../../src/model/tdx/state.ts";
 import { onMachine, still } from "../support.ts";
 
-export const BUDGET = { maxStates: 200_000, maxMilliseconds: 1e9, maxBytes: 1 << 28, now: still };
+const BUDGET = { maxStates: 200_000, maxMilliseconds: 1e9, maxBytes: 1 << 28, now: still };
 
 export interface Look {
   readonly machine: Machine;
