@@ -46,7 +46,7 @@ function signature(spec: CallSpec): string {
   spec.params.forEach((param, index) => {
     const comma = index > 0 && !text.endsWith(", ]") ? ", " : "";
     if (!param.optional) text += `${comma}${param.name}`;
-    else text += index === 0 && spec.params.length > 1 ? `[${param.name}, ]` : `[${comma}${param.name}]`;
+    else text += index === 0 && spec.params.some(({ optional }) => !optional) ? `[${param.name}, ]` : `[${comma}${param.name}]`;
   });
   return `${spec.name}(${text})`;
 }
