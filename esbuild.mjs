@@ -23,23 +23,36 @@ const WEB = { platform: "browser", target: "chrome132" };
 const BUNDLES = [
   { out: "client.js", entry: "src/client/node.ts", ...NODE, external: ["vscode"] },
   { out: "client.browser.js", entry: "src/client/browser.ts", ...WEB, format: "cjs", external: ["vscode"] },
-  { out: "server.js", entry: "src/server/node.ts", ...NODE, ...cached({ "./stdio.ts": "./server-main.js" }) },
-  { out: "server-main.js", entry: "src/server/stdio.ts", ...NODE },
+  { out: "server.js", entry: "src/server/node.ts", ...NODE, ...starts({ "./stdio.ts": "./server-main.mjs" }) },
   { out: "server.browser.js", entry: "src/server/browser.ts", ...WEB, format: "iife" },
-  { out: "model-worker.js", entry: "src/server/model-worker.node.ts", ...NODE, ...cached({ "./model-thread.ts": "./model-thread.js" }) },
-  { out: "model-thread.js", entry: "src/server/model-thread.ts", ...NODE },
+  { out: "model-worker.js", entry: "src/server/model-worker.node.ts", ...NODE, ...starts({ "./model-thread.ts": "./model-thread.mjs" }) },
   { out: "model-worker.browser.js", entry: "src/server/model-worker.browser.ts", ...WEB, format: "iife" },
-  { out: "cli.js", entry: "src/cli/main.ts", ...NODE, executable: true },
+  { out: "cli.js", entry: "src/cli/node.ts", ...NODE, ...starts({ "./main.ts": "./cli-main.mjs" }), executable: true },
   { out: "panel.js", entry: "src/panel/main.ts", ...WEB, format: "iife" },
   // mocha stays outside: it finds its own files at run time. Never packaged (.vscodeignore).
   { out: "test/suite.js", entry: "test/vscode/suite.ts", ...NODE, external: ["vscode", "mocha"] },
 ];
 
-/** An entry that only switches the compile cache on: what it imports dynamically is a bundle of its own and comes out of that cache. */
-function cached(bundles) {
+/** What runs under Node outside the extension host. The model is in all of them and ships once, in modules that they share. */
+const NODE_MAINS = {
+  entryPoints: { "server-main": "src/server/stdio.ts", "model-thread": "src/server/model-thread.ts", "cli-main": "src/cli/main.ts" },
+  ...NODE,
+  format: "esm",
+  splitting: true,
+  outdir: OUT,
+  outExtension: { ".js": ".mjs" },
+  chunkNames: "shared-[hash]",
+  // Packages of the CommonJS kind ask for Node's own modules, and workers lie beside the bundles.
+  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+  define: { __dirname: "import.meta.dirname" },
+};
+const MAINS = Object.keys(NODE_MAINS.entryPoints).map((name) => `${name}.mjs`);
+
+/** An entry that only switches the compile cache on: what it imports dynamically is one of the mains and comes out of that cache. */
+function starts(mains) {
   const setup = (build) =>
-    build.onResolve({ filter: /^\./ }, ({ kind, path }) => (kind === "dynamic-import" && bundles[path] ? { path: bundles[path], external: true } : undefined));
-  return { plugins: [{ name: "dynamic-imports", setup }], supported: { "dynamic-import": false } };
+    build.onResolve({ filter: /^\./ }, ({ kind, path }) => (kind === "dynamic-import" && mains[path] ? { path: mains[path], external: true } : undefined));
+  return { plugins: [{ name: "dynamic-imports", setup }] };
 }
 
 function buildGrammar() {
@@ -55,19 +68,17 @@ function missing(path) {
 }
 
 function options({ out, entry, executable, ...rest }) {
-  const hashbang = executable && !readFileSync(join(ROOT, entry), "utf8").startsWith("#!");
   return {
     charset: "utf8",
     ...rest,
-    entryPoints: [join(ROOT, entry)],
-    outfile: join(OUT, out),
+    ...(entry === undefined ? {} : { entryPoints: [join(ROOT, entry)], outfile: join(OUT, out) }),
     absWorkingDir: ROOT,
     bundle: true,
+    metafile: true,
     legalComments: "none",
     minify: !developing,
     sourcemap: developing ? "linked" : false,
-    define: { "process.env.NODE_ENV": developing ? '"development"' : '"production"' },
-    banner: hashbang ? { js: "#!/usr/bin/env node" } : {},
+    define: { "process.env.NODE_ENV": developing ? '"development"' : '"production"', ...rest.define },
     logLevel: "warning",
   };
 }
@@ -102,8 +113,8 @@ const outputs = () =>
     .filter((name) => statSync(join(OUT, name)).isFile());
 
 /** Removed after the build, not before: a host that is running reads the others meanwhile. */
-function removeStale() {
-  const wanted = new Set([...BUNDLES.map(({ out }) => out), ...assets().map(({ to }) => to)]);
+function removeStale(built) {
+  const wanted = new Set([...built, ...assets().map(({ to }) => to)]);
   for (const name of outputs()) if (!wanted.has(name) && !(developing && wanted.has(name.replace(/\.map$/, "")))) rmSync(join(OUT, name));
 }
 
@@ -120,7 +131,7 @@ async function watchAll(bundles) {
   await Promise.all(contexts.map((context) => context.watch()));
   onChange("src/language", /\.grammar$/, buildGrammar);
   onChange("media", /\.css$/, copyAssets);
-  console.log(`watching ${bundles.map((bundle) => bundle.entry).join(", ")}`);
+  console.log(`watching ${bundles.map(({ entry }) => entry ?? MAINS.join(", ")).join(", ")}`);
 }
 
 function onChange(folder, pattern, work) {
@@ -142,16 +153,16 @@ async function main() {
   const began = performance.now();
   mkdirSync(OUT, { recursive: true });
   buildGrammar();
-  const bundles = BUNDLES.filter(({ entry }) => existsSync(join(ROOT, entry)) || missing(entry));
+  const bundles = [NODE_MAINS, ...BUNDLES.filter(({ entry }) => existsSync(join(ROOT, entry)) || missing(entry))];
   if (watching) {
     await watchAll(bundles);
     return finish();
   }
   const results = await Promise.allSettled(bundles.map((bundle) => esbuild.build(options(bundle))));
   finish();
-  removeStale();
   const broken = bundles.filter((_, index) => results[index].status === "rejected");
-  if (broken.length) throw new Error(`not built: ${broken.map(({ out }) => out).join(", ")}`);
+  if (broken.length) throw new Error(`not built: ${broken.map(({ out }) => out ?? MAINS.join(", ")).join(", ")}`);
+  removeStale(results.flatMap(({ value }) => Object.keys(value.metafile.outputs).map((file) => relative(OUT, join(ROOT, file)).replaceAll("\\", "/"))));
   printSizes();
   console.log(`built ${relative(process.cwd(), OUT) || OUT} in ${Math.round(performance.now() - began)} ms`);
 }

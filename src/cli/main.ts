@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-// The command `memfd`: the same engine as the editor's, on files. Bundled as out/cli.js.
+// The command `memfd`: the same engine as the editor's, on files. Started by node.ts, bundled as out/cli.js.
 
 import { check, DEFAULT_LIMITS } from "../check/index.ts";
 import { locate } from "../check/locate.ts";
