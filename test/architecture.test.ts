@@ -175,7 +175,7 @@ describe("files", () => {
       "server/browser",
       "server/model-worker.node",
       "server/model-worker.browser",
-      "cli/main",
+      "cli/node",
       "panel/main",
     ];
     const byPath = new Map(SOURCES.map((source) => [source.path, source]));

@@ -1,5 +1,5 @@
-// Judges predicates over states along an exploration: a violation is an edge, a subject for which the predicate held before the step and not after (model.md,
-// rule 5). Nothing is made anew per state or edge.
+// Judges predicates over states along an exploration: a violation is an edge, a subject for which the predicate held before the step and not after.
+// Nothing is made anew per state or edge.
 
 import type { Invariant } from "../invariants/index.ts";
 import { bits } from "../model/footprint.ts";

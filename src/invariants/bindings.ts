@@ -1,5 +1,5 @@
-// Invariants of memory slots and the files behind them, of conversions as a whole, of the order of locks and of references. Predicates, moments and exemptions
-// are those of model.md 3.
+// Invariants of memory slots and the files behind them, of conversions as a whole, of the order of locks and of references. What each says is in its row of the
+// catalogue.
 
 import { assert } from "../base/assert.ts";
 import { formatAddress, formatSize } from "../base/units.ts";

@@ -1,4 +1,4 @@
-// Invariants of KVM: private or shared, and the bookkeeping of invalidations. Predicates, moments and exemptions are those of model.md 3.
+// Invariants of KVM: private or shared, and the bookkeeping of invalidations. What each says is in its row of the catalogue.
 
 import { formatAddress } from "../base/units.ts";
 import { convertedKind, isPrivateSlot } from "../model/kvm/kinds.ts";

@@ -1,4 +1,4 @@
-// Invariants of memory: who may hold, map, read and move a frame. Predicates, moments and exemptions are those of model.md 3.
+// Invariants of memory: who may hold, map, read and move a frame. What each says is in its row of the catalogue.
 
 import { formatAddress } from "../base/units.ts";
 import type { VmState } from "../model/kvm/state.ts";

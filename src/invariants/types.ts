@@ -1,4 +1,4 @@
-// What an invariant is: a predicate over a state, or over what a step did, kept apart from the model. Rule 5 of model.md: a violation is an edge.
+// What an invariant is: a predicate over a state, or over what a step did, kept apart from the model. A violation is an edge: what held before the step and does not after.
 
 import type { Region } from "../model/layout.ts";
 import type { Machine, MachineOptions, ModelEvent } from "../model/machine.ts";

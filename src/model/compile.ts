@@ -27,7 +27,7 @@ const ALONE: ReadonlySet<StepName> = new Set<StepName>(["unmap_user", "zap_range
 export function compileOperations(profile: Profile, compiling: Compiling): CompiledOperation[] {
   return listsOf(profile, compiling.tds).map(([name, list], index) => {
     const steps: CompiledStep[] = [];
-    const entries = seen(name, list, compiling);
+    const entries = visible(name, list, compiling);
     for (const [place, entry] of entries.entries()) {
       if (typeof entry === "string") steps.push(...withCommit(entry, codeOf(profile, name, entry, compiling), entries[place + 1]));
       else {
@@ -50,8 +50,8 @@ const REMEMBERED: Shape = { reads: ["pamt"], writes: [], returns: false };
 const OF_TD = ".td";
 
 /**
- * The lists of a profile, by operation: in a scenario with a TD `X.td` stands for `X`, and is an operation of its own where there is no `X` but for other VMs' own
- * code; elsewhere there are none of them.
+ * The lists of a profile, by operation. In a scenario with a TD the list `X.td` replaces that of `X`; without an `X`, or where `X` is code of other VMs (`APART`),
+ * it is an operation of its own. A scenario without a TD has none of them.
  */
 export function listsOf(profile: Profile, tds: boolean): [name: string, list: StepList][] {
   const { operations } = profile;
@@ -79,8 +79,11 @@ function withCommit(name: StepName, code: StepCode, next: StepList[number] | und
   ];
 }
 
-/** A guest's access is its fault path behind the access itself, and comes back to it. */
-function seen(operation: string, list: StepList, { copies, notified }: Compiling): StepList {
+/**
+ * What of a list this machine has steps of: around a change of host page tables nothing that only tells KVM where no slot hears it. A guest's access is its fault
+ * path behind the access itself, and comes back to it.
+ */
+function visible(operation: string, list: StepList, { copies, notified }: Compiling): StepList {
   const whole: StepList = operation === "fault" ? ["access", ...list] : list;
   return whole.flatMap((entry) => {
     if (typeof entry === "string" || !entry.some((inner) => AROUND.has(inner))) return [entry];

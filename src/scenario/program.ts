@@ -110,7 +110,7 @@ export interface Expectation {
   readonly elsewhere?: readonly string[];
 }
 
-/** What may stand behind `=`; see language.md, RESULT. */
+/** What may stand behind `=`. */
 export type ResultPattern =
   | { readonly kind: "value"; readonly value: bigint; readonly data?: readonly number[] }
   | { readonly kind: "errno"; readonly errno: Errno }

@@ -250,6 +250,11 @@ function vmFacts(machine: Machine, state: Int32Array, vm: VmState): FactRow[] {
   if (users) rows.push({ key: `${key}/users`, group: "vm", name: `${vm.object.name} held by`, value: users.join(", ") || "nobody" });
   const active = vm.activeNotifiers.get(state);
   if (active > 0) rows.push({ key: `${key}/active`, group: "vm", name: `${vm.object.name} mn_active_invalidate_count`, value: String(active) });
+  const td = machine.kvmTds?.vms[vm.object.index];
+  const readers = td?.mmuReaders.get(state) ?? 0;
+  if (td && td.mmuWriter.get(state) > 0)
+    rows.push({ key: `${key}/mmu`, group: "lock", name: `${vm.object.name} mmu_lock`, value: who(machine, td.mmuWriter.get(state)) });
+  else if (readers > 0) rows.push({ key: `${key}/mmu`, group: "lock", name: `${vm.object.name} mmu_lock`, value: `read by ${readers}` });
   if (vm.slotsLock.get(state) > 0)
     rows.push({ key: `${key}/slots`, group: "lock", name: `${vm.object.name} slots_lock`, value: who(machine, vm.slotsLock.get(state)) });
   return rows;

@@ -19,7 +19,7 @@ export function tdxTables(machine: Machine, state: Int32Array, broken: Broken): 
     ...tds.filter((td) => td.opState.get(state) !== OP_STATE.UNINITIALIZED).map((td) => septTable(machine, state, tdx, td, broken)),
     pamtTable(machine, state, tdx, broken),
     tdTable(machine, state, tdx, tds, broken),
-    ...vcpuTable(state, tdx, broken),
+    ...vcpuTable(machine, state, tdx, broken),
     keyTable(state, tdx, broken),
   ].filter((table) => table.rows.length > 0);
 }
@@ -219,7 +219,7 @@ const VCPU_COLUMNS = [
   { id: "tlb", title: "TLB", help: "private translations that its processor has; all go with an entry in a newer epoch" },
 ];
 
-function vcpuTable(state: Int32Array, tdx: TdxState, broken: Broken): StateTable[] {
+function vcpuTable(machine: Machine, state: Int32Array, tdx: TdxState, broken: Broken): StateTable[] {
   const vcpus = tdx.vcpus.filter((vcpu) => vcpu.tdvpr.get(state) > 0);
   if (vcpus.length === 0) return [];
   const rows = vcpus.map((vcpu): StateRow => {
@@ -230,7 +230,7 @@ function vcpuTable(state: Int32Array, tdx: TdxState, broken: Broken): StateTable
       key: `tdvcpu/${vcpu.object.index}`,
       label: vcpu.object.name,
       cells: {
-        state: cell(VCPU_NAMES[vcpu.state.get(state)]),
+        state: cell([VCPU_NAMES[vcpu.state.get(state)], ...requests(machine, state, vcpu)].join(", ")),
         lp: cell(lp > 0 ? `LP ${lp - 1}` : ""),
         epoch: cell(epoch > 0 ? `${epoch}` : ""),
         tlb: cell(text, detail, broken.vcpus.get(vcpu.object.index)),
@@ -238,6 +238,12 @@ function vcpuTable(state: Int32Array, tdx: TdxState, broken: Broken): StateTable
     };
   });
   return [{ id: "tdvcpus", title: "vCPUs of TDs", help: "what the TDX module keeps in each TDVPS, and the TLB of its processor", columns: VCPU_COLUMNS, rows }];
+}
+
+/** What KVM has asked of a vCPU, or waits for. */
+function requests(machine: Machine, state: Int32Array, vcpu: TdVcpuState): string[] {
+  const own = machine.kvmTds?.vcpus.find((one) => one?.tdVcpu === vcpu);
+  return [...(own?.kicked.get(state) === 1 ? ["kicked"] : []), ...((own?.hypercall.get(state) ?? 0) > 0 ? ["waits for KVM_HC_MAP_GPA_RANGE"] : [])];
 }
 
 /** Entries of a vCPU outside that an older epoch filled are not hit again: it flushes when it enters. */

@@ -1,5 +1,5 @@
 // guest_memfd by release: what each call answers, one row per check in the kernel's order with the 64-bit edges, and how files, slots, attributes and faults
-// work together. Rows without a kernel hold in 6.18.44, most of them measured there (real-kernel.md 4 and 5).
+// work together. Rows without a kernel hold in 6.18.44, most of them measured there.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -222,7 +222,7 @@ KVM_SET_USER_MEMORY_REGION(vm2, slot=0, flags=0, guest_phys_addr=0, memory_size=
     });
   }
 
-  it("6.18: host and guest share the pages of an INIT_SHARED file (real-kernel.md 9)", () => {
+  it("6.18: host and guest share the pages of an INIT_SHARED file", () => {
     const text = `ram = KVM_CREATE_GUEST_MEMFD(vm, 8K, 3)\nwindow = mmap(NULL, 12K, PROT_READ|PROT_WRITE, MAP_SHARED, ram, 0)
 ${SLOT("slot=0, guest_phys_addr=0, memory_size=8K")} = 0\nstore(window, 0, 0xaa)\nvcpu0: load(0) @guest\nvcpu0: store(0, 0x5a)\nload(window, 0) @host
 fallocate(ram, ${PUNCH}, 0, 4K)\nload(window, 0) @hole\nload(window, 8K) @beyond`;

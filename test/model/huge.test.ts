@@ -1,5 +1,5 @@
 // hugetlbfs with a pool: pages of 2 MiB that files share, rounding of fallocate, and what is given back. A machine with huge pages is not at hand, so the rules
-// are those of fs/hugetlbfs/inode.c (kernel.md A.4).
+// are those of fs/hugetlbfs/inode.c.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

@@ -8,7 +8,7 @@ import { table } from "./tables.ts";
 
 const MAINLINE = ["6.8", "6.18", "7.2"];
 
-describe("vm.memfd_noexec (real-kernel.md 1.3)", () => {
+describe("vm.memfd_noexec", () => {
   const seals = (flags: string): string => `f = memfd_create("x", ${flags}); fcntl(f, F_GET_SEALS)`;
   // A report does not say under which kernel the bit is meant.
   const EXEC = "0x20 (F_SEAL_INACCESSIBLE or F_SEAL_AUTO_ALLOCATE or F_SEAL_EXEC)";

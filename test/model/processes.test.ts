@@ -1,5 +1,5 @@
 // Several processes: what fork() and SCM_RIGHTS hand on, copy on write between parent and child, who keeps a file, and KVM's EIO for another mm
-// (kernel/fork.c, mm/memory.c, virt/kvm/kvm_main.c; kernel.md C.3 and E.1; real-kernel.md 4.6).
+// (kernel/fork.c, mm/memory.c, virt/kvm/kvm_main.c).
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

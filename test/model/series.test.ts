@@ -1,4 +1,4 @@
-// Tables of the patch series, version by version: each call with its checks in the kernel's order, and what each of v4 to v10 answers (kernel.md B). A row
+// Tables of the patch series, version by version: each call with its checks in the kernel's order, and what each of v4 to v10 answers. A row
 // gives one answer for all kernels of the table, or one for each.
 
 import assert from "node:assert/strict";

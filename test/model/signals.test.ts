@@ -1,5 +1,5 @@
 // signal(actor) and memory that runs out: which calls answer EINTR or ENOMEM in the middle of a range, and what they leave behind (mm/shmem.c shmem_fallocate,
-// virt/kvm/guest_memfd.c kvm_gmem_allocate, virt/kvm/kvm_main.c, arch/x86/kvm/x86.c vcpu_run; kernel.md A.5, C.2, C.6 and C.7).
+// virt/kvm/guest_memfd.c kvm_gmem_allocate, virt/kvm/kvm_main.c, arch/x86/kvm/x86.c vcpu_run).
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { check } from "../../src/check/index.ts";
+import { locate } from "../../src/check/locate.ts";
 import { analyse } from "../../src/language/index.ts";
 import { isLockKey } from "../../src/view/diff.ts";
 import type { MachineView, StateTable, TraceView } from "../../src/view/rows.ts";
@@ -114,6 +115,20 @@ describe("tables of a TD of KVM", () => {
     assert.equal(page?.cells.mirror.text, page?.cells.frame.text.split(" ")[0]);
     assert.equal(page?.cells.ept.text, "", "the mirror is no EPT");
   });
+});
+
+it("KVM's removal: who holds mmu_lock, and what the finding points to", () => {
+  const text = race("6.18", `vmm { ${PUNCH(0x1000)} }`);
+  const view = traceOf(text);
+  const locked = view.steps.find((step) => step.step === "clear_mirror" && step.actor === 0)?.machine;
+  assert.deepEqual(
+    locked?.facts.filter(({ name }) => name.endsWith("mmu_lock")).map(({ value }) => value),
+    ["vmm"],
+  );
+  const bugged = `kernel notrack extends 6.18 { fallocate.punch_hole.td without track }\n${race("notrack", `vmm { ${PUNCH(0x1000)} }`).replace("use td", "check no-kvm-bug\n  use td")}`;
+  const [program] = analyse("x.memfd", bugged, { imports: () => undefined }).programs;
+  const found = locate(program, check(program, { now: () => 0 })).find(({ code }) => code === "MEMFD4025");
+  assert.match(found?.related?.[0].message ?? "", /block\.commit of fallocate.*MAPPED becomes BLOCKED/);
 });
 
 it("the long text has the same rows", () => {

@@ -8,30 +8,30 @@ const TAKEN =
   "a64l abort abs access acct alarm alloca arc4random asctime asm asprintf atexit atof atoi atol atoll auto basename bcmp bcopy bool break brk bsearch " +
   "bzero calloc case char chdir chmod chown chroot clearenv clearerr clock clone close closefrom confstr const continue creat crypt ctermid ctime cuserid " +
   "daemon daylight default difftime div do double dprintf drand48 dup dup2 dup3 dysize eaccess ecvt else endusershell enum environ erand48 errno " +
-  "fstatfs fstatfs64 sendfile sendfile64 statfs statfs64 euidaccess execl execle execlp execv execve execveat execvp execvpe exit extern faccessat fallocate false fchdir fchmod fchmodat fchown fchownat " +
+  "euidaccess execl execle execlp execv execve execveat execvp execvpe exit extern faccessat fallocate false fchdir fchmod fchmodat fchown fchownat " +
   "fclose fcloseall fcntl fcvt fdatasync fdopen feof ferror fexecve fflush ffs ffsl ffsll fgetc fgetpos fgets fileno float flockfile fmemopen fopen " +
-  "fopencookie for fork fpathconf fprintf fputc fputs fread free freopen fscanf fseek fseeko fsetpos fstat fstatat fsync ftell ftello ftruncate " +
-  "ftrylockfile funlockfile futimens fwrite gcvt getc getchar getcpu getcwd getdate getdelim getdomainname getdtablesize getegid getentropy getenv " +
-  "geteuid getgid getgroups gethostid gethostname getline getloadavg getlogin getopt getpagesize getpass getpgid getpgrp getpid getppid getpriority getpt " +
-  "getresgid getresuid getrlimit getrusage getsid getsubopt gettid getuid getumask getusershell getw getwd gmtime goto grantpt gsignal i386 if index " +
-  "initstate inline int ioctl iovec isatty jrand48 kill killpg l64a labs lchmod lchown lcong48 ldiv link linkat linux llabs lldiv localtime lockf long " +
-  "longjmp lrand48 lseek lstat madvise main malloc mblen mbstowcs mbtowc memccpy memchr memcmp memcpy memfrob memmem memmove mempcpy memrchr memset " +
-  "mincore mkdir mkdirat mkdtemp mkfifo mkfifoat mknod mknodat mkostemp mkostemps mkstemp mkstemps mktemp mktime mlock mlock2 mlockall mmap mprotect " +
-  "mrand48 mremap msync munlock munlockall munmap nanosleep nice nrand48 obstack offsetof open openat optarg opterr optind optopt pathconf pause pclose " +
-  "perror pipe pipe2 popen prctl pread printf prlimit profil pselect psiginfo psignal ptsname putc putchar putenv puts putw pwrite qecvt qfcvt qgcvt qsort " +
-  "raise rand random rawmemchr read readahead readlink readlinkat realloc reallocarray realpath register remove rename renameat renameat2 restrict return " +
-  "revoke rewind rindex rmdir rpmatch sbrk scanf seed48 select setbuf setbuffer setdomainname setegid setenv seteuid setgid sethostid sethostname setjmp " +
-  "setlinebuf setlogin setns setpgid setpgrp setpriority setregid setresgid setresuid setreuid setrlimit setsid setstate setuid setusershell setvbuf " +
-  "short sigaction sigaddset sigaltstack sigandset sigblock sigdelset sigemptyset sigevent sigfillset siggetmask sighold sigignore siginterrupt " +
-  "sigisemptyset sigismember siglongjmp sigmask signal signed sigorset sigpause sigpending sigprocmask sigqueue sigrelse sigreturn sigset sigsetjmp " +
-  "sigsetmask sigstack sigsuspend sigtimedwait sigwait sigwaitinfo sizeof sleep snprintf splice sprintf srand srand48 srandom sscanf ssignal stat static " +
-  "statx stderr stdin stdout stpcpy stpncpy strcasecmp strcasestr strcat strchr strchrnul strcmp strcoll strcpy strcspn strdup strdupa strerror strfromd " +
-  "strfromf strfromf64x strfroml strfry strftime strlen strncasecmp strncat strncmp strncpy strndup strndupa strnlen strpbrk strptime strrchr strsep " +
-  "strsignal strspn strstr strtod strtof strtof64x strtok strtol strtold strtoll strtoq strtoul strtoull strtouq struct strverscmp strxfrm swab switch " +
-  "symlink symlinkat sync syncfs syscall sysconf system tcgetpgrp tcsetpgrp tee tempnam tgkill time timegm timelocal timezone tmpfile tmpnam true " +
-  "truncate ttyname ttyslot typedef typeof tzname tzset ualarm uint ulong umask ungetc union unix unlink unlinkat unlockpt unsetenv unshare unsigned " +
-  "ushort usleep utimensat valloc vasprintf vdprintf vfork vfprintf vfscanf vhangup vmsplice void volatile vprintf vscanf vsnprintf vsprintf vsscanf " +
-  "wait wait3 wait4 waitid waitpid wcstombs wctomb while write ";
+  "fopencookie for fork fpathconf fprintf fputc fputs fread free freopen fscanf fseek fseeko fsetpos fstat fstatat fstatfs fstatfs64 fsync ftell ftello " +
+  "ftruncate ftrylockfile funlockfile futimens fwrite gcvt getc getchar getcpu getcwd getdate getdelim getdomainname getdtablesize getegid getentropy " +
+  "getenv geteuid getgid getgroups gethostid gethostname getline getloadavg getlogin getopt getpagesize getpass getpgid getpgrp getpid getppid " +
+  "getpriority getpt getresgid getresuid getrlimit getrusage getsid getsubopt gettid getuid getumask getusershell getw getwd gmtime goto grantpt gsignal " +
+  "i386 if index initstate inline int ioctl iovec isatty jrand48 kill killpg l64a labs lchmod lchown lcong48 ldiv link linkat linux llabs lldiv localtime " +
+  "lockf long longjmp lrand48 lseek lstat madvise main malloc mblen mbstowcs mbtowc memccpy memchr memcmp memcpy memfrob memmem memmove mempcpy memrchr " +
+  "memset mincore mkdir mkdirat mkdtemp mkfifo mkfifoat mknod mknodat mkostemp mkostemps mkstemp mkstemps mktemp mktime mlock mlock2 mlockall mmap " +
+  "mprotect mrand48 mremap msync munlock munlockall munmap nanosleep nice nrand48 obstack offsetof open openat optarg opterr optind optopt pathconf pause " +
+  "pclose perror pipe pipe2 popen prctl pread printf prlimit profil pselect psiginfo psignal ptsname putc putchar putenv puts putw pwrite qecvt qfcvt " +
+  "qgcvt qsort raise rand random rawmemchr read readahead readlink readlinkat realloc reallocarray realpath register remove rename renameat renameat2 " +
+  "restrict return revoke rewind rindex rmdir rpmatch sbrk scanf seed48 select sendfile sendfile64 setbuf setbuffer setdomainname setegid setenv seteuid " +
+  "setgid sethostid sethostname setjmp setlinebuf setlogin setns setpgid setpgrp setpriority setregid setresgid setresuid setreuid setrlimit setsid " +
+  "setstate setuid setusershell setvbuf short sigaction sigaddset sigaltstack sigandset sigblock sigdelset sigemptyset sigevent sigfillset siggetmask " +
+  "sighold sigignore siginterrupt sigisemptyset sigismember siglongjmp sigmask signal signed sigorset sigpause sigpending sigprocmask sigqueue sigrelse " +
+  "sigreturn sigset sigsetjmp sigsetmask sigstack sigsuspend sigtimedwait sigwait sigwaitinfo sizeof sleep snprintf splice sprintf srand srand48 srandom " +
+  "sscanf ssignal stat static statfs statfs64 statx stderr stdin stdout stpcpy stpncpy strcasecmp strcasestr strcat strchr strchrnul strcmp strcoll " +
+  "strcpy strcspn strdup strdupa strerror strfromd strfromf strfromf64x strfroml strfry strftime strlen strncasecmp strncat strncmp strncpy strndup " +
+  "strndupa strnlen strpbrk strptime strrchr strsep strsignal strspn strstr strtod strtof strtof64x strtok strtol strtold strtoll strtoq strtoul strtoull " +
+  "strtouq struct strverscmp strxfrm swab switch symlink symlinkat sync syncfs syscall sysconf system tcgetpgrp tcsetpgrp tee tempnam tgkill time timegm " +
+  "timelocal timezone tmpfile tmpnam true truncate ttyname ttyslot typedef typeof tzname tzset ualarm uint ulong umask ungetc union unix unlink unlinkat " +
+  "unlockpt unsetenv unshare unsigned ushort usleep utimensat valloc vasprintf vdprintf vfork vfprintf vfscanf vhangup vmsplice void volatile vprintf " +
+  "vscanf vsnprintf vsprintf vsscanf wait wait3 wait4 waitid waitpid wcstombs wctomb while write";
 
 /** What they declare with an underscore, by pattern. */
 const TAKEN_PATTERN =

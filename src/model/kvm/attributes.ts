@@ -1,4 +1,4 @@
-// KVM_SET_MEMORY_ATTRIBUTES from 6.8 on (virt/kvm/kvm_main.c kvm_vm_ioctl_set_mem_attributes, kvm_vm_set_mem_attributes; kernel.md C.4): the mappings go
+// KVM_SET_MEMORY_ATTRIBUTES from 6.8 on (virt/kvm/kvm_main.c kvm_vm_ioctl_set_mem_attributes, kvm_vm_set_mem_attributes): the mappings go
 // before the attributes change, and faults on the range try again until all of them are stored.
 
 import { asU64, formatAddress, isPageAligned } from "../../base/units.ts";

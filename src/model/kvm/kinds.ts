@@ -6,7 +6,7 @@ import { PRIVATE, SHARED, type SlotState, type VmState } from "./state.ts";
 
 export const isPrivateSlot = (config: SlotConfig): boolean => (config.flags & KVM_MEM_PRIVATE) !== 0;
 
-/** Whether the access is an ordinary one: shared, or in a slot whose memory is not private where the kernel does not ask further (model.md, rule 2). */
+/** Whether the access is an ordinary one: shared, or in a slot whose memory is not private where the kernel does not ask further. */
 export const isOrdinary = (machine: Machine, config: SlotConfig, kind: number): boolean =>
   kind === SHARED || (!isPrivateSlot(config) && machine.features.ordinary_slot === "ordinary");
 

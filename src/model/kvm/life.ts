@@ -1,4 +1,4 @@
-// The life of a VM (virt/kvm/kvm_main.c kvm_get_kvm, kvm_put_kvm, kvm_destroy_vm; kernel.md C.8): its own descriptor, each vCPU and each guest_memfd hold it,
+// The life of a VM (virt/kvm/kvm_main.c kvm_get_kvm, kvm_put_kvm, kvm_destroy_vm): its own descriptor, each vCPU and each guest_memfd hold it,
 // and calls under way hold the descriptor that they were given. Whoever drops the last of them destroys it before returning to user space. That a VMM maps
 // kvm_run, which holds the vCPU's file until it is unmapped, no scenario says.
 

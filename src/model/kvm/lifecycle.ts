@@ -1,5 +1,5 @@
-// The end of a guest_memfd: the thread that drops the last reference runs kvm_gmem_release before it returns to user space (virt/kvm/guest_memfd.c,
-// kernel.md C.8). The slots stay and fault with EFAULT; the VM lives on while any of its files does.
+// The end of a guest_memfd: the thread that drops the last reference runs kvm_gmem_release before it returns to user space (virt/kvm/guest_memfd.c).
+// The slots stay and fault with EFAULT; the VM lives on while any of its files does.
 
 import type { Machine } from "../machine.ts";
 import { dropPage, isReferenced } from "../memory/file.ts";

@@ -1,5 +1,5 @@
 // KVM_PRE_FAULT_MEMORY (virt/kvm/kvm_main.c kvm_vcpu_pre_fault_memory, arch/x86/kvm/mmu/mmu.c kvm_arch_vcpu_pre_fault_memory; Linux 6.11): the fault path,
-// page by page, without an access. kernel.md C.7.
+// page by page, without an access.
 
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";

@@ -9,7 +9,7 @@ import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.t
 import { isPrivateSlot } from "./kinds.ts";
 import type { SlotState, VmState } from "./state.ts";
 
-/** KVM_USER_MEM_SLOTS of x86; above 16 bits stands the address space, of which there is one without SMM (real-kernel.md 5.2 and 5.5). */
+/** KVM_USER_MEM_SLOTS of x86; above 16 bits stands the address space, of which there is one without SMM (measured on 6.18.44). */
 export const KVM_USER_MEM_SLOTS = 32764n;
 export const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
 export const USER_ADDRESS_MAX = 1n << 47n;

@@ -209,6 +209,15 @@ const freeze: StepCode = {
 /** While the entry of the mirror is FROZEN, the page is not mapped until it is added. */
 const isHook = (context: Context): boolean => context.operation.labels.has("publish_spte");
 
+/** tdx_mem_page_add from the set hook, Linux 6.19: kvm_tdp_mmu_map_private_pfn maps again what was busy, any other status is a bug of KVM. */
+function hookFailed(context: Context, busy: boolean): number {
+  tdOf(context).frozen.get(context.cell)?.set(context.state, 0);
+  unshareMmu(context);
+  if (busy) return context.jump("share_mmu");
+  bug(context, "TDH.MEM.PAGE.ADD failed");
+  return fail(context, "EIO");
+}
+
 const pageAdd = kvmLeaf({
   leaf: "TDH.MEM.PAGE.ADD",
   registers: (context) => ({
@@ -218,7 +227,7 @@ const pageAdd = kvmLeaf({
     page: context.thread.frame.get(context.state),
     source: localsOf(context).source.get(context.state),
   }),
-  jumps: ["put_source"],
+  jumps: ["put_source", "share_mmu"],
   reads: ["page", "driver"],
   writes: ["content", "ept", "lock"],
   before(context) {
@@ -227,14 +236,8 @@ const pageAdd = kvmLeaf({
   },
   answered(context, status) {
     const { state } = context;
-    const { premapped, frozen } = tdOf(context);
-    if (!isSuccess(status)) {
-      if (isHook(context)) {
-        frozen.get(context.cell)?.set(state, 0);
-        unshareMmu(context);
-      }
-      return fail(context, isBusy(status) ? "EBUSY" : "EIO");
-    }
+    const { premapped } = tdOf(context);
+    if (!isSuccess(status)) return isHook(context) ? hookFailed(context, isBusy(status)) : fail(context, isBusy(status) ? "EBUSY" : "EIO");
     if (isHook(context)) return NEXT;
     if (premapped.get(state) === 0) bug(context, "a page is added, and nr_premapped is 0");
     else premapped.set(state, premapped.get(state) - 1);

@@ -1,4 +1,4 @@
-// Linux 6.18.44, the stable kernel that conformance runs against (real-kernel.md): guest_memfd that user space may map, slots of every VM, and the fixes
+// Linux 6.18.44, the stable kernel that conformance runs against: guest_memfd that user space may map, slots of every VM, and the fixes
 // 9935df5333aa and ae431059e75d.
 
 import { V6_16 } from "./6.16.ts";

@@ -1,5 +1,5 @@
 // Linux 6.8 with the later fixes of the life cycle of slots and files (9935df5333aa, ae431059e75d), as a kernel that takes fixes back has it: the
-// first guest_memfd, for VMs of type KVM_X86_SW_PROTECTED_VM (kernel.md C, a7800aa80ea4 and fixes up to e563592224e0).
+// first guest_memfd, for VMs of type KVM_X86_SW_PROTECTED_VM (a7800aa80ea4 and fixes up to e563592224e0).
 
 import { FAULT_6_8, GUEST_MEMFD, GUEST_MEMFD_FEATURES } from "./guest-memfd.ts";
 import { MAINLINE_UNFIXED } from "./plain-mainline.ts";

@@ -1,4 +1,4 @@
-// Linux 7.2: the end of a binding is compared unsigned, and a second binding is EEXIST (kernel.md C.3, C.9, 06ba195f136a).
+// Linux 7.2: the end of a binding is compared unsigned, and a second binding is EEXIST (06ba195f136a).
 
 import { V6_18 } from "./6.18.ts";
 import { TDX_6_19, TDX_6_19_FEATURES } from "./tdx.ts";

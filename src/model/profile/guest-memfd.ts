@@ -1,4 +1,4 @@
-// guest_memfd as all releases have it, for their rows to spread: orders from kernel.md C.1 to C.8 (virt/kvm/guest_memfd.c, virt/kvm/kvm_main.c,
+// guest_memfd as all releases have it, for their rows to spread: orders of steps (virt/kvm/guest_memfd.c, virt/kvm/kvm_main.c,
 // arch/x86/kvm/mmu/mmu.c).
 
 import { DESTROY_VM } from "./plain.ts";

@@ -1,5 +1,5 @@
 // The ordinary memfd of mainline from 6.8 on, for the rows of its releases to spread: what changed in it since the kernels of the series
-// (kernel.md A; real-kernel.md 1 to 3, measured on 6.18.44).
+// (measured on 6.18.44).
 
 import { PLAIN, PLAIN_FEATURES } from "./plain.ts";
 import type { PlainFeatures, StepList } from "./types.ts";
@@ -22,7 +22,7 @@ const CREATE: StepList = ["check_flags", "apply_sysctl", "check_name", "new_file
 const ADD_SEALS_LATE: StepList = ["check_args", "lock_inode", "check_seal_seal", "deny_writable", "wait_pins", "expand_exec", "set_seals", "unlock_inode"];
 const ADD_SEALS: StepList = ["check_args", "lock_inode", "check_seal_seal", "expand_exec", "deny_writable", "wait_pins", "set_seals", "unlock_inode"];
 
-/** Releases with the fix 3b041514cb6e: 6.18.44 (real-kernel.md 2.4) and 7.2. */
+/** Releases with the fix 3b041514cb6e: 6.18.44, where it was measured, and 7.2. */
 export const MAINLINE = {
   ...PLAIN,
   memfd_secret: ["check_args", "open_special"],

@@ -1,5 +1,5 @@
 // Operations that every modelled kernel shares: memfd without MFD_INACCESSIBLE, mappings, seals, descriptors, VMs, memory slots, frames
-// (mm/shmem.c, mm/memfd.c, mm/mmap.c, virt/kvm/kvm_main.c between 5.16 and 6.0; kernel.md A and C.3).
+// (mm/shmem.c, mm/memfd.c, mm/mmap.c, virt/kvm/kvm_main.c between 5.16 and 6.0).
 
 import { TDX_6_16_FEATURES } from "./tdx.ts";
 import type { PlainFeatures, StepList } from "./types.ts";

@@ -168,8 +168,8 @@ export const TDX_6_16_FEATURES: TdxFeatures = {
   td_vp_init: "shared",
 };
 
-/** KVM_MEMSLOT_INVALID ends the local loop, pages are reset where the erratum asks for it (01fb93a363e0), the size of a region is checked (aec196ba2aff). */
-export const TDX_6_18_FEATURES: TdxFeatures = { ...TDX_6_16_FEATURES, td_slot_deleted: "leaves", td_page_reset: "erratum", td_region_size: "checked" };
+/** KVM_MEMSLOT_INVALID ends the local loop, pages are reset where the erratum asks for it (01fb93a363e0). That sizes are checked (aec196ba2aff) came behind 7.2. */
+export const TDX_6_18_FEATURES: TdxFeatures = { ...TDX_6_16_FEATURES, td_slot_deleted: "leaves", td_page_reset: "erratum" };
 
 /** No page is pinned (ce7b5695397b), and a measurement that fails half-way bugs the VM. */
 export const TDX_6_19_FEATURES: TdxFeatures = { ...TDX_6_18_FEATURES, td_page_reference: "none", td_extend_failure: "bugged" };

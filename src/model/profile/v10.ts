@@ -1,5 +1,5 @@
 // Series v10, 2 Dec 2022 (20221202061347.1070246-N). Pages where v9 hands bytes, only around a hole; memory attributes in place of the conversion ioctls, with
-// a fresh gfn shared; every slot is asked for the kind (kernel.md B.7).
+// a fresh gfn shared; every slot is asked for the kind.
 
 import type { Profile } from "./types.ts";
 import { RESTRICTED, V9 } from "./v9.ts";

@@ -1,4 +1,4 @@
-// Series v4, 18 Jan 2022 (20220118132121.31388-N), on a 5.16-era kernel. Orders from kernel.md B.1: the private file is a shmem file with a seal, so every
+// Series v4, 18 Jan 2022 (20220118132121.31388-N), on a 5.16-era kernel: the private file is a shmem file with a seal, so every
 // shmem operation is the ordinary one plus the notifier calls, folio by folio with the folio locked.
 
 import { PLAIN, PLAIN_FEATURES, UNMAP_USER } from "./plain.ts";

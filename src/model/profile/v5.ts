@@ -1,5 +1,5 @@
-// Series v5, 10 Mar 2022 (20220310140911.50924-N). As v4, but for the marker, a flag of the shmem inode, and the test for a second binding, which is gone
-// (kernel.md B.2). Its charge to RLIMIT_MEMLOCK refuses nobody who has CAP_IPC_LOCK, as the callers of a scenario have it, so that no step stands for it.
+// Series v5, 10 Mar 2022 (20220310140911.50924-N). As v4, but for the marker, a flag of the shmem inode, and the test for a second binding, which is gone.
+// Its charge to RLIMIT_MEMLOCK refuses nobody who has CAP_IPC_LOCK, as the callers of a scenario have it, so that no step stands for it.
 
 import type { Profile } from "./types.ts";
 import { V4 } from "./v4.ts";

@@ -1,5 +1,5 @@
 // Series v6, 19 May 2022 (20220519153713.819591-N). The flags move to a memfile_node, which a binding sets too; KVM's handler adds base_gfn and moves the
-// sequence counter, but its range may begin below the slot (kernel.md B.3). Orders are those of v4: page by page with the folio locked.
+// sequence counter, but its range may begin below the slot. Orders are those of v4: page by page with the folio locked.
 
 import { PLAIN } from "./plain.ts";
 import type { Profile } from "./types.ts";

@@ -1,6 +1,5 @@
 // Series v7, 6 Jul 2022 (20220706082016.2603916-N). An ioctl decides the kind, in one entry of an xarray for a whole range; the store comes first, the zap
-// after it. fallocate only manages memory, and tells KVM of holes alone; a fault may allocate, and asks shmem (SGP_WRITE) so that nobody clears the page
-// (kernel.md B.4).
+// after it. fallocate only manages memory, and tells KVM of holes alone; a fault may allocate, and asks shmem (SGP_WRITE) so that nobody clears the page.
 
 import { PLAIN } from "./plain.ts";
 import type { Profile } from "./types.ts";

@@ -1,4 +1,4 @@
-// Series v8, 15 Sep 2022 (20220915142913.2213336-N), on a 6.0-era kernel. Orders from kernel.md B.5: the private file is a shim inode over a tmpfs file,
+// Series v8, 15 Sep 2022 (20220915142913.2213336-N), on a 6.0-era kernel: the private file is a shim inode over a tmpfs file,
 // fallocate calls the tmpfs first and the notifier afterwards, in bytes where KVM counts pages.
 
 import { PLAIN, PLAIN_FEATURES } from "./plain.ts";

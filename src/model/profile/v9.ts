@@ -1,5 +1,5 @@
 // Series v9, 25 Oct 2022 (20221025151344.3784230-N). memfd_restricted takes the place of the flag; begin and end stand around every fallocate, still in bytes;
-// a conversion is one hold of mmu_lock. Of a slot without a private file a private fault asks one all the same (kernel.md B.6).
+// a conversion is one hold of mmu_lock. Of a slot without a private file a private fault asks one all the same.
 
 import { PLAIN } from "./plain.ts";
 import type { Profile, StepList } from "./types.ts";

@@ -21,7 +21,7 @@ export const descriptorCalls: readonly CallSpec[] = [
     errors: [BAD_FD],
     operations: ["fstat"],
     profiles: IN.all,
-    source: "fs/stat.c; mm/shmem.c shmem_getattr; real-kernel.md 1.1, 3.2 and 4.2",
+    source: "fs/stat.c; mm/shmem.c shmem_getattr; measured on Linux 6.18.44",
   },
   {
     id: "fstatfs",
@@ -35,7 +35,7 @@ export const descriptorCalls: readonly CallSpec[] = [
     errors: [BAD_FD],
     operations: ["fstatfs"],
     profiles: IN.all,
-    source: "fs/statfs.c; real-kernel.md 1.1 and 4.2",
+    source: "fs/statfs.c; measured on Linux 6.18.44",
   },
   {
     id: "setrlimit",
@@ -54,7 +54,7 @@ export const descriptorCalls: readonly CallSpec[] = [
     errors: [{ errno: "EINVAL", when: "an unknown resource" }],
     operations: ["setrlimit"],
     profiles: IN.all,
-    source: "kernel/sys.c do_prlimit; mm/filemap.c generic_write_check_limits; fs/attr.c inode_newsize_ok; real-kernel.md 1.2 and 3.4",
+    source: "kernel/sys.c do_prlimit; mm/filemap.c generic_write_check_limits; fs/attr.c inode_newsize_ok; measured on Linux 6.18.44",
   },
   {
     id: "pipe2",
@@ -93,7 +93,7 @@ export const descriptorCalls: readonly CallSpec[] = [
     ],
     operations: ["open"],
     profiles: IN.all,
-    source: "fs/namei.c do_open; real-kernel.md 2.5 and 3.4",
+    source: "fs/namei.c do_open; measured on Linux 6.18.44",
   },
   {
     id: "memfd_secret",
@@ -110,7 +110,7 @@ export const descriptorCalls: readonly CallSpec[] = [
     ],
     operations: ["memfd_secret"],
     profiles: IN.upstream,
-    source: "mm/secretmem.c; real-kernel.md 2.5",
+    source: "mm/secretmem.c; measured on Linux 6.18.44",
   },
   {
     id: "splice",
@@ -141,7 +141,7 @@ export const descriptorCalls: readonly CallSpec[] = [
     ],
     operations: ["splice"],
     profiles: IN.all,
-    source: "fs/splice.c do_splice; mm/shmem.c shmem_file_splice_read; real-kernel.md 2.4",
+    source: "fs/splice.c do_splice; mm/shmem.c shmem_file_splice_read; measured on Linux 6.18.44",
   },
   {
     id: "vmsplice",
@@ -161,7 +161,7 @@ export const descriptorCalls: readonly CallSpec[] = [
     ],
     operations: ["vmsplice"],
     profiles: IN.all,
-    source: "fs/splice.c vmsplice_to_pipe; real-kernel.md 4.5",
+    source: "fs/splice.c vmsplice_to_pipe; measured on Linux 6.18.44",
   },
   {
     id: "copy_file_range",
@@ -193,7 +193,7 @@ export const descriptorCalls: readonly CallSpec[] = [
     ],
     operations: ["copy_file_range"],
     profiles: IN.all,
-    source: "fs/read_write.c vfs_copy_file_range, generic_copy_file_checks; real-kernel.md 2.1 and 4.2",
+    source: "fs/read_write.c vfs_copy_file_range, generic_copy_file_checks; measured on Linux 6.18.44",
   },
   {
     id: "sendfile",
@@ -221,6 +221,6 @@ export const descriptorCalls: readonly CallSpec[] = [
     ],
     operations: ["sendfile"],
     profiles: IN.all,
-    source: "fs/read_write.c do_sendfile; fs/splice.c splice_direct_to_actor; real-kernel.md 2.1 and 4.2",
+    source: "fs/read_write.c do_sendfile; fs/splice.c splice_direct_to_actor; measured on Linux 6.18.44",
   },
 ];

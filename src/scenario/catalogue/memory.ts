@@ -308,7 +308,7 @@ export const fileCalls: readonly CallSpec[] = [
     ],
     operations: ["open_fd", "open_fd.truncate"],
     profiles: IN.all,
-    source: "fs/proc/fd.c, fs/open.c do_dentry_open, fs/namei.c do_open; real-kernel.md 2.1 and 2.5",
+    source: "fs/proc/fd.c, fs/open.c do_dentry_open, fs/namei.c do_open; measured on Linux 6.18.44",
   },
   {
     id: "close",

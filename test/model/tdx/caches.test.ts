@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { LINE } from "../../../src/model/tdx/state.ts";
 import { labelled, report } from "../support.ts";
 import { ends, frameNamed, type Look } from "./states.ts";
-import { scenarioText, upTo, upToWithout } from "./td.ts";
+import { scenarioText, stages, upTo } from "./td.ts";
 
 /** Under which private key id the lines of a frame are modified in a cache, and whose they are. */
 function lines(at: Look, name: string): { key: number | undefined; shared: boolean; owner: number } {
@@ -20,7 +20,7 @@ const linesAfter = (text: readonly string[], name: string, machine?: string) =>
 
 const CLEAN = { key: undefined, shared: false, owner: LINE.TD };
 /** Every host page that the module makes its own, and nothing else of a TD. */
-const SHORT = upToWithout("blocked", "initialised", "vcpu-created", "vcpu-allocated", "vcpu-initialised", "runnable", "flushed");
+const SHORT = stages(["created", "configured", "allocated", "blocked"]);
 
 describe("dirty lines", () => {
   it("the TDR is written under the module's key id, other control pages under the TD's", () => {

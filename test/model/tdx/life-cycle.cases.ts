@@ -1,31 +1,17 @@
 // What each leaf of a TD's life answers, by hand from the module's sources, in the order of its checks: a prepared state, the call, the status.
 
+import type { Case, Row } from "./rows.ts";
 import { running } from "./support.ts";
-import { type Stage, upTo, upToWithout } from "./td.ts";
-
-export interface Case {
-  readonly answer: string;
-  readonly prepare?: string;
-  readonly call: string;
-  /** What another thread calls meanwhile; then the answer is one of several. */
-  readonly against?: string;
-  readonly machine?: string;
-}
-
-/** What no order of calls can bring about, and why. */
-export interface Row {
-  readonly cases: readonly Case[];
-  readonly impossible?: Readonly<Record<string, string>>;
-}
+import { type Stage, stages, upTo } from "./td.ts";
 
 const PAGE = "page = alloc_frame()\nother = alloc_frame()";
 /** The host writes a page of the TD, and a vCPU reads it. */
 const FATAL = `${running(2)}\nstore_frame(a, 0x66)\nvcpu0: load(0x1000) = #MC`;
 
-const with_ = (...lines: readonly string[]): string => lines.join("\n");
-const at = (stage: Stage): string => with_(upTo(stage), PAGE);
-const TWO_TDS = with_(upTo("created"), upTo("created", { suffix: "2", hkid: 34 }), PAGE);
-const TWO_CONFIGURED = with_(upTo("configured"), upTo("configured", { suffix: "2", hkid: 34 }), PAGE);
+const lines = (...parts: readonly string[]): string => parts.join("\n");
+const at = (stage: Stage): string => lines(upTo(stage), PAGE);
+const TWO_TDS = lines(upTo("created"), upTo("created", { suffix: "2", hkid: 34 }), PAGE);
+const TWO_CONFIGURED = lines(upTo("configured"), upTo("configured", { suffix: "2", hkid: 34 }), PAGE);
 
 /** Format, TDMR, lock and page type of an operand. */
 const operand = (register: string, call: (of: string) => string, prepare: string, wrong: string, against: string): Case[] => [
@@ -66,7 +52,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
       { answer: "TDX_TD_FATAL", prepare: FATAL, call: "TDH.MNG.KEY.CONFIG(td)" },
       { answer: "TDX_LIFECYCLE_STATE_INCORRECT", prepare: at("configured"), call: "TDH.MNG.KEY.CONFIG(td)" },
       { answer: "TDX_LIFECYCLE_STATE_INCORRECT", prepare: at("blocked"), call: "TDH.MNG.KEY.CONFIG(td)" },
-      { answer: "TDX_KEY_CONFIGURED", prepare: with_(upTo("created"), "TDH.MNG.KEY.CONFIG(td, 1)"), call: "TDH.MNG.KEY.CONFIG(td, 1)", machine: "packages=2" },
+      { answer: "TDX_KEY_CONFIGURED", prepare: lines(upTo("created"), "TDH.MNG.KEY.CONFIG(td, 1)"), call: "TDH.MNG.KEY.CONFIG(td, 1)", machine: "packages=2" },
       { answer: "TDX_OPERAND_BUSY/KET", prepare: TWO_TDS, call: "TDH.MNG.KEY.CONFIG(td)", against: "TDH.MNG.KEY.CONFIG(td2)" },
       { answer: "TDX_KEY_GENERATION_FAILED", prepare: "tdr = alloc_frame()\nTDH.MNG.CREATE(tdr, 33)", call: "TDH.MNG.KEY.CONFIG(tdr)", machine: "entropy=0" },
       { answer: SUCCESS, prepare: at("created"), call: "TDH.MNG.KEY.CONFIG(td)" },
@@ -75,18 +61,18 @@ export const ROWS: Readonly<Record<string, Row>> = {
   "TDH.MNG.ADDCX": {
     cases: [
       ...operandOf("RDX", "td", (of) => `TDH.MNG.ADDCX(${of}, page)`, at("configured"), "page", "TDH.MNG.ADDCX(td, other)"),
-      { answer: "TDX_TD_FATAL", prepare: with_(FATAL, PAGE), call: "TDH.MNG.ADDCX(td, page)" },
+      { answer: "TDX_TD_FATAL", prepare: lines(FATAL, PAGE), call: "TDH.MNG.ADDCX(td, page)" },
       { answer: "TDX_TD_KEYS_NOT_CONFIGURED", prepare: at("created"), call: "TDH.MNG.ADDCX(td, page)" },
       { answer: "TDX_TD_KEYS_NOT_CONFIGURED", prepare: at("torn-down"), call: "TDH.MNG.ADDCX(td, page)" },
       {
         answer: "TDX_TDCX_NUM_INCORRECT",
-        prepare: with_(at("allocated"), "repeat 3 as i {\n  more[i] = alloc_frame()\n  TDH.MNG.ADDCX(td, more[i]) = TDX_SUCCESS\n}"),
+        prepare: lines(at("allocated"), "repeat 3 as i {\n  more[i] = alloc_frame()\n  TDH.MNG.ADDCX(td, more[i]) = TDX_SUCCESS\n}"),
         call: "TDH.MNG.ADDCX(td, page)",
       },
       ...operandOf("RCX", "page", (of) => `TDH.MNG.ADDCX(td, ${of})`, TWO_CONFIGURED, "tdr2", "TDH.MNG.ADDCX(td2, page)"),
       {
         answer: "TDX_RND_NO_ENTROPY",
-        prepare: with_(
+        prepare: lines(
           "tdr = alloc_frame()\nTDH.MNG.CREATE(tdr, 33)\nTDH.MNG.KEY.CONFIG(tdr)",
           "repeat 5 as i {\n  cx[i] = alloc_frame()\n  TDH.MNG.ADDCX(tdr, cx[i])\n}",
           PAGE,
@@ -144,7 +130,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
   "TDH.VP.CREATE": {
     cases: [
       ...operandOf("RDX", "td", (of) => `TDH.VP.CREATE(${of}, page)`, at("vcpu-initialised"), "vp", "TDH.MR.FINALIZE(td)"),
-      { answer: "TDX_TD_FATAL", prepare: with_(FATAL, PAGE), call: "TDH.VP.CREATE(td, page)" },
+      { answer: "TDX_TD_FATAL", prepare: lines(FATAL, PAGE), call: "TDH.VP.CREATE(td, page)" },
       { answer: "TDX_TD_KEYS_NOT_CONFIGURED", prepare: at("created"), call: "TDH.VP.CREATE(td, page)" },
       { answer: "TDX_TDCS_NOT_ALLOCATED", prepare: at("configured"), call: "TDH.VP.CREATE(td, page)" },
       { answer: "TDX_OP_STATE_INCORRECT", prepare: at("allocated"), call: "TDH.VP.CREATE(td, page)" },
@@ -159,21 +145,21 @@ export const ROWS: Readonly<Record<string, Row>> = {
       ...operandOf("RDX", "vcpu", (of) => `TDH.VP.ADDCX(${of}, page)`, at("vcpu-created"), "tdr", "TDH.VP.ADDCX(vcpu, other)"),
       {
         answer: "TDX_OPERAND_BUSY/TDR",
-        prepare: with_(at("vcpu-initialised"), "vcpu2 = TDH.VP.CREATE(td, other) = TDX_SUCCESS"),
+        prepare: lines(at("vcpu-initialised"), "vcpu2 = TDH.VP.CREATE(td, other) = TDX_SUCCESS"),
         call: "TDH.VP.ADDCX(vcpu2, page)",
         against: "TDH.MR.FINALIZE(td)",
       },
-      { answer: "TDX_TD_FATAL", prepare: with_(FATAL, PAGE), call: "TDH.VP.ADDCX(vcpu1, page)" },
+      { answer: "TDX_TD_FATAL", prepare: lines(FATAL, PAGE), call: "TDH.VP.ADDCX(vcpu1, page)" },
       {
         answer: "TDX_TD_KEYS_NOT_CONFIGURED",
-        prepare: with_(upToWithout("blocked", "vcpu-allocated", "vcpu-initialised", "runnable", "flushed"), PAGE),
+        prepare: lines(upTo("vcpu-created"), stages(["blocked"]), PAGE),
         call: "TDH.VP.ADDCX(vcpu, page)",
       },
       { answer: "TDX_OP_STATE_INCORRECT", prepare: at("runnable"), call: "TDH.VP.ADDCX(vcpu, page)" },
       { answer: "TDX_VCPU_STATE_INCORRECT", prepare: at("vcpu-initialised"), call: "TDH.VP.ADDCX(vcpu, page)" },
       {
         answer: "TDX_TDCX_NUM_INCORRECT",
-        prepare: with_(at("vcpu-allocated"), "repeat 9 as i {\n  more[i] = alloc_frame()\n  TDH.VP.ADDCX(vcpu, more[i]) = TDX_SUCCESS\n}"),
+        prepare: lines(at("vcpu-allocated"), "repeat 9 as i {\n  more[i] = alloc_frame()\n  TDH.VP.ADDCX(vcpu, more[i]) = TDX_SUCCESS\n}"),
         call: "TDH.VP.ADDCX(vcpu, page)",
       },
       ...operandOf("RCX", "page", (of) => `TDH.VP.ADDCX(vcpu, ${of})`, at("vcpu-created"), "vp", "TDH.VP.CREATE(td, page)").map((each) =>
@@ -190,18 +176,18 @@ export const ROWS: Readonly<Record<string, Row>> = {
       ...operandOf("RCX", "vcpu", (of) => `TDH.VP.INIT(${of})`, at("vcpu-allocated"), "vx[0]", "TDH.VP.ADDCX(vcpu, page)"),
       {
         answer: "TDX_OPERAND_BUSY/TDR",
-        prepare: with_(at("vcpu-initialised"), "vcpu2 = TDH.VP.CREATE(td, other) = TDX_SUCCESS"),
+        prepare: lines(at("vcpu-initialised"), "vcpu2 = TDH.VP.CREATE(td, other) = TDX_SUCCESS"),
         call: "TDH.VP.INIT(vcpu2)",
         against: "TDH.MR.FINALIZE(td)",
       },
       { answer: "TDX_TD_FATAL", prepare: FATAL, call: "TDH.VP.INIT(vcpu1)" },
-      { answer: "TDX_TD_KEYS_NOT_CONFIGURED", prepare: upToWithout("blocked", "vcpu-initialised", "runnable", "flushed"), call: "TDH.VP.INIT(vcpu)" },
+      { answer: "TDX_TD_KEYS_NOT_CONFIGURED", prepare: lines(upTo("vcpu-allocated"), stages(["blocked"])), call: "TDH.VP.INIT(vcpu)" },
       { answer: "TDX_OP_STATE_INCORRECT", prepare: at("runnable"), call: "TDH.VP.INIT(vcpu)" },
       { answer: "TDX_TDCX_NUM_INCORRECT", prepare: at("vcpu-created"), call: "TDH.VP.INIT(vcpu)" },
       { answer: "TDX_VCPU_STATE_INCORRECT", prepare: at("vcpu-initialised"), call: "TDH.VP.INIT(vcpu)" },
       {
         answer: "TDX_MAX_VCPUS_EXCEEDED",
-        prepare: with_(
+        prepare: lines(
           at("vcpu-initialised").replace("TDH.MNG.INIT(td)", "TDH.MNG.INIT(td, max_vcpus=1)"),
           "vcpu2 = TDH.VP.CREATE(td, page) = TDX_SUCCESS",
           "repeat 5 as i {\n  more[i] = alloc_frame()\n  TDH.VP.ADDCX(vcpu2, more[i]) = TDX_SUCCESS\n}",
@@ -236,7 +222,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
       { answer: SUCCESS, prepare: at("created"), call: "TDH.MNG.VPFLUSHDONE(td)" },
       { answer: SUCCESS, prepare: at("vcpu-allocated"), call: "TDH.MNG.VPFLUSHDONE(td)" },
       { answer: SUCCESS, prepare: at("flushed"), call: "TDH.MNG.VPFLUSHDONE(td)" },
-      { answer: SUCCESS, prepare: with_(FATAL, "TDH.VP.FLUSH(vcpu0)\nTDH.VP.FLUSH(vcpu1)"), call: "TDH.MNG.VPFLUSHDONE(td)" },
+      { answer: SUCCESS, prepare: lines(FATAL, "TDH.VP.FLUSH(vcpu0)\nTDH.VP.FLUSH(vcpu1)"), call: "TDH.MNG.VPFLUSHDONE(td)" },
     ],
   },
   "TDH.MNG.KEY.FREEID": {
@@ -248,7 +234,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
       { answer: "TDX_WBCACHE_NOT_COMPLETE", prepare: at("blocked"), call: "TDH.MNG.KEY.FREEID(td)" },
       {
         answer: "TDX_WBCACHE_NOT_COMPLETE",
-        prepare: with_(upTo("created"), "TDH.MNG.VPFLUSHDONE(td) = TDX_SUCCESS\nTDH.PHYMEM.CACHE.WB(0, 1) = TDX_SUCCESS"),
+        prepare: lines(upTo("created"), "TDH.MNG.VPFLUSHDONE(td) = TDX_SUCCESS\nTDH.PHYMEM.CACHE.WB(0, 1) = TDX_SUCCESS"),
         call: "TDH.MNG.KEY.FREEID(td)",
         machine: "packages=2",
       },
@@ -266,7 +252,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
       ...operandOf("RCX", "cx[0]", (of) => `TDH.PHYMEM.PAGE.RECLAIM(${of})`, at("torn-down"), "page", "TDH.PHYMEM.PAGE.RECLAIM(cx[0])"),
       {
         answer: "TDX_PAGE_METADATA_INCORRECT/RCX",
-        prepare: with_(at("torn-down"), "TDH.PHYMEM.PAGE.RECLAIM(vp) = TDX_SUCCESS"),
+        prepare: lines(at("torn-down"), "TDH.PHYMEM.PAGE.RECLAIM(vp) = TDX_SUCCESS"),
         call: "TDH.PHYMEM.PAGE.RECLAIM(vp)",
       },
       { answer: "TDX_OPERAND_BUSY/TDR", prepare: at("written-back"), call: "TDH.PHYMEM.PAGE.RECLAIM(cx[0])", against: "TDH.MNG.KEY.FREEID(td)" },
@@ -276,17 +262,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
       { answer: SUCCESS, prepare: at("torn-down"), call: "TDH.PHYMEM.PAGE.RECLAIM(vp)" },
       {
         answer: SUCCESS,
-        prepare: upToWithout(
-          "torn-down",
-          "configured",
-          "allocated",
-          "initialised",
-          "vcpu-created",
-          "vcpu-allocated",
-          "vcpu-initialised",
-          "runnable",
-          "flushed",
-        ),
+        prepare: stages(["created", "blocked", "written-back", "torn-down"]),
         call: "TDH.PHYMEM.PAGE.RECLAIM(tdr)",
       },
     ],

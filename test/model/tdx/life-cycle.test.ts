@@ -2,46 +2,12 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { statusText } from "../../../src/model/tdx/leaf.ts";
-import { leafNamed } from "../../../src/model/tdx/leaves.ts";
-import { labelled, report } from "../support.ts";
-import { type Case, ROWS } from "./life-cycle.cases.ts";
+import { report } from "../support.ts";
+import { ROWS } from "./life-cycle.cases.ts";
+import { type Case, statuses, testRows } from "./rows.ts";
 import { scenarioText, upTo } from "./td.ts";
 
-/** The statuses of the call of a case, in all interleavings. */
-function statuses({ prepare = "", call, against, machine }: Case): string[] {
-  const body = against === undefined ? `${call} @it` : `parallel {\n  one: ${call} @it\n  two: ${against}\n}`;
-  return labelled(scenarioText([prepare, body], machine === undefined ? {} : { machine })).it.split(" or ");
-}
-
-const isChoice = ({ against, machine }: Case): boolean => against !== undefined || machine === "entropy=0" || machine === "interrupts=1";
-const withoutDoubles = (list: readonly string[]): string[] => [...new Set(list)];
-
-/** What a row can answer, in its order. */
-function answersOf(name: string): string[] {
-  const leaf = leafNamed(name);
-  assert.ok(leaf, name);
-  const refusals = leaf.checks.flatMap((check) => check.answers);
-  return withoutDoubles([...refusals, ...(leaf.interruptions ?? []), { status: "TDX_SUCCESS" } as const].map(statusText));
-}
-
-for (const [name, { cases, impossible = {} }] of Object.entries(ROWS)) {
-  describe(name, () => {
-    it("has the checks of the table, in its order", () => {
-      assert.deepEqual(
-        withoutDoubles(cases.map(({ answer }) => answer)),
-        answersOf(name).filter((answer) => !Object.hasOwn(impossible, answer)),
-      );
-    });
-    for (const one of cases) {
-      it(`${one.call}${one.against === undefined ? "" : ` against ${one.against}`}: ${one.answer}`, () => {
-        const found = statuses(one);
-        if (isChoice(one)) assert.ok(found.includes(one.answer), found.join(" or "));
-        else assert.deepEqual(found, [one.answer]);
-      });
-    }
-  });
-}
+testRows(ROWS);
 
 /** Two faults at once; the first answers. */
 const TWICE: readonly Case[] = [

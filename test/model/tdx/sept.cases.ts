@@ -1,7 +1,7 @@
 // What each leaf on the secure EPT, TDH.MEM.TRACK, TDH.MR.EXTEND and TDH.VP.ENTER answer, by hand from the module's sources, in the order of their checks: a
 // prepared state, the call, the status.
 
-import type { Case, Row } from "./life-cycle.cases.ts";
+import type { Case, Row } from "./rows.ts";
 import { building, running } from "./support.ts";
 import { upTo } from "./td.ts";
 

@@ -18,8 +18,9 @@ export const STAGES = [
 
 export type Stage = (typeof STAGES)[number];
 
-/** How a second TD has other names: `td` → `td2`. */
-const renamed = (text: string, suffix: string): string => text.replaceAll(/\b(tdr|td|vcpu|cx|vp|vx)\b/g, (name) => `${name}${suffix}`);
+/** The stages' names under others: those of `names`, and for the rest `otherwise`. */
+const renamed = (text: string, names: Readonly<Record<string, string>>, otherwise = (name: string): string => name): string =>
+  text.replaceAll(/\b(tdr|td|vcpu|cx|vp|vx)\b/g, (name) => names[name] ?? otherwise(name));
 
 const LINES: Readonly<Record<Stage, string>> = {
   created: "tdr = alloc_frame()\ntd = TDH.MNG.CREATE(tdr, 33) = TDX_SUCCESS",
@@ -45,15 +46,12 @@ export interface TdText {
 /** A TD from nothing up to and with a stage. */
 export function upTo(stage: Stage, { suffix = "", hkid = 33 }: TdText = {}): string {
   const lines = STAGES.slice(0, STAGES.indexOf(stage) + 1).map((each) => LINES[each]);
-  return renamed(lines.join("\n"), suffix).replace("33)", `${hkid})`);
+  return renamed(lines.join("\n"), {}, (name) => `${name}${suffix}`).replace("33)", `${hkid})`);
 }
 
-/** The same without some of its stages. */
-export const upToWithout = (stage: Stage, ...without: readonly Stage[]): string =>
-  STAGES.slice(0, STAGES.indexOf(stage) + 1)
-    .filter((each) => !without.includes(each))
-    .map((each) => LINES[each])
-    .join("\n");
+/** Some stages alone, `names` in place of theirs. */
+export const stages = (wanted: readonly Stage[], names: Readonly<Record<string, string>> = {}): string =>
+  renamed(wanted.map((each) => LINES[each]).join("\n"), names);
 
 export interface TextOptions {
   readonly machine?: string;

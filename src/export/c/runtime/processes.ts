@@ -1,5 +1,6 @@
 // Several processes in one file: they share what the file declares, do what they are told over a socket each, and pass descriptors over it.
 
+import { assert } from "../../../base/assert.ts";
 import type { Block } from "./block.ts";
 
 export const PROCESSES: Block = {
@@ -218,10 +219,17 @@ __attribute__((unused)) static long long send_fd(long fd, int process)
 
 /** `together` starts the threads of other processes, too. */
 export const withProcesses = (text: string): string =>
-  text
-    .replace("struct thread {\n\tint actor;", "struct thread {\n\tint process, actor;")
-    .replace("static void together(", "static void *run_elsewhere(void *argument);\n\n__attribute__((unused)) static void together(")
-    .replace(
-      "pthread_create(&threads[i].id, NULL, run_thread, &threads[i])",
-      "pthread_create(&threads[i].id, NULL, threads[i].process ? run_elsewhere : run_thread, &threads[i])",
-    );
+  CHANGES.reduce((whole, [alone, several]) => {
+    assert(whole.includes(alone), `the threads of a file begin otherwise: ${alone}`);
+    return whole.replace(alone, several);
+  }, text);
+
+/** What stands in a file of one process, and what in one of several. */
+const CHANGES: readonly (readonly [alone: string, several: string])[] = [
+  ["struct thread {\n\tint actor;", "struct thread {\n\tint process, actor;"],
+  ["static void together(", "static void *run_elsewhere(void *argument);\n\n__attribute__((unused)) static void together("],
+  [
+    "pthread_create(&threads[i].id, NULL, run_thread, &threads[i])",
+    "pthread_create(&threads[i].id, NULL, threads[i].process ? run_elsewhere : run_thread, &threads[i])",
+  ],
+];
