@@ -78,18 +78,22 @@ function joined(parts: readonly (readonly string[])[], level: Level): string[] {
 
 const height = (parts: readonly (readonly string[])[], level: Level): number => joined(parts, level).length;
 
+/** A line that belongs to the step above it. */
+const goesOn = (line: string): boolean => !/^ {0,5}\d|!!/.test(line);
+
 /** The race without its middle, and every other part within bounds, so that no text whatever makes a story longer than it may be. */
 function fitted(parts: readonly (readonly string[])[], level: Level): readonly (readonly string[])[] {
   const over = height(parts, level) - STORY_LINES;
   if (over <= 0) return parts;
   const lines = parts[RACE];
   const room = Math.max(6, lines.length - over - 1);
-  const top = Math.ceil(room / 2);
-  const bottom = room - top;
-  const cut =
-    lines.length > room + 1
-      ? [...lines.slice(0, top), `  ... ${lines.length - room} lines, in memfd trace --full`, ...lines.slice(lines.length - bottom)]
-      : lines;
+  if (lines.length <= room + 1) return parts;
+  let top = Math.ceil(room / 2);
+  let from = lines.length - (room - top);
+  // What is told of one step stays together: the rest of one whose end, or beginning, is left out goes too.
+  while (top > 1 && goesOn(lines[top])) top -= 1;
+  while (from < lines.length - 1 && goesOn(lines[from])) from += 1;
+  const cut = [...lines.slice(0, top), `  ... ${from - top} lines, in memfd trace --full`, ...lines.slice(from)];
   return parts.map((part, index) => (index === RACE ? cut : part));
 }
 
