@@ -6,6 +6,7 @@ import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Emitted } from "../../src/export/c/emit.ts";
+import { Budget, cannotRun } from "../../src/export/c/limits.ts";
 import { commentText, identifiers, integer, stringLiteral } from "../../src/export/c/names.ts";
 import { RUNTIME_NAMES } from "../../src/export/c/runtime.ts";
 import type { Program } from "../../src/scenario/program.ts";
@@ -180,6 +181,15 @@ test("what no release has, what nobody can do and what would take too much is le
   assert.deepEqual([reasons[1], reasons[4], reasons[7], reasons[9]], ["", "", "", ""]);
   assert.match(c, /lost\(&a\);/);
   for (const reason of reasons) assert.ok(c.slice(0, c.indexOf("*/")).includes(reason));
+});
+
+test("a TD that the host builds from leaves cannot run on a real machine, its guest neither", () => {
+  const { program } = body(
+    "tdr = alloc_frame()\ntd = TDH.MNG.CREATE(tdr, 33)\ntdvpr = alloc_frame()\nvcpu0 = TDH.VP.CREATE(td, tdvpr)\nvcpu0: load(0x1000)",
+    "6.18",
+  );
+  const budget = new Budget();
+  for (const call of program.calls.keys()) assert.notEqual(cannotRun(program, call, budget), undefined, program.calls[call].spec);
 });
 
 test("a VM with TDX needs a machine with TDX: not run, and an ordinary one is", () => {

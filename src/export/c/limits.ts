@@ -4,7 +4,7 @@
 import { callSpec, constants, profile } from "../../scenario/catalogue/index.ts";
 import { settingDefault, settings } from "../../scenario/catalogue/settings.ts";
 import type { Param } from "../../scenario/catalogue/types.ts";
-import type { CallId, Operand, Program } from "../../scenario/program.ts";
+import type { CallId, HandleId, Operand, Program } from "../../scenario/program.ts";
 
 /** Bytes that one call of an emitted file may allocate or copy, and all of them together. */
 const MOST_BYTES = 64n << 20n;
@@ -17,6 +17,7 @@ const MAP_LOCKED_OR_POPULATE = 0xa000n;
 const SHARED_BIT = 1n << 51n;
 /** KVM_X86_TDX_VM. */
 const TDX_VM = 5n;
+const NO_TDX = "the model's machine has Intel TDX, which the one that runs the test need not have";
 const REAL_MODE_END = 1n << 32n;
 const PUNCH_HOLE = 2n;
 const KEEP_SIZE = 1n;
@@ -90,7 +91,18 @@ export class Budget {
   }
 }
 
+/** Made by a leaf of the TDX module, or a vCPU of a VM that is a TD. */
+function isOfTd(program: Program, handle: HandleId | undefined): boolean {
+  return program.calls.some((call) => {
+    if (call.binds !== handle || handle === undefined) return false;
+    const [first] = call.operands;
+    if (call.spec === "KVM_CREATE_VCPU") return first?.kind === "handle" && isOfTd(program, first.handle);
+    return call.spec.startsWith("TDH.") || (call.spec === "KVM_CREATE_VM" && call.operands.some((operand) => intOf(operand) === TDX_VM));
+  });
+}
+
 function guestReason(program: Program, id: CallId): string | undefined {
+  if (isOfTd(program, program.actors[program.calls[id].actor].handle)) return NO_TDX;
   const gpa = BigInt.asUintN(64, intAt(program, id, "gpa") ?? 0n);
   if ((gpa & SHARED_BIT) !== 0n) return "which kind of access the guest makes is the model's word; hardware without TDX has no shared bit";
   if (gpa >= REAL_MODE_END) return "the guest runs in real mode and reaches 4 GiB";
@@ -190,8 +202,7 @@ export function cannotRun(program: Program, id: CallId, budget: Budget): string 
     return "a signal that comes between two calls is delivered at once, and where it comes inside of one a schedule of calls cannot say";
   const interrupted = signalled(program, id);
   if (interrupted !== undefined) return interrupted;
-  if (call.spec.startsWith("KVM_TDX_") || (call.spec === "KVM_CREATE_VM" && intAt(program, id, "type") === TDX_VM))
-    return "the model's machine has Intel TDX, which the one that runs the test need not have";
+  if (call.spec.startsWith("KVM_TDX_") || (call.spec === "KVM_CREATE_VM" && intAt(program, id, "type") === TDX_VM)) return NO_TDX;
   if (!CALLABLE.has(call.spec)) return `user space cannot make ${spec.name}() happen`;
   for (const [at, param] of spec.params.entries()) {
     const operand = call.operands[at];
