@@ -1,5 +1,5 @@
-// Invariants of KVM's TDX code: the mirror against the secure EPT, the reference that the secure EPT has on a page, and KVM_BUG_ON. Predicates, moments and
-// exemptions are those of model.md 3; a VM that is bugged or dead is exempt.
+// Invariants of KVM's TDX code: the mirror against the secure EPT, the reference that the secure EPT has on a page, and KVM_BUG_ON. A VM that is
+// bugged or dead is exempt.
 
 import { PRIVATE } from "../model/kvm/state.ts";
 import type { KvmTd } from "../model/kvm/tdx-state.ts";

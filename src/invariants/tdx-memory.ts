@@ -1,5 +1,5 @@
 // Invariants of the memory that TDX guards: caches and their keys when a page changes hands, what a TD reads back, pages that the allocator has and the module
-// has too. Predicates, moments and exemptions are those of model.md 3; all are of a page, so that a VM which is bugged is no excuse.
+// has too. All are of a page, so that a VM which is bugged is no excuse.
 
 import type { Machine } from "../model/machine.ts";
 import { GLOBAL_KEY } from "../model/tdx/pages.ts";

@@ -1,5 +1,5 @@
-// Invariants of the TDX module's own ledgers: secure EPT against PAMT, TLBs against both, vCPUs inside against REFCOUNT, key ids against TDs. Predicates, moments
-// and exemptions are those of model.md 3; without TDX there is nothing to ask.
+// Invariants of the TDX module's own ledgers: secure EPT against PAMT, TLBs against both, vCPUs inside against REFCOUNT, key ids against TDs. Without TDX
+// there is nothing to ask.
 
 import { formatAddress } from "../base/units.ts";
 import type { Machine } from "../model/machine.ts";

@@ -14,7 +14,7 @@ export interface VersionDifference extends Omit<Deviation, "here"> {
 
 export const VERSION_DIFFERENCES: readonly VersionDifference[] = DEVIATIONS.map((row) => ({ ...row, here: () => row.here(facts()) }));
 
-/** Answers of the row 6.18 that hold where hardware runs the guest, and not with the back end of the machine that was measured (real-kernel.md, marked PVM). */
+/** Answers of the row 6.18 that hold where hardware runs the guest, and not with the back end of the machine that was measured. */
 function byBackEnd({ model, machine }: Difference, call: Call): string | undefined {
   if (!facts().shadowGuest) return undefined;
   if (call.spec === "KVM_CREATE_VM" && model === "ok" && machine === "-EINVAL") return "VM types of this back end";

@@ -1,4 +1,4 @@
-// Fixed programs on what a memfd can do since Linux 6.3, with the answers that 6.18.44 gave (real-kernel.md 1 to 3): creation, seals with F_SEAL_EXEC, modes,
+// Fixed programs on what a memfd can do since Linux 6.3, with the answers that 6.18.44 gave (measured on 6.18.44): creation, seals with F_SEAL_EXEC, modes,
 // reopened files, mappings under seals, data and holes, hugetlbfs without huge pages.
 
 import { scenario, type Table } from "./tables.ts";

@@ -22,7 +22,7 @@ export interface ModelRun {
   readonly answers: readonly string[];
   /** Why the model has no single answer: not modelled, a limit, several results, or a violation that a correct kernel cannot show. */
   readonly problem: string | undefined;
-  /** Every call has its answer, but not every choice of free frames was explored (model.md, rule 6). */
+  /** Every call has its answer, but not every choice of free frames was explored. */
   readonly limit: string | undefined;
 }
 

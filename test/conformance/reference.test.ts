@@ -1,5 +1,5 @@
-// The tables of real-kernel.md 1 to 3, row by row: what was measured on 6.18.44 is what the model of 6.18 answers, and what this kernel answers, where it is
-// that one. Rows that no scenario can ask are counted, each with its reason.
+// What was measured on 6.18.44, row by row in three sections (memfd_create, seals, fallocate and holes), is what the model of 6.18 answers, and what this kernel
+// answers, where it is that one. Rows that no scenario can ask are counted, each with its reason.
 
 import assert from "node:assert/strict";
 import { release } from "node:os";
@@ -26,7 +26,7 @@ const otherKernel = (): string | undefined => (/^6\.18\./.test(release()) ? unde
 const counts = { calls: 0 };
 after(() => {
   const sections = SECTIONS.map((section) => `${section}: ${of(section).length}`).join(", ");
-  console.log(`rows of real-kernel.md 1 to 3: ${ROWS.length} hold in the model (${sections}); ${UNASKED.length} that no scenario can ask`);
+  console.log(`rows that were measured: ${ROWS.length} hold in the model (${sections}); ${UNASKED.length} that no scenario can ask`);
   for (const { section, name, reason } of UNASKED) console.log(`  not asked, ${section} ${name}: ${reason}`);
   console.log(`${counts.calls} calls of these rows agree with this kernel`);
 });

@@ -192,6 +192,13 @@ test("a TD that the host builds from leaves cannot run on a real machine, its gu
   for (const call of program.calls.keys()) assert.notEqual(cannotRun(program, call, budget), undefined, program.calls[call].spec);
 });
 
+test("a VM is closed in a file that leaves out every access of its guest", async (context) => {
+  if (skipped(context, noRun())) return;
+  const text = "kernel 6.18\nvm = KVM_CREATE_VM(0)\nvcpu = KVM_CREATE_VCPU(vm, 0)\nvcpu: load(SHARED|0x1000)\nclose(vm)\n";
+  const [program] = programsOf("closed.memfd", text);
+  await withBuilt([emit(program, text).text], ({ messages }) => assert.equal(messages, ""));
+});
+
 test("a VM with TDX needs a machine with TDX: not run, and an ordinary one is", () => {
   const { program, text } = body(
     ["vm = KVM_CREATE_VM(KVM_X86_TDX_VM)", "KVM_TDX_INIT_VM(vm)", "KVM_CREATE_GUEST_MEMFD(vm, 4K)", "KVM_CREATE_VM(KVM_X86_SW_PROTECTED_VM)"].join("\n"),

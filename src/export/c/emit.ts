@@ -89,6 +89,7 @@ class Emitter {
     }
     const blocks = this.#uses.blocks;
     if (this.#program.machine?.memfd_noexec !== undefined) blocks.add("noexec");
+    if (!blocks.has("guest") && blocks.delete("closing")) blocks.add("plainclosing");
     blocks.add(blocks.has("turnstile") ? "turnstile" : "sequential").add(blocks.has("accesses") ? "faults" : "nofaults");
     const text = [this.#head(), this.#declarations(), ...this.#threads, this.#mainFunction()].join("\n");
     return { text, entries: this.#rows, ...(this.#schedule === undefined ? {} : { schedule: this.#schedule }) };

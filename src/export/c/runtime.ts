@@ -2,7 +2,7 @@
 
 import { ACCESSES, DATA, DESCRIPTORS, LINKS, MAPPINGS, READS, REOPENING } from "./runtime/calls.ts";
 import { QUERIES } from "./runtime/conditions.ts";
-import { CAPABILITIES, CLOSING, GUEST } from "./runtime/kvm.ts";
+import { CAPABILITIES, CLOSING, GUEST, PLAIN_CLOSING } from "./runtime/kvm.ts";
 import { FIELDS, INCORE, PIPES, SOFT_LIMITS } from "./runtime/moves.ts";
 import { NOEXEC } from "./runtime/noexec.ts";
 import { PROCESSES, withProcesses } from "./runtime/processes.ts";
@@ -62,6 +62,7 @@ const BLOCKS = [
   CAPABILITIES,
   GUEST,
   CLOSING,
+  PLAIN_CLOSING,
   NOEXEC,
 ];
 

@@ -1,5 +1,5 @@
 // The guest's access and the page fault behind it from 6.8 on (arch/x86/kvm/mmu/mmu.c kvm_tdp_page_fault, kvm_mmu_faultin_pfn; virt/kvm/guest_memfd.c
-// kvm_gmem_get_pfn; kernel.md C.6). One page table serves both kinds of access; the attribute of the gfn decides which kind an access is.
+// kvm_gmem_get_pfn). One page table serves both kinds of access; the attribute of the gfn decides which kind an access is.
 
 import type { Errno } from "../../base/errno.ts";
 import type { Result } from "../../scenario/program.ts";

@@ -1,5 +1,5 @@
-// KVM_CREATE_GUEST_MEMFD, and what the file answers to the calls on files (virt/kvm/guest_memfd.c kvm_gmem_create, kvm_gmem_fallocate, kvm_gmem_mmap;
-// kernel.md C.1 and C.2; real-kernel.md 4, measured on 6.18.44).
+// KVM_CREATE_GUEST_MEMFD, and what the file answers to the calls on files (virt/kvm/guest_memfd.c kvm_gmem_create, kvm_gmem_fallocate, kvm_gmem_mmap; measured on
+// 6.18.44).
 
 import type { Errno } from "../../base/errno.ts";
 import { isPageAligned } from "../../base/units.ts";
@@ -114,7 +114,7 @@ export function planGmemTruncate(machine: Machine, id: CallId, call: Call): Plan
   });
 }
 
-/** Order of real-kernel.md 4.3: length and offset, mode, overflow, alignment, size. */
+/** Order measured on 6.18.44: length and offset, mode, overflow, alignment, size. */
 export function planGmemFallocate(machine: Machine, id: CallId, call: Call): Plan {
   const [mode, offset, length] = [BigInt.asUintN(32, intOf(call, id, 1)), intOf(call, id, 2), intOf(call, id, 3)];
   const file = machine.objects.fileOf.get(machine.program.handles[machine.handleOf(call.operands[0]) ?? -1].call) as number;
@@ -212,7 +212,7 @@ function dropFolio(context: Context, file: FileState, fileCell: number): void {
   dropPage(context, file, fileCell);
 }
 
-/** read, write and lseek: there are no such methods, and the file cannot seek (real-kernel.md 4.2, 7.8). */
+/** read, write and lseek: there are no such methods, and the file cannot seek (measured on 6.18.44). */
 export function planGmemTransfer(machine: Machine, id: CallId, call: Call): Plan {
   const positioned = call.spec === "pread" || call.spec === "pwrite";
   const unknown = call.spec === "lseek" && (intOf(call, id, 2) < 0n || intOf(call, id, 2) > 4n);
@@ -242,7 +242,7 @@ export function planGmemRefusal(machine: Machine, id: CallId, call: Call): Plan 
 
 const PROT_EXEC = 4n;
 
-/** do_mmap in its order: the type, then the mount, which lets nobody execute, then the method, then kvm_gmem_mmap (real-kernel.md 4.4). */
+/** do_mmap in its order: the type, then the mount, which lets nobody execute, then the method, then kvm_gmem_mmap (measured on 6.18.44). */
 export function planGmemMmap(machine: Machine, id: CallId, call: Call): Plan {
   const ordinary = planMmap(machine, id, call);
   const file = ordinary.file;
@@ -271,7 +271,7 @@ export function userFaultRefused(machine: Machine, file: FileState, page: bigint
   return flags & GUEST_MEMFD_FLAG_INIT_SHARED ? undefined : "the memory is not shared: GUEST_MEMFD_FLAG_INIT_SHARED is not set";
 }
 
-/** migrate and reclaim: the mapping is unmovable and unevictable, so the page stays (kernel.md I-14). */
+/** migrate and reclaim: the mapping is unmovable and unevictable, so the page stays. */
 export function planGmemMove(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   const file = target?.kind === "frame" ? machine.objects.fileOf.get(machine.program.handles[target.handle].call) : undefined;

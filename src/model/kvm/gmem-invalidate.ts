@@ -1,5 +1,5 @@
 // Invalidations of gfns from 6.8 on: begin once for the VM, add each range, zap, and later end once (virt/kvm/guest_memfd.c kvm_gmem_invalidate_begin and
-// _end; virt/kvm/kvm_main.c kvm_handle_gfn_range, kvm_mmu_invalidate_begin, _range_add, _end), and the invalidate lock around them. kernel.md C.2, C.4, C.5.
+// _end; virt/kvm/kvm_main.c kvm_handle_gfn_range, kvm_mmu_invalidate_begin, _range_add, _end), and the invalidate lock around them.
 
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";

@@ -1,5 +1,5 @@
 // KVM_SET_USER_MEMORY_REGION and _REGION2 from 6.8 on: argument checks, what may change of a slot that is there, and the binding of a guest_memfd
-// (virt/kvm/kvm_main.c kvm_set_memory_region, virt/kvm/guest_memfd.c kvm_gmem_bind and _unbind; kernel.md C.3; real-kernel.md 5, measured on 6.18.44).
+// (virt/kvm/kvm_main.c kvm_set_memory_region, virt/kvm/guest_memfd.c kvm_gmem_bind and _unbind; measured on 6.18.44).
 
 import type { Errno } from "../../base/errno.ts";
 import { asS64, asU64, isPageAligned } from "../../base/units.ts";
@@ -54,7 +54,7 @@ export function planGmemSlot(machine: Machine, id: CallId, call: Call): Plan {
   });
 }
 
-/** Order of real-kernel.md 5.3: flags, alignment and address ranges, wrap of the offset, slot number, wrap of the gpa, size. */
+/** Order measured on 6.18.44: flags, alignment and address ranges, wrap of the offset, slot number, wrap of the gpa, size. */
 function argumentsRefused(machine: Machine, id: CallId, call: Call, vm: number): Errno | undefined {
   const int = (index: number): bigint => (call.operands[index]?.kind === "handle" ? 0n : asU64(intOf(call, id, index)));
   const [slot, flags, gpa, size, address, offset] = [int(1) & 0xffffffffn, int(2) & 0xffffffffn, int(3), int(4), int(5), int(6)];

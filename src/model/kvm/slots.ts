@@ -60,7 +60,7 @@ export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
 function checkFile(machine: Machine, id: CallId, config: SlotConfig): void {
   const file = machine.objects.files[config.file as number];
   if (machine.features.bind_kind === "confused" && !isMadeInaccessible(machine, file))
-    throw new NotModelled(id, "v8 reinterprets the private data of an ordinary file (type confusion, kernel.md B.5): not modelled");
+    throw new NotModelled(id, "v8 reinterprets the private data of an ordinary file (type confusion): not modelled");
   if (machine.features.bind_kind === "any" && file.huge !== undefined) throw new NotModelled(id, "a slot over a hugetlbfs file is not modelled");
 }
 
@@ -74,7 +74,7 @@ function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | und
   if (isPrivate && flags & ~BigInt(KVM_MEM_PRIVATE)) throw new NotModelled(id, "KVM_MEM_PRIVATE together with another flag is not modelled");
   if (!isPageAligned(size) || !isPageAligned(gpa)) return "EINVAL";
   const target = call.operands[5];
-  // v4 skips access_ok for private slots, whose userspace_addr may be left out (kernel.md B.1).
+  // v4 skips access_ok for private slots, whose userspace_addr may be left out.
   const unchecked = isPrivate && machine.features.marker === "seal";
   if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || (address + size > USER_ADDRESS_MAX && !unchecked)) return "EINVAL";
   if (isPrivate && !isPageAligned(offset)) {

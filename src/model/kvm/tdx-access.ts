@@ -1,5 +1,5 @@
 // What a vCPU of a TD behind a VM of KVM does: KVM_RUN enters it, its access or its leaf runs in the guest, and KVM handles the exits (arch/x86/kvm/vmx/tdx.c
-// tdx_vcpu_pre_run, tdx_vcpu_run, tdx_handle_exit, tdx_handle_ept_violation; tdx.md E.2 and F.7).
+// tdx_vcpu_pre_run, tdx_vcpu_run, tdx_handle_exit, tdx_handle_ept_violation).
 
 import { TDX_STATUS, type TdxStatus, tdxStatusWord } from "../../base/tdx-status.ts";
 import { asU64, formatAddress } from "../../base/units.ts";

@@ -1,5 +1,5 @@
 // KVM_TDX_INIT_VM, KVM_TDX_INIT_VCPU, KVM_TDX_FINALIZE_VM: a TD is built in the TDX module from pages of the kernel (arch/x86/kvm/vmx/tdx.c __tdx_td_init,
-// tdx_td_vcpu_init, tdx_td_finalize; tdx.md F.2). What fails half-way is torn down again (tdx-teardown.ts), or leaves a bugged VM.
+// tdx_td_vcpu_init, tdx_td_finalize). What fails half-way is torn down again (tdx-teardown.ts), or leaves a bugged VM.
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
 import type { Field } from "../layout.ts";

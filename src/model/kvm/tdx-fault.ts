@@ -1,5 +1,5 @@
 // KVM's fault handler for a TD, as far as the page: slot, kind, page of the guest_memfd or of userspace_addr, and what is tried again (arch/x86/kvm/mmu/mmu.c
-// kvm_mmu_faultin_pfn, arch/x86/kvm/vmx/tdx.c tdx_handle_ept_violation; tdx.md F.7). A shared gpa goes through the ordinary EPT, a private one through the mirror
+// kvm_mmu_faultin_pfn, arch/x86/kvm/vmx/tdx.c tdx_handle_ept_violation). A shared gpa goes through the ordinary EPT, a private one through the mirror
 // (tdx-mirror.ts). The same path serves KVM_PRE_FAULT_MEMORY.
 
 import type { Errno } from "../../base/errno.ts";

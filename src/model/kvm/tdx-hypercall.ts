@@ -1,5 +1,5 @@
 // MapGPA: a TD asks for memory to be converted. KVM hands the range to user space, at most 2 MiB at a time, which answers when it calls KVM_RUN again
-// (arch/x86/kvm/vmx/tdx.c tdx_map_gpa, __tdx_map_gpa, tdx_complete_vmcall_map_gpa; tdx.md E.3).
+// (arch/x86/kvm/vmx/tdx.c tdx_map_gpa, __tdx_map_gpa, tdx_complete_vmcall_map_gpa).
 
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";

@@ -1,5 +1,5 @@
 // KVM's TDX code where it calls the TDX module: a leaf as two steps of a kernel operation, what KVM makes of a status, pages that it gives to the module, and
-// KVM_BUG_ON. arch/x86/kvm/vmx/tdx.c; tdx.md F.
+// KVM_BUG_ON. arch/x86/kvm/vmx/tdx.c.
 
 import { assert } from "../../base/assert.ts";
 import type { TdxStatus } from "../../base/tdx-status.ts";

@@ -1,5 +1,5 @@
 // The mirror of a TD's secure EPT: under mmu_lock (for read) its missing tables and its leaf are linked, each FROZEN while the TDX module is called
-// (arch/x86/kvm/mmu/tdp_mmu.c __tdp_mmu_set_spte_atomic, tdp_mmu_link_sp, arch/x86/kvm/vmx/tdx.c; tdx.md F.3, F.4).
+// (arch/x86/kvm/mmu/tdp_mmu.c __tdp_mmu_set_spte_atomic, tdp_mmu_link_sp, arch/x86/kvm/vmx/tdx.c).
 
 import { formatAddress } from "../../base/units.ts";
 import { release } from "../memory/frames.ts";

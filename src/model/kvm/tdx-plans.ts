@@ -1,5 +1,5 @@
 // Plans of KVM_MEMORY_ENCRYPT_OP's sub-commands on a TD: what is refused by arguments alone, in the order of tdx_vm_ioctl and tdx_vcpu_ioctl
-// (arch/x86/kvm/vmx/tdx.c; tdx.md F.1 and F.2). What hangs on the state of the TD is asked again by the steps, under their locks.
+// (arch/x86/kvm/vmx/tdx.c). What hangs on the state of the TD is asked again by the steps, under their locks.
 
 import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned } from "../../base/units.ts";

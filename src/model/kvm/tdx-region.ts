@@ -1,5 +1,5 @@
 // KVM_TDX_INIT_MEM_REGION, page by page: a fresh page of the guest_memfd is mapped, and TDH.MEM.PAGE.ADD copies the source page into it (virt/kvm/guest_memfd.c
-// kvm_gmem_populate, arch/x86/kvm/vmx/tdx.c tdx_gmem_post_populate; tdx.md F.2). Up to 6.18 the mirror maps the page first, and what comes in between leaves it
+// kvm_gmem_populate, arch/x86/kvm/vmx/tdx.c tdx_gmem_post_populate). Up to 6.18 the mirror maps the page first, and what comes in between leaves it
 // premapped; from 6.19 on the page is added while the entry of the mirror is FROZEN.
 
 import type { Errno } from "../../base/errno.ts";

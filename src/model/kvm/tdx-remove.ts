@@ -1,5 +1,5 @@
 // A private page leaves a TD: the entry of the mirror is cleared, then the page is blocked, tracked and removed in the TDX module, one page after the other under
-// mmu_lock (arch/x86/kvm/vmx/tdx.c tdx_sept_remove_private_spte; tdx.md F.5). A leaf that is busy runs once more behind a kick, with no vCPU let in.
+// mmu_lock (arch/x86/kvm/vmx/tdx.c tdx_sept_remove_private_spte). A leaf that is busy runs once more behind a kick, with no vCPU let in.
 
 import { formatAddress } from "../../base/units.ts";
 import { release } from "../memory/frames.ts";

@@ -1,5 +1,5 @@
 // What KVM keeps of a TD (struct kvm_tdx, struct vcpu_tdx, mmu_lock, the mirror of the secure EPT), and the locals of threads that run its TDX code. A leaf of
-// the mirror is `VmState.ept` of the private kind; what stands here is the rest of it. tdx.md F.3 and F.6.
+// the mirror is `VmState.ept` of the private kind; what stands here is the rest of it.
 
 import type { Field, Layout } from "../layout.ts";
 import type { Machine, ThreadState } from "../machine.ts";

@@ -1,5 +1,5 @@
 // The end of a TD: the key id is released, then every page that the TDX module has is taken back (arch/x86/kvm/vmx/tdx.c tdx_mmu_release_hkid,
-// tdx_vcpu_free, tdx_sept_free_private_spt, tdx_reclaim_td_control_pages; tdx.md F.8). What fails is leaked: the module keeps the page, or the key id.
+// tdx_vcpu_free, tdx_sept_free_private_spt, tdx_reclaim_td_control_pages). What fails is leaked: the module keeps the page, or the key id.
 
 import type { Field } from "../layout.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";

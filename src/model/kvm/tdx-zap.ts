@@ -1,5 +1,5 @@
 // What an invalidation of a TD takes away. Shared mappings go with its begin, as for every VM; private ones one by one in the steps behind it, for each of them
-// means calls of the TDX module (virt/kvm/kvm_main.c, arch/x86/kvm/mmu/tdp_mmu.c; tdx.md E.3 and F.3). A hole takes private mappings only, a conversion those
+// means calls of the TDX module (virt/kvm/kvm_main.c, arch/x86/kvm/mmu/tdp_mmu.c). A hole takes private mappings only, a conversion those
 // of the kind that ends, the deletion of a slot both.
 
 import type { Context, StepCode } from "../step.ts";

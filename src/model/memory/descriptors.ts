@@ -1,4 +1,4 @@
-// The flags of descriptors and of open files: fcntl with F_GETFD, F_SETFD, F_GETFL and F_SETFL (fs/fcntl.c do_fcntl, setfl; real-kernel.md 1.1 and 4.2).
+// The flags of descriptors and of open files: fcntl with F_GETFD, F_SETFD, F_GETFL and F_SETFL (fs/fcntl.c do_fcntl, setfl).
 
 import type { Call, CallId, HandleId } from "../../scenario/program.ts";
 import type { Field, Layout } from "../layout.ts";

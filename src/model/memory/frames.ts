@@ -1,5 +1,5 @@
 // Page frames: who holds each, which are free, allocation and what a new owner finds in them. Ownership and reference counts are derived from the
-// holders (model.md 4); a frame is freed by the step that drops its last holder.
+// holders; a frame is freed by the step that drops its last holder.
 
 import { tdHolders } from "../kvm/tdx-state.ts";
 import type { Field } from "../layout.ts";
@@ -104,7 +104,7 @@ export function framesLeft(machine: Machine, state: Int32Array): number {
 }
 
 /**
- * Fills `free` and answers how many: one clean frame for all of them, then the frames that can be told apart from it (model.md, rule 6). Where memory is
+ * Fills `free` and answers how many: one clean frame for all of them, then the frames that can be told apart from it. Where memory is
  * limited there may be no clean one left.
  */
 function candidates(machine: Machine, state: Int32Array, control?: number): number {

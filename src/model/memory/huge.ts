@@ -1,5 +1,5 @@
 // hugetlbfs as a memfd has it: pages of one size from a pool of the machine, an offset of its own making, and content that is always zero, for it has no write
-// method and no mapping here gets a page (fs/hugetlbfs/inode.c; fs/read_write.c default_llseek; kernel.md A.4; real-kernel.md 2.5 and measured on 6.18.44).
+// method and no mapping here gets a page (fs/hugetlbfs/inode.c; fs/read_write.c default_llseek; measured on 6.18.44).
 
 import type { Errno } from "../../base/errno.ts";
 import { S64_MAX } from "../../base/units.ts";

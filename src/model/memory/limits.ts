@@ -1,4 +1,4 @@
-// setrlimit: what a process may use (kernel/sys.c do_prlimit; mm/filemap.c generic_write_check_limits; fs/attr.c inode_newsize_ok; real-kernel.md 1.2 and 3.4).
+// setrlimit: what a process may use (kernel/sys.c do_prlimit; mm/filemap.c generic_write_check_limits; fs/attr.c inode_newsize_ok).
 // The limits change between parallel blocks only, so that each call has the one that the last setrlimit before it gave.
 
 import { asU64 } from "../../base/units.ts";

@@ -1,5 +1,5 @@
 // migrate and reclaim: the kernel tries to move a page to another frame, or to swap it out (mm/migrate.c, mm/vmscan.c). The series only takes __GFP_MOVABLE
-// out of the mapping's mask and marks it unevictable, so a page that is there still migrates (kernel.md I-14), and KVM's private mappings are not told; v6 and
+// out of the mapping's mask and marks it unevictable, so a page that is there still migrates, and KVM's private mappings are not told; v6 and
 // v7 refuse it from the first binding on.
 
 import type { Call, CallId } from "../../scenario/program.ts";

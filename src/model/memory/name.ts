@@ -1,4 +1,4 @@
-// The name that memfd_create reads from user space (mm/memfd.c alloc_name: strncpy_from_user; real-kernel.md 1.2).
+// The name that memfd_create reads from user space (mm/memfd.c alloc_name: strncpy_from_user).
 
 import type { Errno } from "../../base/errno.ts";
 import { asU64 } from "../../base/units.ts";

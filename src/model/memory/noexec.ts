@@ -1,5 +1,5 @@
 // MFD_NOEXEC_SEAL, MFD_EXEC and vm.memfd_noexec: what flags a call ends up with, and the first seals and mode that follow from them (mm/memfd.c
-// memfd_create, check_sysctl_memfd_noexec; kernel.md A.1; real-kernel.md 1.1 and 1.3).
+// memfd_create, check_sysctl_memfd_noexec).
 
 import type { Errno } from "../../base/errno.ts";
 import type { Machine } from "../machine.ts";
@@ -28,7 +28,7 @@ export function firstSeals(machine: Machine, flags: bigint): { seals: number; mo
   return { seals: flags & MFD_ALLOW_SEALING ? 0 : SEAL.SEAL, mode: 0o777 };
 }
 
-/** Sizes of huge pages, as log2, that the machine has: what `MFD_HUGETLB | n << 26` may name (real-kernel.md 1.1). */
+/** Sizes of huge pages, as log2, that the machine has: what `MFD_HUGETLB | n << 26` may name (measured on 6.18.44). */
 const HUGE_SIZES: readonly number[] = [21, 30];
 
 export const hasHugeSize = ({ huge }: FileObject): boolean => huge === undefined || HUGE_SIZES.includes(huge);

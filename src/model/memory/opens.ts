@@ -1,5 +1,5 @@
 // What a descriptor gives access to beside the content: its offset (lseek), the mode of its inode (fchmod), and the file once more through
-// /proc/self/fd (mm/shmem.c shmem_file_llseek, shmem_setattr; fs/open.c; real-kernel.md 2.1, 2.5 and 3.3).
+// /proc/self/fd (mm/shmem.c shmem_file_llseek, shmem_setattr; fs/open.c).
 
 import type { Errno } from "../../base/errno.ts";
 import { S64_MAX } from "../../base/units.ts";

@@ -1,5 +1,5 @@
 // An uncorrectable memory error in a page of a guest_memfd: the page is marked, stays in its file, and whoever wants it next is told (mm/memory-failure.c;
-// virt/kvm/guest_memfd.c kvm_gmem_get_pfn; kernel.md C.6 and I-16).
+// virt/kvm/guest_memfd.c kvm_gmem_get_pfn).
 
 import type { Call, CallId, Program } from "../../scenario/program.ts";
 import type { Cells } from "../cells.ts";

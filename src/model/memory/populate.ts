@@ -1,5 +1,5 @@
 // MAP_POPULATE and MADV_POPULATE_READ and _WRITE: page faults ahead of the access (mm/gup.c populate_vma_page_range, faultin_page_range; mm/madvise.c
-// madvise_populate; real-kernel.md 4.4 and 4.5).
+// madvise_populate).
 
 import type { Call, CallId, Result } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";

@@ -1,4 +1,4 @@
-// mprotect and madvise (mm/mprotect.c do_mprotect_pkey; mm/madvise.c do_madvise; real-kernel.md 2.1 and 2.4).
+// mprotect and madvise (mm/mprotect.c do_mprotect_pkey; mm/madvise.c do_madvise).
 
 import { asU64, isPageAligned, pageUp } from "../../base/units.ts";
 import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
@@ -104,7 +104,7 @@ function walk(context: Context, change: (mapping: MappingState, cell: number) =>
   for (const cell of range.cells) {
     if (mapping.mapped[cell].get(state) === 0) return NO_MEMORY;
     if (prot & PROT_WRITE && mapping.mayWrite.get(state) === 0) return NO_ACCESS;
-    // The mount of guest_memfd is noexec, so its mappings have no VM_MAYEXEC (real-kernel.md 4.5).
+    // The mount of guest_memfd is noexec, so its mappings have no VM_MAYEXEC (measured on 6.18.44).
     if (prot & PROT_EXEC && machine.files[mapping.object.file]?.object.kind === "guest_memfd") return NO_ACCESS;
     if (protOf(state, mapping, cell) !== prot && !change(mapping, cell)) return undefined;
   }

@@ -1,4 +1,4 @@
-// fcntl F_ADD_SEALS and F_GET_SEALS (mm/memfd.c memfd_add_seals, memfd_get_seals; kernel.md A.2, real-kernel.md 2; v4 01/12 keeps F_SEAL_INACCESSIBLE out
+// fcntl F_ADD_SEALS and F_GET_SEALS (mm/memfd.c memfd_add_seals, memfd_get_seals; v4 01/12 keeps F_SEAL_INACCESSIBLE out
 // of F_ALL_SEALS).
 
 import { asU64 } from "../../base/units.ts";
@@ -85,7 +85,7 @@ const expandExec: StepCode = {
 
 const addsWrite = (context: Context): boolean => (requested(context) & SEAL.WRITE) !== 0 && (fileOf(context).seals.get(context.state) & SEAL.WRITE) === 0;
 
-/** mapping_deny_writable: fails while a shared mapping counts as one that is or may become writable (real-kernel.md 2.4). */
+/** mapping_deny_writable: fails while a shared mapping counts as one that is or may become writable (measured on 6.18.44). */
 const denyWritable: StepCode = {
   reads: ["file", "pte"],
   writes: ["file", "lock"],

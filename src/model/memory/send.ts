@@ -1,5 +1,5 @@
 // copy_file_range and sendfile: data that the kernel moves from file to file, through a pipe of its own (fs/read_write.c vfs_copy_file_range, do_sendfile;
-// fs/splice.c splice_direct_to_actor, iter_file_splice_write; real-kernel.md 2.1 and 4.2).
+// fs/splice.c splice_direct_to_actor, iter_file_splice_write).
 
 import type { Errno } from "../../base/errno.ts";
 import { asU64, S64_MAX } from "../../base/units.ts";

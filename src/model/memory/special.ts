@@ -1,4 +1,4 @@
-// Files that are no memory: pipes, /dev/null, a directory, memfd_secret; and what they answer to the calls on memfds (real-kernel.md 2.5 and 3.4).
+// Files that are no memory: pipes, /dev/null, a directory, memfd_secret; and what they answer to the calls on memfds (measured on 6.18.44).
 
 import type { Errno } from "../../base/errno.ts";
 import type { Call, CallId } from "../../scenario/program.ts";

@@ -1,4 +1,4 @@
-// KVM's TDX code, for the rows of releases that have it to spread: orders of steps from arch/x86/kvm/vmx/tdx.c and arch/x86/kvm/mmu/tdp_mmu.c (tdx.md F). A list
+// KVM's TDX code, for the rows of releases that have it to spread: orders of steps from arch/x86/kvm/vmx/tdx.c and arch/x86/kvm/mmu/tdp_mmu.c. A list
 // `X.td` takes the place of `X` in scenarios with a TD: what its VM does there opens into calls of the TDX module, and every other VM passes over them.
 
 import type { StepList, TdxFeatures } from "./types.ts";

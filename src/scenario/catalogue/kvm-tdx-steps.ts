@@ -1,4 +1,4 @@
-// The atomic steps of KVM's TDX code, and the features in which its releases differ (arch/x86/kvm/vmx/tdx.c, arch/x86/kvm/mmu/tdp_mmu.c; tdx.md F and G).
+// The atomic steps of KVM's TDX code, and the features in which its releases differ (arch/x86/kvm/vmx/tdx.c, arch/x86/kvm/mmu/tdp_mmu.c).
 // A step that performs a leaf of the TDX module is two: the checks and locks of the leaf, then, as `NAME.commit`, its effect.
 
 import type { FeatureRow, StepRow } from "./types.ts";

@@ -1,5 +1,5 @@
 // KVM's side of TDX: the sub-commands of KVM_MEMORY_ENCRYPT_OP, the guest's request to convert memory, and the answer of user space to it. Orders of checks
-// from arch/x86/kvm/vmx/tdx.c, Linux 6.16 to 6.19 (tdx.md E.3, F.1, F.2).
+// from arch/x86/kvm/vmx/tdx.c, Linux 6.16 to 6.19.
 
 import { IN } from "./profiles.ts";
 import type { CallSpec, ErrorRow, OperationRow, Param, Returns } from "./types.ts";

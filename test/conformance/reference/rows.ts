@@ -1,4 +1,4 @@
-// What a row of a measured table is: the number of its section in real-kernel.md, the statements that ask it with the answers that were measured, or the
+// What a row of a measured table is: the number of its section, the statements that ask it with the answers that were measured, or the
 // reason why no scenario can ask it.
 
 export interface Row {

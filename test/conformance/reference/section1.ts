@@ -1,4 +1,4 @@
-// real-kernel.md 1: memfd_create.
+// Section 1 of the measured tables: memfd_create.
 
 import { asked, type Row, row, type Unasked } from "./rows.ts";
 

@@ -1,4 +1,4 @@
-// real-kernel.md 2: seals.
+// Section 2 of the measured tables: seals.
 
 import { asked, type Row, row, type Unasked } from "./rows.ts";
 

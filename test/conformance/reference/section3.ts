@@ -1,4 +1,4 @@
-// real-kernel.md 3: fallocate and holes on memfd.
+// Section 3 of the measured tables: fallocate and holes on memfd.
 
 import { asked, type Row, row, type Unasked } from "./rows.ts";
 

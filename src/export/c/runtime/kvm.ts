@@ -150,3 +150,13 @@ static long long close_vm(long vm)
 	return ret(close(vm));
 }`,
 };
+/** The same in a file in which no guest runs after all. */
+export const PLAIN_CLOSING: Block = {
+  name: "plainclosing",
+  needs: ["report"],
+  text: `
+static long long close_vm(long vm)
+{
+	return ret(close(vm));
+}`,
+};
