@@ -176,7 +176,7 @@ function guestDataFlow(): Table {
       "r = mmap(NULL, 16K, PROT_READ, MAP_SHARED, f, 0) = ok",
       `${slot(1, 0, "64K", "16K", "r")} = 0`,
       "vcpu: load(0x10000) = 9",
-      "vcpu: store(0x10000, 1) = -EFAULT on v8 or -EFAULT on v4 or exit KVM_EXIT_MEMORY_FAULT on 6.18",
+      "vcpu: store(0x10000, 1) = -EFAULT",
     ]),
     scenario("two slots show one page", [
       ...GUEST,

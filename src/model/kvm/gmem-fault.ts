@@ -191,6 +191,13 @@ function withoutMemory(context: Context): number {
   return stopPrefault(context, "ENOMEM");
 }
 
+/** kvm_handle_error_pfn: EFAULT, and the exit says nothing of it. */
+function withoutHostPage(context: Context): number {
+  context.say("the slot's userspace_addr gives no page: EFAULT");
+  endFault(context);
+  return stopPrefault(context, "EFAULT");
+}
+
 /** The page of the slot's userspace_addr, through the host page table. */
 const gup: StepCode = {
   reads: ["pte", "page", "lock", "size", "hole", "control", "uptodate"],
@@ -209,7 +216,7 @@ const gup: StepCode = {
       return context.always(accessOf(context).mmio);
     }
     const taken = takeHostPage(context, config, gfnOf(context), write);
-    if (taken === undefined) return leave(context, "the slot's userspace_addr gives no page");
+    if (taken === undefined) return withoutHostPage(context);
     return taken === NEXT ? context.jump("map") : taken;
   },
 };

@@ -205,7 +205,7 @@ const gup: StepCode = {
     const config = configOf(context);
     const write = !isPrefault(context) && accessOf(context).value !== undefined;
     if (write && config.flags & KVM_MEM_READONLY) return leave(context, "the slot is KVM_MEM_READONLY");
-    return takeHostPage(context, config, gfnOf(context), write) ?? leave(context, "the slot's userspace_addr gives no page");
+    return takeHostPage(context, config, gfnOf(context), write) ?? give(context, "EFAULT", "the slot's userspace_addr gives no page");
   },
 };
 
