@@ -1,5 +1,5 @@
-// Code lenses over each scenario: Run · Show page tables (for each kernel, where there are several) · Compare kernels · Export C · Compare with this machine ·
-// the verdict. The two about C stand only where some call of the scenario is one that a real kernel can be asked.
+// Code lenses over each scenario: Run · Show page tables (for each kernel, where there are several) · the verdict · Compare kernels · Export C · Compare with
+// this machine. The two about C stand only where some call of the scenario is one that a real kernel can be asked.
 
 import type { CodeLens, Command } from "vscode-languageserver";
 import { Budget, cannotRun } from "../export/c/limits.ts";
@@ -41,11 +41,14 @@ export function codeLenses(snapshot: Snapshot, outcomes: Outcomes, texts: Texts,
       const several = mine.length > 1;
       for (const { kernel } of mine)
         commands.push({ title: several ? `Show page tables (${kernel})` : "Show page tables", command: SHOW_COMMAND, arguments: [{ ...subject, kernel }] });
+    }
+    // Long lines of lenses are cut by a panel beside them, and the verdict is what one looks for.
+    if (mine.length > 0) commands.push({ title: summary(mine), command: "" });
+    if (clientCommands) {
       if (programs.has(entry.name)) commands.push({ title: "Compare kernels", command: COMPARE_KERNELS_COMMAND, arguments: [subject] });
       const real = programs.get(entry.name)?.find(asksRealKernel);
       if (real !== undefined) commands.push(...aboutC({ ...subject, kernel: real.profile.name }, machine && isRelease(real)));
     }
-    if (mine.length > 0) commands.push({ title: summary(mine), command: "" });
     return commands.map((command) => ({ range, command }));
   });
 }
