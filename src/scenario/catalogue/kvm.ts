@@ -243,9 +243,10 @@ const MEMORY_EXITS: readonly ErrorRow[] = [
   { errno: "KVM_EXIT_MEMORY_FAULT", when: "the kind of the access is not the kind of the gfn; KVM_RUN returns 0", profiles: IN.v6v10 },
   {
     errno: "KVM_EXIT_MEMORY_FAULT",
-    when: "the kind of the access is not the kind of the gfn, or nothing backs it; KVM_RUN fails with EFAULT",
+    when: "the kind of the access is not the kind of the gfn, or no slot or guest_memfd is behind a private one; KVM_RUN fails with EFAULT",
     profiles: IN.upstream,
   },
+  { errno: "EFAULT", when: "userspace_addr gives no page for a shared access; the exit says nothing of it" },
   { errno: "KVM_EXIT_MMIO", when: "no slot at the gpa; KVM_RUN returns 0" },
 ];
 
