@@ -99,9 +99,17 @@ export class Workbench {
   /** Opens the palette with a text and reads its rows once they stand still. */
   async #askPalette(text) {
     const { page } = this;
-    await page.keyboard.press("F1");
     const input = page.locator(".quick-input-widget:visible input").first();
-    await input.waitFor({ timeout: 10_000 });
+    // A key that comes while the focus moves between the editor and a webview is lost.
+    for (let tries = 1; ; tries += 1) {
+      await page.keyboard.press("F1");
+      const opened = await input.waitFor({ timeout: 4_000 }).then(
+        () => true,
+        () => false,
+      );
+      if (opened) break;
+      if (tries === 5) throw new Error("the palette does not open");
+    }
     await input.fill(`>${text}`);
     const read = async () => {
       const rows = await page.locator(".quick-input-list .monaco-list-row .quick-input-list-row:first-child .label-name").allInnerTexts();
