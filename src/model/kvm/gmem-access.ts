@@ -1,10 +1,15 @@
-// What an access to guest_memfd has in hand: the gfn, the kind of the access, and what has come in between.
+// What an access to guest_memfd has in hand: the gfn, the kind of the access, the page of the file, and what has come in between.
 
 import { formatAddress } from "../../base/units.ts";
+import { addPage, isReferenced } from "../memory/file.ts";
+import { framesLeft } from "../memory/frames.ts";
+import { isPoisoned } from "../memory/poison.ts";
+import type { FileState } from "../memory/state.ts";
 import type { SlotConfig } from "../objects.ts";
 import type { Context } from "../step.ts";
-import { accessOf, cellOf, vmOf } from "./access.ts";
+import { accessOf, cellOf, endFault, vmOf } from "./access.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
+import { isPrivateSlot } from "./kinds.ts";
 import { PRIVATE, SHARED, type VmState } from "./state.ts";
 
 export const isPrefault = (context: Context): boolean => context.operation.name === "KVM_PRE_FAULT_MEMORY";
@@ -30,11 +35,49 @@ export function presentKind(context: Context): number {
   return (machine.vms[vm].ept[PRIVATE][cell]?.get(state) ?? 0) !== 0 ? PRIVATE : SHARED;
 }
 
-export const isOvertaken = (context: Context): boolean => {
-  const { state, thread } = context;
-  const vm = vmOf(context);
-  const cell = faultCell(context);
+/** mmu_invalidate_retry_gfn: an invalidation of the cell is in progress, or has been since the snapshot. */
+export function isOvertakenAt({ state, thread }: Context, vm: VmState, cell: number): boolean {
   return thread.stale.get(state) === 1 || (vm.inProgress.get(state) > 0 && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state));
-};
+}
+
+export const isOvertaken = (context: Context): boolean => isOvertakenAt(context, vmOf(context), faultCell(context));
+
+/** The cell of the guest_memfd that is bound at a gfn, or why there is none. */
+export function boundPage(
+  { machine, state }: Context,
+  vm: VmState,
+  config: SlotConfig,
+  gfn: number,
+): { readonly file: FileState; readonly cell: number } | string {
+  if (!isPrivateSlot(config)) return "the slot has no guest_memfd";
+  const file = config.file === undefined ? undefined : machine.files[config.file];
+  const slot = vm.slots.find((one) => one.id === config.id);
+  if (!file || slot?.gmem?.file.get(state) !== 1 || !isReferenced(machine, state, file)) return "the file is gone";
+  return { file, cell: file.cells.at(config.filePage + gfn - config.gfn) };
+}
+
+type GmemPage =
+  | { readonly is: "page"; readonly frame: number }
+  | { readonly is: "broken"; readonly frame: number }
+  | { readonly is: "locked" }
+  | { readonly is: "no memory" };
+
+/** __kvm_gmem_get_pfn: a page of the file, allocated where there is none; a folio that is locked is waited for. */
+export function gmemPage(context: Context, file: FileState, cell: number): GmemPage {
+  const { machine, state } = context;
+  if (file.folios[cell].get(state) !== 0) return { is: "locked" };
+  const present = file.frames[cell].get(state);
+  if (present === 0 && framesLeft(machine, state) < file.cells.end(cell) - file.cells.start(cell)) return { is: "no memory" };
+  if (isPoisoned(machine, state, file.object.index, cell)) return { is: "broken", frame: present };
+  return { is: "page", frame: present || addPage(context, file, cell) };
+}
+
+/** The fault ends at a page with a memory error (folio_test_hwpoison): until c31745d2c508 the reference of the look-up was forgotten. */
+export function leaveBrokenPage(context: Context, frame: number): void {
+  const leaked = context.machine.features.poisoned_page === "leaked";
+  context.say(`frame ${frame} has a memory error: EHWPOISON${leaked ? ", and the reference on it is kept" : ""}`);
+  endFault(context);
+  context.thread.frame.set(context.state, leaked ? frame : 0);
+}
 
 export const isFromFile = (config: SlotConfig, kind: number): boolean => kind === PRIVATE || config.gmemOnly;

@@ -3,20 +3,31 @@
 
 import type { Errno } from "../../base/errno.ts";
 import type { Result } from "../../scenario/program.ts";
-import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
-import { framesLeft, release } from "../memory/frames.ts";
+import { makeUptodate } from "../memory/file.ts";
+import { release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
-import { isPoisoned } from "../memory/poison.ts";
 import { KVM_MEM_READONLY } from "../objects.ts";
 import { ZERO } from "../plan.ts";
 import { INTERRUPTIBLE, isSignalled, leavesForSignal, signalPending } from "../signals.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { accessOf, configOf, endFault, interrupt, slotAt, takeHostPage, touch, vmOf } from "./access.ts";
 import { mismatchExit } from "./exits.ts";
-import { attributeKind, faultCell, gfnOf, gfnText, isFromFile, isOvertaken, isPrefault, kindOf, presentKind } from "./gmem-access.ts";
+import {
+  attributeKind,
+  boundPage,
+  faultCell,
+  gfnOf,
+  gfnText,
+  gmemPage,
+  isFromFile,
+  isOvertaken,
+  isPrefault,
+  kindOf,
+  leaveBrokenPage,
+  presentKind,
+} from "./gmem-access.ts";
 import { checkLockOrder } from "./gmem-invalidate.ts";
 import { narrowAccess, narrowCheckKind, narrowEarlyRetry, narrowFindSlot, narrowGetPage, narrowGup, narrowMap, narrowPut } from "./gmem-narrow.ts";
-import { isPrivateSlot } from "./kinds.ts";
 import { KINDS, PRIVATE } from "./state.ts";
 
 /** The fault starts over: an access from the guest, so that its SRCU read side has ended; a pre-fault inside its call, which holds SRCU until it returns. */
@@ -154,19 +165,17 @@ const getPage: StepCode = {
   jumps: ["gup", "map"],
   narrow: narrowGetPage,
   run(context) {
-    const { machine, state, thread } = context;
+    const { state, thread } = context;
     const config = configOf(context);
     if (!isFromFile(config, kindOf(context))) return context.jump("gup");
-    if (!isPrivateSlot(config)) return leave(context, "the slot has no guest_memfd");
-    const { file: index } = config;
-    const file = index === undefined ? undefined : machine.files[index];
-    const slot = vmOf(context).slots.find((one) => one.id === config.id);
-    if (!file || slot?.gmem?.file.get(state) !== 1 || !isReferenced(machine, state, file)) return leave(context, "the file is gone");
-    const cell = file.cells.at(config.filePage + gfnOf(context) - config.gfn);
-    if (file.folios[cell].get(state) !== 0) return BLOCKED;
-    if (file.frames[cell].get(state) === 0 && framesLeft(machine, state) < file.cells.end(cell) - file.cells.start(cell)) return withoutMemory(context);
-    if (isPoisoned(machine, state, file.object.index, cell)) return brokenPage(context, file.frames[cell].get(state));
-    const frame = file.frames[cell].get(state) || addPage(context, file, cell);
+    const bound = boundPage(context, vmOf(context), config, gfnOf(context));
+    if (typeof bound === "string") return leave(context, bound);
+    const { file, cell } = bound;
+    const page = gmemPage(context, file, cell);
+    if (page.is === "locked") return BLOCKED;
+    if (page.is === "no memory") return withoutMemory(context);
+    const { is, frame } = page;
+    if (is === "broken") return brokenPage(context, frame);
     makeUptodate(context, file, cell);
     thread.frame.set(state, file.cells.single(cell) ? frame : 0);
     if (context.telling) context.say(`gets frame ${frame} from the guest_memfd, with a reference`);
@@ -174,13 +183,9 @@ const getPage: StepCode = {
   },
 };
 
-/** folio_test_hwpoison: until c31745d2c508 the reference of the look-up was forgotten. */
 function brokenPage(context: Context, frame: number): number {
-  const leaked = context.machine.features.poisoned_page === "leaked";
   const exit = exitOf(context, kindOf(context), "EHWPOISON");
-  context.say(`frame ${frame} has a memory error: EHWPOISON${leaked ? ", and the reference on it is kept" : ""}`);
-  endFault(context);
-  context.thread.frame.set(context.state, leaked ? frame : 0);
+  leaveBrokenPage(context, frame);
   return isPrefault(context) ? stopPrefault(context, "EHWPOISON") : context.done(exit);
 }
 

@@ -4,7 +4,7 @@
 
 import type { Errno } from "../../base/errno.ts";
 import { formatAddress } from "../../base/units.ts";
-import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
+import { makeUptodate } from "../memory/file.ts";
 import { release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { KVM_MEM_READONLY } from "../objects.ts";
@@ -13,7 +13,7 @@ import { INTERRUPTIBLE, signalPending } from "../signals.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { configOf, endFault, interrupt, slotAt, takeHostPage } from "./access.ts";
 import { mismatchExit } from "./exits.ts";
-import { isPrivateSlot } from "./kinds.ts";
+import { boundPage, gmemPage, isOvertakenAt, leaveBrokenPage } from "./gmem-access.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
 import { accessOf } from "./tdx-access.ts";
 import { tdOf, tdOfPlan } from "./tdx-leaf.ts";
@@ -86,6 +86,14 @@ function leave(context: Context, why: string): number {
   return context.done(mismatchExit(context.machine, gfnOf(context), kind));
 }
 
+function brokenPage(context: Context, frame: number): number {
+  const exit = mismatchExit(context.machine, gfnOf(context), kindOf(context), "EHWPOISON");
+  const mapped = context.cursor > 0;
+  leaveBrokenPage(context, frame);
+  if (!isPrefault(context)) return context.done(exit);
+  return mapped ? context.always(ZERO) : context.fail("EHWPOISON");
+}
+
 const OUT = ["run_vcpu", "snapshot", "advance"];
 export const FAULT = ["fault", "srcu", "reference", "free"] as const;
 
@@ -149,12 +157,7 @@ const findSlot: StepCode = {
   },
 };
 
-export function isOvertaken(context: Context): boolean {
-  const { state, thread } = context;
-  const vm = vmOf(context);
-  const cell = cellOf(context);
-  return thread.stale.get(state) === 1 || (vm.inProgress.get(state) > 0 && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state));
-}
+export const isOvertaken = (context: Context): boolean => isOvertakenAt(context, vmOf(context), cellOf(context));
 
 const earlyRetry: StepCode = {
   reads: ["fault", "notifier", "slot", "td"],
@@ -180,13 +183,14 @@ const getPage: StepCode = {
     const { machine, state, thread } = context;
     const config = configOf(context);
     if (kindOf(context) === SHARED) return context.jump("gup");
-    if (!isPrivateSlot(config)) return leave(context, "the slot has no guest_memfd");
-    const file = config.file === undefined ? undefined : machine.files[config.file];
-    const slot = vmOf(context).slots.find((one) => one.id === config.id);
-    if (!file || slot?.gmem?.file.get(state) !== 1 || !isReferenced(machine, state, file)) return leave(context, "the file is gone");
-    const cell = file.cells.one(config.filePage + gfnOf(context) - config.gfn);
-    if (file.folios[cell].get(state) !== 0) return BLOCKED;
-    const frame = file.frames[cell].get(state) || addPage(context, file, cell);
+    const bound = boundPage(context, vmOf(context), config, gfnOf(context));
+    if (typeof bound === "string") return leave(context, bound);
+    const { file, cell } = bound;
+    const page = gmemPage(context, file, cell);
+    if (page.is === "locked") return BLOCKED;
+    if (page.is === "no memory") return give(context, "ENOMEM", "no frame is free");
+    const { is, frame } = page;
+    if (is === "broken") return brokenPage(context, frame);
     if (file.uptodate[cell].get(state) === 0) machine.tdx?.lines[frame].sharedDirty.set(state, 1);
     makeUptodate(context, file, cell);
     thread.frame.set(state, frame);

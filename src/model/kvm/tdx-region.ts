@@ -5,7 +5,7 @@
 import type { Errno } from "../../base/errno.ts";
 import { formatAddress } from "../../base/units.ts";
 import type { Field } from "../layout.ts";
-import { addPage, isReferenced, makeUptodate } from "../memory/file.ts";
+import { isReferenced, makeUptodate } from "../memory/file.ts";
 import { release } from "../memory/frames.ts";
 import { getUserPage } from "../memory/mapping.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
@@ -13,6 +13,7 @@ import { INTERRUPTIBLE, signalPending } from "../signals.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { flushShared } from "../tdx/hardware.ts";
 import { slotAt } from "./access.ts";
+import { gmemPage } from "./gmem-access.ts";
 import { checkLockOrder } from "./gmem-invalidate.ts";
 import type { GmemState } from "./gmem-state.ts";
 import { isPrivateSlot } from "./kinds.ts";
@@ -97,8 +98,11 @@ const freshPage: StepCode = {
     if (typeof place === "string") return fail(context, place);
     const file = machine.files[place.index];
     const cell = file.cells.one(place.page);
-    if (file.folios[cell].get(state) !== 0) return BLOCKED;
-    const frame = file.frames[cell].get(state) || addPage(context, file, cell);
+    const page = gmemPage(context, file, cell);
+    if (page.is === "locked") return BLOCKED;
+    if (page.is === "no memory") return fail(context, "ENOMEM");
+    if (page.is === "broken") return fail(context, "EHWPOISON");
+    const { frame } = page;
     if (file.uptodate[cell].get(state) === 1) {
       context.say("the page has been used already");
       return fail(context, "EEXIST");

@@ -37,6 +37,25 @@ scenario "one" {
 const REGION = (gpa: number, source = "host", pages = 1): string =>
   `KVM_TDX_INIT_MEM_REGION(vcpu0, source_addr=${source}, gpa=0x${gpa.toString(16)}, nr_pages=${pages}, flags=KVM_TDX_MEASURE_MEMORY_REGION)`;
 
+describe("a private fault", () => {
+  for (const kernel of KERNELS) {
+    it(`finds a page with a memory error, ${kernel}`, () => {
+      const text = after(
+        kernel,
+        `KVM_SET_MEMORY_ATTRIBUTES(vm, address=0x3000, size=4K, attributes=KVM_MEMORY_ATTRIBUTE_PRIVATE) = 0
+        fallocate(ram, FALLOC_FL_KEEP_SIZE, 0x3000, 4K) = 0
+        poison(frame(ram, 0x3000))
+        KVM_PRE_FAULT_MEMORY(vcpu0, 0x3000, 4K) @prefault
+        vcpu0: load(0x3000) @load`,
+      );
+      assert.deepEqual(labelled(text), {
+        prefault: "-EHWPOISON",
+        load: "exit KVM_EXIT_MEMORY_FAULT {flags=8, gpa=0x3000, size=4K, errno=EHWPOISON}",
+      });
+    });
+  }
+});
+
 describe("ioctls", () => {
   for (const kernel of KERNELS) {
     it(`a region that cannot be added, ${kernel}`, () => {
