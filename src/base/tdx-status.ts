@@ -60,6 +60,7 @@ export type TdxStatusName = keyof typeof TDX_STATUS;
 export const TDX_OPERAND = {
   RAX: 0,
   LVL_PD: 1,
+  LVL_PDPT: 2,
   RCX: 1,
   RDX: 2,
   R8: 8,

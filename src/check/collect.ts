@@ -7,7 +7,9 @@ import { type Compiled, compileExpression } from "../model/queries.ts";
 import { NoAnswer } from "../model/refine.ts";
 import type { CallId, Question, Site } from "../scenario/program.ts";
 import type { Schedule } from "./report.ts";
+import { assertionAt } from "./suggest/goals.ts";
 import { closeUnderExchange } from "./twins.ts";
+import { valuesOf } from "./values.ts";
 import { Watcher } from "./watcher.ts";
 
 /** A violated invariant at one step of one call, with the schedule that came first. */
@@ -48,6 +50,8 @@ export class Collector implements Observer {
   readonly holds = new Map<Question, Schedule>();
   readonly fails = new Map<Question, Schedule>();
   readonly unanswered = new Map<Question, string>();
+  /** What the parts of a condition were in the first state in which an `assert` failed, a `never` had it, or a `forall` or `exists` had it not. */
+  readonly values = new Map<Site, string>();
   readonly deadlocks = new Map<string, Deadlock>();
   ends = 0;
 
@@ -109,7 +113,11 @@ export class Collector implements Observer {
           this.#answerSchedule(() => edge.schedule()),
         );
     } else if (event.kind === "assert-failed") {
-      if (!this.failedAsserts.has(event.a)) this.failedAsserts.set(event.a, edge.schedule());
+      if (!this.failedAsserts.has(event.a)) {
+        const condition = assertionAt(this.#machine.program.body, event.a);
+        if (condition) this.values.set(event.a, valuesOf(this.#machine, condition, state));
+        this.failedAsserts.set(event.a, edge.schedule());
+      }
     } else {
       for (const invariant of this.#eventful) {
         const subject = invariant.event?.(this.#machine, event, state);
@@ -145,8 +153,11 @@ export class Collector implements Observer {
 
   #ask(question: Question, condition: Compiled, state: Int32Array, schedule: Steps): void {
     try {
-      const answers = condition(state) !== 0n ? this.holds : this.fails;
-      if (!answers.has(question)) answers.set(question, schedule());
+      const holds = condition(state) !== 0n;
+      const answers = holds ? this.holds : this.fails;
+      if (answers.has(question)) return;
+      if (holds === (question.kind === "never")) this.values.set(question.site, valuesOf(this.#machine, question.condition, state));
+      answers.set(question, schedule());
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
       this.unanswered.set(question, error.message);

@@ -4,7 +4,7 @@
 import type { Machine } from "../model/machine.ts";
 import { matches } from "../model/queries.ts";
 import { printPattern, printResult, returnsOfCall } from "../scenario/print.ts";
-import type { CallId, ExpectedViolation, Point, Program, Question, Result } from "../scenario/program.ts";
+import type { CallId, ExpectedViolation, Point, Program, Question, Result, Site } from "../scenario/program.ts";
 import type { Collector } from "./collect.ts";
 import type { CallReport, Remark, Violation } from "./report.ts";
 
@@ -74,19 +74,26 @@ export function judgeExpected(program: Program, violations: readonly Violation[]
 export function judgeQuestions(program: Program, collector: Collector, complete: boolean): Remark[] {
   return program.questions.flatMap((question: Question): Remark[] => {
     const { site } = question;
+    const values = valuesAt(collector, site);
     const unanswered = collector.unanswered.get(question);
     if (unanswered !== undefined) return [{ code: "MEMFD3023", severity: "error", site, message: unanswered }];
-    if (question.kind === "never" && collector.holds.has(question)) return [{ code: "MEMFD3021", severity: "error", site, message: "some final state has it" }];
+    if (question.kind === "never" && collector.holds.has(question))
+      return [{ code: "MEMFD3021", severity: "error", site, message: "some final state has it", ...values }];
     if (question.kind === "forall" && collector.fails.has(question))
-      return [{ code: "MEMFD3022", severity: "error", site, message: "some final state does not have it" }];
+      return [{ code: "MEMFD3022", severity: "error", site, message: "some final state does not have it", ...values }];
     if (question.kind === "exists" && !collector.holds.has(question) && complete && collector.ends > 0)
-      return [{ code: "MEMFD3020", severity: "error", site, message: "no final state has it" }];
+      return [{ code: "MEMFD3020", severity: "error", site, message: "no final state has it", ...valuesAt(collector, site, "in one ") }];
     return [];
   });
 }
 
 export function judgeAsserts(collector: Collector): Remark[] {
   return [...collector.failedAsserts.keys()].map(
-    (site): Remark => ({ code: "MEMFD3024", severity: "error", site, message: "does not hold here in some interleaving" }),
+    (site): Remark => ({ code: "MEMFD3024", severity: "error", site, message: "does not hold here in some interleaving", ...valuesAt(collector, site) }),
   );
+}
+
+function valuesAt(collector: Collector, site: Site, before = ""): Pick<Remark, "values"> {
+  const values = collector.values.get(site) ?? "";
+  return values === "" ? {} : { values: `${before}${values}` };
 }

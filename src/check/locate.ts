@@ -17,7 +17,8 @@ function remarkFinding(program: Program, remark: Remark): Finding {
   const span = program.sites[remark.site];
   const related = remark.related?.map((entry) => ({ span: program.sites[entry.site], message: entry.message }));
   const fixes = remark.actual === undefined ? [] : [{ title: `Write what it answers: ${remark.actual}`, edits: [{ span, text: `= ${remark.actual}` }] }];
-  return { code: remark.code, severity: remark.severity, span, message: remark.message, related, ...(fixes.length > 0 ? { fixes } : {}) };
+  const message = remark.values === undefined ? remark.message : `${remark.message}: ${remark.values}`;
+  return { code: remark.code, severity: remark.severity, span, message, related, ...(fixes.length > 0 ? { fixes } : {}) };
 }
 
 /** Codes of invariants, in the order of the catalogue; stable, so never reordered. */

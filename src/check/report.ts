@@ -81,6 +81,8 @@ export interface Remark {
   readonly related?: readonly { readonly site: Site; readonly message: string }[];
   /** A result text that a quick fix may write in place of the expectation at `site`. */
   readonly actual?: string;
+  /** What there is where a condition is not met, in the state that was found first: `pages(ram) is 0`. */
+  readonly values?: string;
 }
 
 export interface Exploration {

@@ -170,14 +170,18 @@ const lockOrder: Invariant = {
   }),
 };
 
-/** Subjects: actors. */
+const LISTS = 0x10000;
+
+/** Subjects: actors that follow a NULL pointer; behind `LISTS` those that find a list corrupted. */
 const noOops: Invariant = {
   name: "no-oops",
   reads: [],
-  event: (_machine, event) => (event.kind === "null-dereference" ? event.a : undefined),
-  describe(machine, actor) {
+  event: (_machine, { kind, a }) => (kind === "null-dereference" ? a : kind === "list-corrupted" ? a + LISTS : undefined),
+  describe(machine, subject) {
+    const actor = subject % LISTS;
     const { name } = machine.program.actors[actor];
-    return { subject: name, message: `${name} dereferences a NULL pointer in the kernel: an oops, and its thread dies inside the call`, about: { actor } };
+    const what = subject >= LISTS ? "adds to a list that leads to freed memory" : "dereferences a NULL pointer in the kernel";
+    return { subject: name, message: `${name} ${what}: an oops, and its thread dies inside the call`, about: { actor } };
   },
 };
 

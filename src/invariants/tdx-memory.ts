@@ -2,6 +2,7 @@
 // has too. All are of a page, so that a VM which is bugged is no excuse.
 
 import type { Machine } from "../model/machine.ts";
+import { framesOf } from "../model/tdx/blocks.ts";
 import { GLOBAL_KEY } from "../model/tdx/pages.ts";
 import { KOT, type PageType, PT, pageTypeName } from "../model/tdx/tables.ts";
 import { NOTHING, tdxOf } from "./tdx.ts";
@@ -22,6 +23,8 @@ function unheld(machine: Machine): (state: Int32Array) => Uint8Array {
   return (state) => {
     held.fill(0);
     for (const holder of holders) held[holder.get(state)] = 1;
+    // Memory of alloc_frame(2M) is never given back.
+    for (const block of machine.tdx?.blocks ?? []) for (const frame of framesOf(block)) held[frame] = 1;
     return held;
   };
 }

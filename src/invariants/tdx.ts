@@ -3,8 +3,10 @@
 
 import { formatAddress } from "../base/units.ts";
 import type { Machine } from "../model/machine.ts";
-import { entryAt } from "../model/tdx/checks.ts";
-import type { SeptEntry, TdState, TdVcpuState, TdxState } from "../model/tdx/state.ts";
+import { PAGES_OF_BLOCK } from "../model/objects.ts";
+import { blockAt, frameBehind, isLarge, leafEntry, pagesOf, pamtOf, unnamedFrames } from "../model/tdx/blocks.ts";
+import type { PamtEntry, SeptEntry, TdState, TdVcpuState, TdxState } from "../model/tdx/state.ts";
+import { isHeldAtTheDoor } from "../model/tdx/stepping.ts";
 import {
   FREED_UNFLUSHED,
   isLeafState,
@@ -36,30 +38,53 @@ export const isLive = (td: TdState, state: Int32Array): boolean => td.tdr.get(st
 
 const entriesOf = (td: TdState): SeptEntry[] => td.entries.flatMap((level) => [...level.values()]);
 
+/** What the PAMT has of one page: a frame stands for `pages` of 4 KB, or for 512 where it begins a page of 2 MB. */
+interface Ledger {
+  readonly frame: number;
+  readonly entry: PamtEntry;
+  readonly pages: number;
+}
+
+/** By frame from 1 on, behind them the blocks. */
+function ledgers(tdx: TdxState): Ledger[] {
+  const small = tdx.pamt.map((entry, frame): Ledger => {
+    const block = blockAt(tdx, frame);
+    return { frame, entry, pages: block ? pagesOf(block, frame) : 1 };
+  });
+  return [...small.slice(1), ...tdx.blocks.map(({ first, pamt }): Ledger => ({ frame: first, entry: pamt, pages: PAGES_OF_BLOCK }))];
+}
+
 function checkAgreement(tdx: TdxState): Check {
   const perTd = tdx.tds.map((td) => ({ td, entries: entriesOf(td) }));
-  const named = new Int32Array(tdx.pamt.length);
+  const pages = ledgers(tdx);
+  /** By ledger: 4 KB pages by their frame, behind them those of 2 MB. */
+  const named = new Int32Array(tdx.pamt.length + tdx.blocks.length);
   return (state, broken) => {
     for (const { td, entries } of perTd) {
       if (!isLive(td, state)) continue;
       const subject = td.object.index * PER_TD;
       const owner = td.object.index + 1;
+      const isOf = ({ type, owner: of }: PamtEntry, wanted: number): boolean => type.get(state) === wanted && of.get(state) === owner;
       named.fill(0);
       for (const entry of entries) {
         const is = entry.state.get(state);
         if (is === SEPT.FREE) continue;
         const frame = entry.frame.get(state);
-        const { type, owner: of } = tdx.pamt[frame];
-        if (type.get(state) !== (isLeafState(is) ? PT.REG : PT.EPT) || of.get(state) !== owner) broken(subject + frame);
+        const block = isLarge(entry, state) ? blockAt(tdx, frame) : undefined;
+        if (!isOf(block?.pamt ?? tdx.pamt[frame], isLeafState(is) ? PT.REG : PT.EPT)) broken(subject + frame);
+        named[block ? tdx.pamt.length + block.index : frame] += 1;
+      }
+      for (const frame of unnamedFrames(tdx, state, td)) {
+        if (!isOf(tdx.pamt[frame], PT.REG)) broken(subject + frame);
         named[frame] += 1;
       }
       let owned = 0;
-      for (let frame = 1; frame < tdx.pamt.length; frame++) {
-        const { type, owner: of } = tdx.pamt[frame];
-        if (of.get(state) !== owner) continue;
-        owned += 1;
-        const is = type.get(state);
-        if ((is === PT.REG || is === PT.EPT) && named[frame] !== 1) broken(subject + frame);
+      for (let at = 0; at < pages.length; at++) {
+        const { frame, entry, pages: count } = pages[at];
+        if (entry.owner.get(state) !== owner) continue;
+        owned += count;
+        const is = entry.type.get(state);
+        if ((is === PT.REG || is === PT.EPT) && named[at + 1] !== 1) broken(subject + frame);
       }
       if (owned !== td.chldcnt.get(state)) broken(subject);
     }
@@ -72,7 +97,7 @@ function disagreement(tdx: TdxState, state: Int32Array, td: TdState, frame: numb
   const named = entries.map(
     (entry) => `${gpaText(entry.gfn)}${entry.level === LEVEL.PT ? "" : ` level ${entry.level}`} (${SEPT_NAMES[entry.state.get(state)]})`,
   );
-  const { type, owner } = tdx.pamt[frame];
+  const { type, owner } = pamtOf(tdx, state, frame);
   const of = owner.get(state) === 0 ? "nobody's" : `of ${tdx.tds[owner.get(state) - 1].object.name}`;
   const by = named.length === 0 ? "no entry" : named.length === 1 ? `the entry of ${named[0]}` : `the entries of ${named.join(" and ")}`;
   return `${by} of the secure EPT of ${td.object.name} names frame ${frame}, and the PAMT has it as ${pageTypeOf(type.get(state))}, ${of}`;
@@ -88,7 +113,8 @@ const septPamtAgree: Invariant = {
     const frame = subject % PER_TD;
     const index = td.object.index;
     if (frame > 0) return { subject: `${name} frame ${frame}`, message: disagreement(tdxOf(machine), state, td, frame), about: { td: index, frame } };
-    const owned = tdxOf(machine).pamt.filter(({ owner }) => owner.get(state) === index + 1).length;
+    const pages = ledgers(tdxOf(machine)).filter(({ entry }) => entry.owner.get(state) === index + 1);
+    const owned = pages.reduce((sum, page) => sum + page.pages, 0);
     return { subject: name, message: `CHLDCNT of ${name} is ${td.chldcnt.get(state)}, and the PAMT has ${owned} pages of it`, about: { td: index } };
   },
 };
@@ -109,10 +135,10 @@ function checkTracking(tdx: TdxState): Check {
       entries.forEach(([gfn, field], place) => {
         const frame = field.get(state);
         if (frame === 0) return;
-        const entry = entryAt(td, gfn, LEVEL.PT);
+        const entry = leafEntry(td, state, gfn);
         const is = entry?.state.get(state) ?? SEPT.FREE;
-        const mapped = (is === SEPT.MAPPED || is === SEPT.BLOCKED) && entry?.frame.get(state) === frame;
-        const { type, owner } = tdx.pamt[frame];
+        const mapped = (is === SEPT.MAPPED || is === SEPT.BLOCKED) && entry !== undefined && frameBehind(tdx, state, entry, gfn) === frame;
+        const { type, owner } = pamtOf(tdx, state, frame);
         if (!mapped || type.get(state) !== PT.REG || owner.get(state) !== td.object.index + 1) broken(index * PER_TD + place);
       });
     });
@@ -129,13 +155,13 @@ const tlbTracked: Invariant = {
     const [gfn, field] = [...vcpu.tlb][subject % PER_TD];
     const frame = field.get(state);
     const td = tdx.tds[vcpu.td.get(state) - 1];
-    const entry = td && entryAt(td, gfn, LEVEL.PT);
+    const entry = td && leafEntry(td, state, gfn);
     const is = SEPT_NAMES[entry?.state.get(state) ?? SEPT.FREE];
-    const now = is === "FREE" ? "FREE" : `${is} with frame ${entry?.frame.get(state)}`;
+    const now = entry === undefined || is === "FREE" ? "FREE" : `${is} with frame ${frameBehind(tdx, state, entry, gfn)}`;
     const hits = vcpu.state.get(state) === VCPU.ACTIVE ? "is in the guest and" : "would enter without a flush and";
     return {
       subject: `${vcpu.object.name} ${gpaText(gfn)}`,
-      message: `${vcpu.object.name} ${hits} hits ${gpaText(gfn)} -> frame ${frame} in its TLB, but the secure EPT has ${now} there and the PAMT ${pageTypeOf(tdx.pamt[frame].type.get(state))}`,
+      message: `${vcpu.object.name} ${hits} hits ${gpaText(gfn)} -> frame ${frame} in its TLB, but the secure EPT has ${now} there and the PAMT ${pageTypeOf(pamtOf(tdx, state, frame).type.get(state))}`,
       about: { ...(td ? { td: td.object.index } : {}), gfn, frame },
     };
   },
@@ -150,7 +176,7 @@ function checkEpochs(tdx: TdxState): Check {
       const epoch = td.epoch.get(state);
       const inside = [0, 0];
       tdx.vcpus.forEach((vcpu, index) => {
-        if (vcpu.td.get(state) !== td.object.index + 1 || vcpu.state.get(state) !== VCPU.ACTIVE) return;
+        if (vcpu.td.get(state) !== td.object.index + 1 || (vcpu.state.get(state) !== VCPU.ACTIVE && !isHeldAtTheDoor(vcpu, state))) return;
         const entered = vcpu.epoch.get(state);
         inside[entered & 1] += 1;
         if (entered !== epoch && entered !== epoch - 1) broken(2 * tdx.tds.length + index);

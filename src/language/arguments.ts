@@ -153,8 +153,9 @@ function fitted(scope: Scope, param: Param, node: Node, folded: Folded): Operand
     return scope.lenient
       ? undefined
       : scope.report("MEMFD2005", node, `\`${param.name}\` is ${WANTED[param.type]}; \`${handle.name}\` is ${NAME_OF[handle.kind]}`);
-  if (folded.value !== 0n && handle.kind !== "mapping" && handle.kind !== "value") {
-    return scope.report("MEMFD2005", node, `\`${handle.name}\` is ${NAME_OF[handle.kind]}; an offset can be added to a mapping only`);
+  const page = handle.kind === "frame" && PAGES.has(param.type);
+  if (folded.value !== 0n && handle.kind !== "mapping" && handle.kind !== "value" && !page) {
+    return scope.report("MEMFD2005", node, `\`${handle.name}\` is ${NAME_OF[handle.kind]}; an offset can be added to a mapping or a frame only`);
   }
   return { kind: "handle", handle: folded.handle, offset: folded.value };
 }

@@ -1,4 +1,4 @@
-// What may stand at the cursor, the fittest first. The place is read from the text before the cursor, for it is there that the tree is broken.
+// What may stand at the cursor, the fittest first.
 
 import { ERRNO } from "../base/errno.ts";
 import { isTdxOperand, isTdxStatus, TDX_STATUS, type TdxOperandName, type TdxStatusName, tdxStatusWord } from "../base/tdx-status.ts";
@@ -26,7 +26,9 @@ import {
 import { TDX_STATUS_HELP } from "../scenario/catalogue/tdx-status-help.ts";
 import { basesAt, scenarioAt } from "./hover.ts";
 import type { Analysis } from "./index.ts";
-import { resolveKernel } from "./kernels.ts";
+import { newest, resolveKernel } from "./kernels.ts";
+import { type Place, placeAt } from "./place.ts";
+import { snippets } from "./snippets.ts";
 import { KEYWORDS } from "./tokens.ts";
 
 export interface Completion {
@@ -49,58 +51,8 @@ export interface Completion {
     | "result";
   readonly detail?: string;
   readonly documentation?: string;
-}
-
-/** What stands before the cursor in its statement. */
-interface Place {
-  /** The line up to the word that is being typed. */
-  readonly line: string;
-  /** The innermost call whose parenthesis is open, with the text of its arguments so far. */
-  readonly call?: { readonly name: string; readonly args: string };
-  /** The header of the innermost open block. */
-  readonly block: string;
-}
-
-const REACH = 20_000;
-
-function placeAt(text: string, offset: number): Place | undefined {
-  let start = offset;
-  while (start > 0 && /[\w.-]/.test(text[start - 1])) start--;
-  const from = Math.max(0, start - REACH);
-  const before = text.slice(from, start);
-  const open: { at: number; kind: string }[] = [];
-  let lineStart = 0;
-  for (let i = 0; i < before.length; i++) {
-    const c = before[i];
-    if (c === '"') {
-      const end = /^"(?:[^"\\\n]|\\.)*"?/.exec(before.slice(i, i + 4000));
-      const literal = end?.[0] ?? '"';
-      i += literal.length - 1;
-      const closed = literal.length > 1 && literal.endsWith('"');
-      if (!closed && i >= before.length - 1) return undefined;
-    } else if (c === "/" && before[i + 1] === "/") {
-      const end = before.indexOf("\n", i);
-      if (end < 0) return undefined;
-      i = end;
-      if (!open.some((o) => o.kind === "(")) lineStart = i + 1;
-    } else if (c === "/" && before[i + 1] === "*") {
-      const end = before.indexOf("*/", i + 2);
-      if (end < 0) return undefined;
-      i = end + 1;
-    } else if (c === "(" || c === "{") {
-      open.push({ at: i, kind: c });
-      if (c === "{") lineStart = i + 1;
-    } else if (c === ")" || c === "}") {
-      if (open.length > 0) open.pop();
-      if (c === "}") lineStart = i + 1;
-    } else if (c === ";" || (c === "\n" && open[open.length - 1]?.kind !== "(")) lineStart = i + 1;
-  }
-  const paren = open[open.length - 1]?.kind === "(" ? open[open.length - 1] : undefined;
-  const name = paren === undefined ? undefined : /([\w.-]+)$/.exec(before.slice(0, paren.at))?.[1];
-  const brace = [...open].reverse().find((o) => o.kind === "{");
-  const block = brace === undefined ? "" : (/[^\n;{}]*$/.exec(before.slice(0, brace.at))?.[0].trim() ?? "");
-  const call = paren !== undefined && name !== undefined ? { name, args: before.slice(paren.at + 1) } : undefined;
-  return { line: before.slice(lineStart).trimStart(), call, block };
+  /** What is written in place of the label, with `$1`, `${1:text}` and `$0` as LSP has them; for an editor that knows snippets. */
+  readonly snippet?: string;
 }
 
 class Completer {
@@ -149,12 +101,16 @@ class Completer {
     for (const [name, declared] of this.analysis.declarations.constants) this.add({ label: name, kind: "constant", detail: declared.text });
   }
 
+  /** One's own first, then the newest. */
   kernels(): void {
-    for (const row of profiles)
-      this.add({ label: row.name, kind: "kernel", detail: row.modelled ? row.title : `${row.title} (not modelled yet)`, documentation: row.source });
     for (const variant of this.analysis.declarations.variants.values())
       this.add({ label: variant.name, kind: "kernel", detail: `extends ${variant.statement.base?.text ?? ""}` });
-    this.add({ label: "mainline", kind: "kernel", detail: "the newest" });
+    for (const later of [false, true])
+      for (const row of [...profiles].reverse()) {
+        if (row.modelled === later) continue;
+        this.add({ label: row.name, kind: "kernel", detail: later ? `${row.title} (not modelled yet)` : row.title, documentation: row.source });
+        if (!later && row.name === newest()) this.add({ label: "mainline", kind: "kernel", detail: `the newest, now ${row.name}` });
+      }
   }
 
   /** Steps that the model has first. */
@@ -186,11 +142,17 @@ class Completer {
   results(): void {
     for (const word of ["0", "ok", "fails", "blocks", "?", "_"]) this.add({ label: word, kind: "result" });
     for (const name of Object.keys(ERRNO)) this.add({ label: `-${name}`, kind: "result" });
-    for (const word of ["exit KVM_EXIT_MEMORY_FAULT", "exit KVM_EXIT_HLT", "SIGBUS", "SIGSEGV"]) this.add({ label: word, kind: "result" });
+    for (const word of ["exit KVM_EXIT_MEMORY_FAULT", "exit KVM_EXIT_HLT", "SIGBUS", "SIGSEGV", "SIGKILL"]) this.add({ label: word, kind: "result" });
   }
 
   condition(): void {
-    for (const row of queries) this.add({ label: row.name, kind: "query", detail: row.params.map((param) => param.name).join(", "), documentation: row.help });
+    for (const row of queries)
+      this.add({
+        label: row.name,
+        kind: "query",
+        detail: row.params.map((param) => param.name).join(", "),
+        documentation: row.help,
+      });
     this.names("handle");
     this.constants();
   }
@@ -211,6 +173,8 @@ class Completer {
     const positional = params[0]?.type === "kvm" && !/^\s*kvm\b/.test(args) ? params.slice(1) : params;
     const param: Param | undefined =
       named === undefined ? positional[parts.length - 1] : specs[0] === undefined ? params.find((one) => one.name === named) : paramNamed(specs[0], named);
+    // Nothing but quotes fits there, and a list would lie over the help on the parameters.
+    if (param?.type === "string") return true;
     if (param !== undefined) this.values(param);
     if (named === undefined && parts.length > 1) for (const spec of specs) this.parameters(spec, args);
     if (own !== undefined) this.names("handle");
@@ -245,7 +209,9 @@ class Completer {
     this.names("handle", ["process", "vcpu"]);
   }
 
-  statement(): void {
+  /** `alone`: nothing but the word stands on its line yet, so a whole block may be written. */
+  statement(alone: boolean): void {
+    if (alone) for (const { label, detail, snippet } of snippets(this.bases)) this.add({ label, kind: "keyword", detail, snippet });
     for (const keyword of KEYWORDS) this.add({ label: keyword, kind: "keyword" });
     this.names("actor");
     this.names("handle", ["vcpu", "process"]);
@@ -286,7 +252,8 @@ class Completer {
       return this.results();
     }
     if (/=\s*$/.test(line)) return this.calls();
-    if (/^([\w[\]-]+\s*:\s*)?$/.test(line)) return this.statement();
+    if (/^([\w[\]-]+\s*:\s*)?$/.test(line))
+      return this.statement(line === "" && /^[\w.-]*[ \t]*(\r?\n|$|\})/.test(this.analysis.text.slice(this.offset, this.offset + 200)));
   }
 
   /** An entry of `machine { … }`. */
@@ -320,10 +287,27 @@ class Completer {
   }
 }
 
-/** Completions at an offset; an editor filters them by what is typed. Empty inside strings and comments. */
-export function completeAt(analysis: Analysis, offset: number): Completion[] {
+/** Behind these words somebody who has typed the space wants to see what may follow; behind any other space he may go on in peace. */
+const AWAITS = /(^|[\s{;])(kernel|extends|use|check|ignore|expect|violation|order|before|at|on|process|without)\s+$|[=,]\s+$|\)[^=]*=.*\bor\s+$/;
+
+/**
+ * Where what is completed begins, which editors take from words of their own: `6.1` is one for `6.18`, `TDH.MEM.` for a leaf; of `hole.tru` a step is only the
+ * part behind the dot.
+ */
+export function completedFrom(text: string, offset: number, label: string): number {
+  const word = /[\w.-]*$/.exec(text.slice(Math.max(0, offset - 200), offset))?.[0] ?? "";
+  const begins = (part: string): boolean => label.toLowerCase().startsWith(part.toLowerCase());
+  const parts = [word, ...[...word.matchAll(/[.-]/g)].map(({ index }) => word.slice(index + 1))];
+  const part = parts.find(begins) ?? (/[.-]/.test(label) ? word : (parts.at(-1) ?? word));
+  return offset - part.length;
+}
+
+/** Completions at an offset; an editor filters them by what is typed. Empty inside strings and comments. `spaced`: asked for because a space was typed. */
+export function completeAt(analysis: Analysis, offset: number, spaced = false): Completion[] {
   const place = placeAt(analysis.text, offset);
   if (place === undefined) return [];
+  const behind = analysis.text.slice(Math.max(0, offset - 200), offset);
+  if (spaced && (!AWAITS.test(behind) || /\n\s*$/.test(behind))) return [];
   const completer = new Completer(analysis, offset);
   completer.run(place);
   return [...completer.found.values()];

@@ -131,9 +131,12 @@ const signature = (text: string): string => {
   return names.join(" ");
 };
 
-/** The text, formatted. Lines with errors stay as they are. */
+/** A text with a longer line was written by no person; laying it out would take seconds, for its tree is as deep as the line is long. */
+const MAX_LINE = 20_000;
+
+/** The text, formatted. Lines with errors stay as they are, and so does a text with a line that nobody can read. */
 export function format(text: string): string {
-  if (text === "" || refuse(text) !== undefined) return text;
+  if (text === "" || refuse(text) !== undefined || new RegExp(`[^\\r\\n]{${MAX_LINE}}`).test(text)) return text;
   // A column that was lined up may fall apart when what stands before it changes; the second look sees that.
   let before = text;
   for (let pass = 0; pass < 8; pass++) {

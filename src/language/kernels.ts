@@ -27,13 +27,15 @@ export type Resolved = Resolution | { readonly error: string; readonly code: str
 
 export function resolveKernel(name: string, declarations: Declarations): Resolved {
   const chain: VariantDeclaration[] = [];
+  const seen = new Set<VariantDeclaration>();
   let at = name;
   for (;;) {
     const variant = declarations.variants.get(at);
     if (variant === undefined || profile(at) !== undefined) break;
-    if (chain.includes(variant))
+    if (seen.has(variant))
       return { code: "MEMFD2014", error: `the variant \`${name}\` extends itself: ${[...chain.map((v) => v.name).reverse(), at].reverse().join(" → ")}` };
     chain.push(variant);
+    seen.add(variant);
     at = variant.statement.base?.text ?? "";
   }
   const row = profile(at === MAINLINE ? newest() : at) ?? (at === MAINLINE ? profile(MAINLINE) : undefined);

@@ -15,6 +15,7 @@ const WORDS: Record<string, ResultPattern> = {
   _: { kind: "any" },
   SIGBUS: { kind: "signal", signal: "SIGBUS" },
   SIGSEGV: { kind: "signal", signal: "SIGSEGV" },
+  SIGKILL: { kind: "signal", signal: "SIGKILL" },
 };
 
 const plainName = (node: Node): string | undefined =>
@@ -62,8 +63,8 @@ export function lowerPattern(scope: Scope, node: Node): ResultPattern | undefine
     case "unknown":
       return { kind: "unknown" };
     case "exception":
-      if (node.text === "#VE" || node.text === "#MC") return { kind: "exception", exception: node.text };
-      return scope.report("MEMFD2030", node, `\`${node.text}\` is no exception that a guest access can raise; #VE and #MC are`);
+      if (node.text === "#VE" || node.text === "#PF" || node.text === "#MC" || node.text === "#UD") return { kind: "exception", exception: node.text };
+      return scope.report("MEMFD2030", node, `\`${node.text}\` is no exception that a guest access can raise; #VE, #PF, #MC and #UD are`);
     case "exit":
       return exitPattern(scope, node);
     case "errno": {

@@ -1,9 +1,11 @@
 // What a program will ask of the machine beside its calls: results that expressions read, pages that guests touch.
 
+import { asU64 } from "../base/units.ts";
 import type { CallId, Expression, Program } from "../scenario/program.ts";
 import { SHARED_BIT } from "./cuts.ts";
 import type { Objects } from "./objects.ts";
 import { segmentsOf } from "./schedule.ts";
+import { SHARED_BIT_48 } from "./tdx/objects.ts";
 
 /** Calls whose result some expression reads: these results are part of the state. */
 export function answersRead(program: Program): Set<CallId> {
@@ -31,7 +33,10 @@ export function touchedPages(program: Program, objects: Objects): Set<number>[] 
     const handle = program.actors[call.actor].handle;
     const vcpu = objects.vcpus.find((candidate) => candidate.handle === handle);
     const gpa = call.operands[0];
-    if (vcpu && gpa?.kind === "int") touched[vcpu.index].add(Number((BigInt.asUintN(64, gpa.value) & ~SHARED_BIT) >> 12n));
+    if (!vcpu || gpa?.kind !== "int") return;
+    const raw = asU64(gpa.value) & ~SHARED_BIT;
+    // In a TD with an address width of 48 bits, bit 47 is the shared one.
+    for (const address of [raw, raw & ~SHARED_BIT_48]) touched[vcpu.index].add(Number(address >> 12n));
   });
   return touched;
 }

@@ -6,6 +6,7 @@ import { bits } from "./footprint.ts";
 import { RELEASE } from "./kvm/lifecycle.ts";
 import type { Field } from "./layout.ts";
 import type { Machine } from "./machine.ts";
+import type { Instruction } from "./schedule.ts";
 import type { CompiledOperation, CompiledStep, Plan } from "./step.ts";
 
 /** Operations that begin again at their first step when their list is through: an access is retried until it hits. */
@@ -63,6 +64,8 @@ export interface CallCode {
   /** Marks that must be set before the call begins, and those that its return sets. */
   readonly waits: readonly Field[] | undefined;
   readonly marks: readonly Field[] | undefined;
+  /** Nothing of the call comes behind it. */
+  readonly last: boolean;
   readonly binds: Field | undefined;
   readonly answer: Field | undefined;
   /** The operation that was chosen last, for most calls only ever have one. */
@@ -83,6 +86,8 @@ export class CallCodes {
   readonly released = bits(["page", "uptodate", "content"]);
   readonly #machine: Machine;
   readonly #codes: (CallCode | undefined)[] = [];
+  /** By call, of those that go on in parts. */
+  readonly #parts = new Map<CallId, (CallCode | undefined)[]>();
   /** Operations of calls that no `order` names, by what such calls pass over. */
   readonly #plain = new Map<number, (OperationCode | undefined)[]>();
   /** By call: step (`undefined`: the call itself) → marks. */
@@ -99,8 +104,11 @@ export class CallCodes {
     }
   }
 
-  of(call: CallId): CallCode {
-    return (this.#codes[call] ??= this.#make(call));
+  of({ call = -1, part = 0, rest = 0 }: Instruction): CallCode {
+    if (part === 0) return (this.#codes[call] ??= this.#make(this.#machine.plans[call], call, part, rest));
+    let parts = this.#parts.get(call);
+    if (!parts) this.#parts.set(call, (parts = []));
+    return (parts[part] ??= this.#make(this.#machine.plans[call]?.parts?.[part - 1], call, part, rest));
   }
 
   operation(code: CallCode, index: number): OperationCode {
@@ -124,16 +132,17 @@ export class CallCodes {
     return codes;
   }
 
-  #make(call: CallId): CallCode {
+  /** The whole call waits before its first part, and has returned behind its last. */
+  #make(plan: Plan | undefined, call: CallId, part: number, rest: number): CallCode {
     const machine = this.#machine;
-    const plan = machine.plans[call];
     assert(plan, `call ${call} has no plan`);
     const { binds } = machine.program.calls[call];
     return {
       plan,
       operations: this.#waits.has(call) || this.#marks.has(call) ? [] : undefined,
-      waits: this.#waits.get(call)?.get(undefined),
+      waits: part === 0 ? this.#waits.get(call)?.get(undefined) : undefined,
       marks: this.#marks.get(call)?.get(undefined),
+      last: rest === 0,
       binds: binds === undefined ? undefined : machine.handles[binds],
       answer: machine.answers.get(call),
       name: "",

@@ -14,6 +14,7 @@ export interface ModelEvent {
     | "conversion-torn"
     | "lock-order"
     | "null-dereference"
+    | "list-corrupted"
     | "freed-vm"
     | "destroyed-in-progress"
     | "reference-leaked"

@@ -1,8 +1,10 @@
 // What each step of a machine may touch, by atoms, and where its actor may stand behind it: all that partial-order reduction is derived from
 // (explore/system.ts). Locations are (parallel segment, actor, instruction, operation, step); what runs one after the other needs none.
 
+import { processOf } from "../scenario/processes.ts";
 import type { ActorId, CallId, Expression } from "../scenario/program.ts";
 import { LOOPING, passedOver } from "./codes.ts";
+import { lifeOfProcess } from "./ends.ts";
 import { bits } from "./footprint.ts";
 import { BEGIN_DESTROY, DESTROY } from "./kvm/life.ts";
 import { RELEASE as RELEASE_OPERATION } from "./kvm/lifecycle.ts";
@@ -114,8 +116,8 @@ export class MachineIndependence {
     // While an actor owns an atomic block the others have no steps before it leaves, as between parallel blocks.
     if (location <= SEQUENCE || machine.atomicOwner.get(state) === actor + 1) return location < 0 ? undefined : this.#nothing;
     const position = this.positions[location] as Position;
-    const { call, atomicEnter } = position.instruction;
-    const plan = call === undefined ? undefined : machine.plans[call];
+    const { atomicEnter } = position.instruction;
+    const plan = machine.planOf(position.instruction);
     if (!plan || (atomicEnter && !position.operation)) return this.locations[location].footprint;
     const context = this.#context;
     context.state = state;
@@ -156,7 +158,7 @@ export class MachineIndependence {
       const start = positions.length;
       positions.push({ segment, actor, at, instruction, step: 0 });
       const operations = new Map<number, number>();
-      for (const name of this.#machine.plans[instruction.call ?? -1]?.operations ?? []) {
+      for (const name of this.#machine.planOf(instruction)?.operations ?? []) {
         const operation = this.#machine.operation(name);
         operations.set(operation.index, positions.length);
         for (const step of operation.steps.keys()) positions.push({ segment, actor, at, instruction, operation, step });
@@ -173,7 +175,7 @@ export class MachineIndependence {
   }
 
   #acquired(position: Position): readonly Field[] {
-    const plan = this.#machine.plans[position.instruction.call ?? -1];
+    const plan = this.#machine.planOf(position.instruction);
     // Decode may refuse the call before its first step takes a lock.
     if (!plan || !position.operation) return [];
     return position.operation.steps[position.step].acquires?.(this.#machine, plan, position.operation) ?? [];
@@ -192,7 +194,7 @@ export class MachineIndependence {
     const { instruction, operation, step } = position;
     if (!operation && instruction.atomicEnter) return { reads: this.#set().fill(~0), writes: this.#set().fill(~0), visible: true };
     if (instruction.assertion) return this.#footprint([this.#assertion(position.actor, instruction.assertion.condition)]);
-    const plan = this.#machine.plans[instruction.call ?? -1];
+    const plan = this.#machine.planOf(instruction);
     if (!plan) return { reads: this.#set().fill(~0), writes: this.#set().fill(~0), visible: true };
     if (operation) return this.#footprint([this.#atoms(position, plan, operation, step, operation.steps[step])]);
     const firsts = plan.operations.map((name) => {
@@ -207,7 +209,7 @@ export class MachineIndependence {
   *#next(position: Position): Generator<number> {
     const { segment, actor, at, instruction, operation } = position;
     const places = this.#places[segment][actor];
-    const plan = this.#machine.plans[instruction.call ?? -1];
+    const plan = this.#machine.planOf(instruction);
     let ends = !plan;
     const behind = (of: CompiledOperation, step: number): number[] => {
       const targets = [...this.#targets(of, plan as Plan, step)];
@@ -229,7 +231,9 @@ export class MachineIndependence {
     const release = plan?.operations.includes(RELEASE_OPERATION) && operation?.name !== RELEASE_OPERATION;
     if (ends && release) yield places[at].operations.get(this.#machine.operation(RELEASE_OPERATION).index) as number;
     if (ends && plan?.vm !== undefined && operation?.name !== DESTROY) yield places[at].operations.get(this.#machine.operation(DESTROY).index) as number;
-    if (ends && places[at + 1]) yield places[at + 1].start;
+    // Parts of a call that have nothing to do are passed over, and all of them where it is refused.
+    const over = 1 + (instruction.rest ?? 0);
+    if (ends) for (let next = at + 1; next <= at + over; next++) if (places[next]) yield places[next].start;
   }
 
   /** Steps of the operation that may come behind one, `NOBODY` for the return of the call. */
@@ -267,6 +271,8 @@ export class MachineIndependence {
     }
     for (const mark of orders.marks) if (mark.call === call && (returns || mark.step === step?.name)) touched.writes.add(marks[mark.mark].atom);
     if (returns) this.#return(touched, actor, plan, operation);
+    // Whether a part has something to do may depend on all there is.
+    if (returns && instruction.part !== undefined) for (const { atom } of layout.fields) touched.reads.add(atom);
     if ((begins || returns) && this.#watched & WINDOWS && this.#opensWindow(plan)) touched.visible = true;
     return touched;
   }
@@ -279,6 +285,8 @@ export class MachineIndependence {
   #return(touched: Touched, actor: ActorId, plan: Plan, operation: CompiledOperation | undefined): void {
     const machine = this.#machine;
     if (plan.call.binds !== undefined) touched.writes.add(machine.handles[plan.call.binds].atom);
+    const life = lifeOfProcess(machine, processOf(machine.program, actor));
+    if (life) touched.reads.add(life.atom);
     const signal = machine.processes.signals[actor];
     if (signal) for (const field of [signal.pending, signal.inGuest]) touched.writes.add(field.atom);
     const answer = machine.answers.get(plan.id);
@@ -296,6 +304,7 @@ export class MachineIndependence {
     for (const region of writes) {
       const atoms = region === "fault" || region === "reference" || region === "control" ? own(region) : this.#reached(plan, region);
       for (const atom of atoms) touched.writes.add(atom);
+      if (region === "control") for (const other of plan.cutsOff ?? []) touched.writes.add(this.#machine.layout.atom("control", `actor ${other}`));
       // A pipe holds references that are no actor's.
       if (region === "reference") for (const pipe of this.#machine.pipes.values()) touched.writes.add(pipe.used.atom);
     }
@@ -322,7 +331,8 @@ export class MachineIndependence {
     const { layout, answers, drivers, handles, objects, program } = this.#machine;
     const touched = new Touched();
     const call = (id: CallId): void => {
-      for (const field of [answers.get(id), drivers[objects.driverOf.get(id) ?? -1]]) if (field) touched.reads.add(field.atom);
+      const life = lifeOfProcess(this.#machine, processOf(program, program.calls[id].actor));
+      for (const field of [answers.get(id), drivers[objects.driverOf.get(id) ?? -1], life]) if (field) touched.reads.add(field.atom);
     };
     const visit = (expression: Expression): void => {
       if (expression.kind === "unary") visit(expression.of);

@@ -3,19 +3,21 @@
 
 import { assert } from "../base/assert.ts";
 import { type SettingName, settingDefault } from "../scenario/catalogue/index.ts";
+import { endingProcesses, processOf } from "../scenario/processes.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
 import { answersRead, touchedPages } from "./asked.ts";
 import { BYTES, type Cells, Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
-import { compileOperations } from "./compile.ts";
+import { type Compiling, compileOperations } from "./compile.ts";
 import { addCuts } from "./cuts.ts";
 import { EventLists, type ModelEvent } from "./events.ts";
+import { partsOf } from "./exit.ts";
 import { bits, EVERYTHING } from "./footprint.ts";
 import { MachineIndependence } from "./independence.ts";
 import { RESULTS_MAX, Results, Values } from "./intern.ts";
 import { entriesOf } from "./kvm/entries.ts";
 import { mortalVms } from "./kvm/life.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
-import { hypercallSizes } from "./kvm/tdx-hypercall.ts";
+import { kvmTdExtras } from "./kvm/tdx-hypercall.ts";
 import { addKvmTds, addTdCuts, controlFrames, isTdVm } from "./kvm/tdx-objects.ts";
 import { type KvmTds, kvmTds } from "./kvm/tdx-state.ts";
 import { type Field, Layout } from "./layout.ts";
@@ -45,8 +47,10 @@ import { Runner } from "./runner.ts";
 import { type Instruction, type Orders, ordersOf, type Segment, segmentsOf } from "./schedule.ts";
 import { type CompiledOperation, type CompiledStep, Context, type Plan } from "./step.ts";
 import { ActorSymmetry, equalActors, exchange, twinsOf } from "./symmetry.ts";
-import { findTdx } from "./tdx/objects.ts";
-import { type TdxState, tdxState } from "./tdx/state.ts";
+import { addBlockCuts, BLOCKS } from "./tdx/blocks.ts";
+import { findTdx, type TdxObjects } from "./tdx/objects.ts";
+import { type TdxSizes, type TdxState, tdxState } from "./tdx/state.ts";
+import { repeatedAccesses } from "./tdx/stepping.ts";
 import { type ThreadState, threadStates } from "./threads.ts";
 
 export type { ModelEvent } from "./events.ts";
@@ -83,7 +87,7 @@ export class Machine {
   readonly mappings: readonly MappingState[];
   readonly vms: readonly VmState[];
   readonly vcpus: readonly VcpuState[];
-  /** `frames[0]` is no frame. */
+  /** `frames[0]` is no frame; behind those that any allocation may take stand those of alloc_frame(2M). */
   readonly frames: readonly FrameState[];
   /** Frames that alloc_frame() calls hold. */
   readonly drivers: readonly Field[];
@@ -143,11 +147,14 @@ export class Machine {
     this.options = options;
     this.objects = findObjects(program);
     this.notified = this.objects.slots.some((config) => config.mapping !== undefined);
-    this.segments = segmentsOf(program);
+    this.segments = segmentsOf(program, partsOf(program, this.objects));
     this.orders = ordersOf(program);
     const cuts = new Cuts();
     addCuts(cuts, program, this.objects, options.cuts ?? []);
     addTdCuts(cuts, program, this.objects);
+    const tdx = addKvmTds(program, this.objects, findTdx(program));
+    const blocks = this.objects.drivers.filter(({ pages }) => pages > 1).length;
+    if (tdx && blocks > 0) addBlockCuts(cuts, program, tdx.gfns);
     this.bytes = cuts.cells(BYTES);
     const actors = program.actors.length;
     const fileCells = this.objects.files.map((file) => cuts.cells(fileSpace(file.index)));
@@ -179,26 +186,42 @@ export class Machine {
       const owner = grouped.has(actor) ? actor : undefined;
       return this.layout.record(owner, () => vcpuState(this.layout, vcpu, vmCells[vcpu.vm], touched[vcpu.index], frames));
     });
-    this.frames = this.#frameStates(frames);
-    this.drivers = this.objects.drivers.map((_, driver) => this.layout.field("driver", frames, `${driver}`));
-    const tdx = addKvmTds(program, this.objects, findTdx(program));
-    const [packages, interrupts] = [Number(this.setting("packages")), this.setting("interrupts") === 1n];
-    this.tdx = tdx && tdxState(this.layout, tdx, { frames, actors, packages, ranges: this.bytes.count, interrupts, integrity: options.integrity === true });
-    this.operations = compileOperations(profile, {
-      copies: this.objects.mappings.some((mapping) => !mapping.shared),
-      notified: this.notified,
-      signals: program.calls.some(({ spec }) => spec === "signal"),
-      tds: this.tds,
-      tdx: this.tdx !== undefined,
-    });
-    this.kvmTds = kvmTds(this.layout, this.vms, this.tdx, this.threads, { frames, actors, ...hypercallSizes(this) });
+    const blockCells = cuts.cells(BLOCKS);
+    const every = frames + blocks * blockCells.count;
+    this.frames = this.#frameStates(every);
+    this.drivers = this.objects.drivers.map((_, driver) => this.layout.field("driver", every, `${driver}`));
+    this.tdx = tdx && tdxState(this.layout, tdx, { frames: every, blocks, blockCells, ...this.#tdxSizes(tdx) });
+    this.operations = compileOperations(profile, this.#needs());
+    this.kvmTds = kvmTds(this.layout, this.vms, this.tdx, this.threads, { frames, actors, ...kvmTdExtras(this) });
     this.#operationOf = new Map(this.operations.map((operation) => [operation.name, operation]));
     this.frameFields = frameFields(this);
     this.plans = plansOf(this);
-    this.closed = new Set(this.plans.flatMap((plan) => (plan && drops(plan, this.notified) ? [plan.file] : [])));
+    this.closed = closedFiles(this.plans, this.notified);
     this.#runner = new Runner(this, new Context(this));
     this.symmetry = groups.length > 0 ? new ActorSymmetry(program, this.layout, this.handles, groups) : undefined;
     this.twins = twinsOf(program, this.segments, groups);
+  }
+
+  /** Which steps of an operation this machine can do without. */
+  #needs(): Compiling {
+    return {
+      copies: this.objects.mappings.some((mapping) => !mapping.shared),
+      notified: this.notified,
+      signals: this.processes.signals.some((signal) => signal !== undefined) || this.processes.lives.length > 0,
+      tds: this.tds,
+      tdx: this.tdx !== undefined,
+    };
+  }
+
+  #tdxSizes(tdx: TdxObjects): Omit<TdxSizes, "frames" | "blocks" | "blockCells"> {
+    return {
+      actors: this.actors,
+      packages: Number(this.setting("packages")),
+      ranges: this.bytes.count,
+      interrupts: this.setting("interrupts") === 1n,
+      integrity: this.options.integrity === true,
+      repeated: repeatedAccesses(this.program, tdx, this.features),
+    };
   }
 
   #frameStates(frames: number): FrameState[] {
@@ -211,7 +234,11 @@ export class Machine {
     const entries = this.features.conversion_store === "multi_index" ? entriesOf(program) : 1;
     const writers = options.conversionGhost === true && this.features.entry_memory === "may_run_out";
     const mortal = mortalVms(program, objects);
-    return objects.vms.map((vm, index) => vmState(this.layout, vm, cells[index], objects.slots, frames, this.actors, entries, writers, mortal.has(index)));
+    const ending = endingProcesses(program);
+    return objects.vms.map((vm, index) => {
+      const orphaned = ending.has(processOf(program, program.calls[vm.call].actor));
+      return vmState(this.layout, vm, cells[index], objects.slots, frames, this.actors, entries, writers, mortal.has(index), orphaned);
+    });
   }
 
   get features(): Features {
@@ -276,6 +303,18 @@ export class Machine {
     return instruction?.actor === actor ? instruction : undefined;
   }
 
+  /** The plan behind an instruction: that of its call, or of the part of it. */
+  planOf({ call, part }: Instruction): Plan | undefined {
+    const whole = this.plans[call ?? -1];
+    return part ? whole?.parts?.[part - 1] : whole;
+  }
+
+  /** The plan that an actor is at, or comes to next. */
+  planAt(state: Int32Array, actor: ActorId): Plan | undefined {
+    const instruction = this.instruction(state, actor);
+    return instruction && this.planOf(instruction);
+  }
+
   /** The step that an actor stands at, for views: name of the operation's step, or undefined between calls. */
   position(state: Int32Array, actor: ActorId): { call: CallId; operation: CompiledOperation; step: CompiledStep } | undefined {
     const instruction = this.instruction(state, actor);
@@ -324,3 +363,8 @@ export class Machine {
 }
 
 const drops = (plan: Plan, notified: boolean): boolean => plan.file >= 0 && (plan.call.spec === "close" || (notified && plan.call.spec === "munmap"));
+
+function closedFiles(plans: readonly (Plan | undefined)[], notified: boolean): ReadonlySet<number> {
+  const all = plans.flatMap((plan) => (plan ? [plan, ...(plan.parts ?? [])] : []));
+  return new Set(all.flatMap((plan) => (drops(plan, notified) ? [plan.file] : [])));
+}

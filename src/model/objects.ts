@@ -60,6 +60,8 @@ export interface MappingObject {
   readonly readOnly: boolean;
   /** Some mprotect names it. */
   readonly reprotected: boolean;
+  /** Some madvise keeps it out of children. */
+  readonly unforked?: true;
   /** Whose address space it is in. */
   readonly process: number;
   /** Of one that a fork has copied: the mapping that mmap made. */
@@ -113,8 +115,8 @@ export interface Objects {
   readonly vms: VmObject[];
   readonly vcpus: VcpuObject[];
   readonly slots: SlotConfig[];
-  /** alloc_frame() calls. */
-  readonly drivers: { readonly index: number; readonly call: CallId; readonly name: string }[];
+  /** alloc_frame() calls, and of how many pages. */
+  readonly drivers: { readonly index: number; readonly call: CallId; readonly name: string; readonly pages: number }[];
   /** Object index by the call that makes it; for `dup` the file of its source. */
   readonly fileOf: Map<CallId, number>;
   /** The open file behind the descriptor that a call makes. */
@@ -239,9 +241,20 @@ function findObject(program: Program, objects: Objects, call: Call, id: CallId):
     }
     case "alloc_frame":
       objects.driverOf.set(id, objects.drivers.length);
-      objects.drivers.push({ index: objects.drivers.length, call: id, name });
+      objects.drivers.push({ index: objects.drivers.length, call: id, name, pages: pagesOfFrame(call, id) });
       break;
   }
+}
+
+/** Pages of 4 KB in 2 MB. */
+export const PAGES_OF_BLOCK = 512;
+
+function pagesOfFrame(call: Call, id: CallId): number {
+  const [size] = call.operands;
+  if (size === undefined || size.kind === "absent") return 1;
+  const pages = Number(asU64(intOf(call, id, 0)) >> 12n);
+  if (intOf(call, id, 0) === 4096n || intOf(call, id, 0) === 4096n * BigInt(PAGES_OF_BLOCK)) return pages;
+  throw new NotModelled(id, "alloc_frame gives a page of 4K or 2M at a boundary of that size; other sizes are not modelled");
 }
 
 function specialOf({ spec, operands: [path] }: Call): SpecialFile | undefined {
@@ -304,11 +317,22 @@ function findMapping(program: Program, objects: Objects, call: Call, id: CallId,
     shared: !anonymous && ((flags & MAP_ANONYMOUS) !== 0n || (flags & MAP_TYPE) !== MAP_PRIVATE),
     readOnly: open !== undefined && (open.flags & O_ACCMODE) === 0n,
     reprotected: program.calls.some((other) => other.spec === "mprotect" && call.binds !== undefined && handleOf(other.operands[0]) === call.binds),
+    ...(isUnforked(program, call) ? { unforked: true } : {}),
     process,
     root: objects.mappings.length,
     ...(anonymous ? { anonymous: true } : {}),
   });
 }
+
+const MADV_DONTFORK = 10n;
+
+/** With one process nobody sees it. */
+const isUnforked = (program: Program, { binds }: Call): boolean =>
+  program.processes !== undefined &&
+  binds !== undefined &&
+  program.calls.some(
+    ({ spec, operands: [target, , advice] }) => spec === "madvise" && handleOf(target) === binds && advice?.kind === "int" && advice.value === MADV_DONTFORK,
+  );
 
 /** What the parent may have mapped when it forks: all mappings of its own and those that it has inherited. */
 function inheritMappings(program: Program, objects: Objects, child: number): void {

@@ -3,6 +3,7 @@
 import { callSpec } from "../scenario/catalogue/index.ts";
 import { processOf } from "../scenario/processes.ts";
 import type { Call, CallId, Operand, Result } from "../scenario/program.ts";
+import { planExit, planKill, withParts } from "./exit.ts";
 import { planFork, planSendFd } from "./fork.ts";
 import { planAttributes, planConversion, planCreateVcpu, planCreateVm } from "./kvm/conversion.ts";
 import { planGuestAccess } from "./kvm/fault.ts";
@@ -87,10 +88,15 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   fork: planFork,
   send_fd: planSendFd,
   signal: planSignal,
+  exit_group: planExit,
+  kill: planKill,
 };
 
 export function plansOf(machine: Machine): Plan[] {
-  return machine.program.calls.map((call, id) => withTds(machine, withLife(machine, call, planOf(machine, id, call))));
+  return machine.program.calls.map((call, id) => {
+    const whole = (one: Call): Plan => withTds(machine, withLife(machine, one, planOf(machine, id, one)));
+    return withParts(machine, id, whole(call), whole);
+  });
 }
 
 function planOf(machine: Machine, id: CallId, call: Call): Plan {

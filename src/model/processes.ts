@@ -3,6 +3,7 @@
 
 import { isDescriptor, parentOf, processOf } from "../scenario/processes.ts";
 import type { ActorId, HandleId, Operand, Program } from "../scenario/program.ts";
+import { killable, livesOf } from "./ends.ts";
 import type { Field, Layout } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import type { VcpuObject } from "./objects.ts";
@@ -11,8 +12,10 @@ import { BOUND } from "./runner.ts";
 export interface ProcessState {
   /** By process and handle: BOUND while it is open there; undefined where it never can be. A handle's own process has the handle's field. */
   readonly tables: readonly (readonly (Field | undefined)[])[];
-  /** By actor, of those that some `signal` names. */
+  /** By actor, of those that some `signal` names, or that somebody may kill. */
   readonly signals: readonly (SignalState | undefined)[];
+  /** By process: whether it has come to its end; empty where none does (ends.ts). */
+  readonly lives: readonly (Field | undefined)[];
 }
 
 export interface SignalState {
@@ -31,9 +34,9 @@ const makerOf = (program: Program, handle: HandleId): number => {
 };
 
 /** By process: the descriptors that can ever be in its table. */
-function reachable(program: Program): Set<HandleId>[] {
+export function reachable(program: Program): Set<HandleId>[] {
   const descriptors = program.handles.flatMap((row, handle) => (isDescriptor(row) ? [handle] : []));
-  const held = (program.processes ?? []).map((_, process) => new Set(descriptors.filter((handle) => makerOf(program, handle) === process)));
+  const held = (program.processes ?? [undefined]).map((_, process) => new Set(descriptors.filter((handle) => makerOf(program, handle) === process)));
   const sent = program.calls.flatMap(({ spec, operands: [fd, to] }) => (spec === "send_fd" && fd.kind === "handle" ? [{ handle: fd.handle, to }] : []));
   for (let before = -1, now = 0; before !== now; ) {
     before = now;
@@ -58,12 +61,13 @@ export function processState(layout: Layout, program: Program, handles: readonly
           }),
         );
   const named = new Set<ActorId>(program.calls.flatMap(({ spec, operands: [to] }) => (spec === "signal" && to?.kind === "int" ? [Number(to.value)] : [])));
+  const mortal = killable(program);
   const signals = program.actors.map(({ kind }, actor) => {
-    if (!named.has(actor)) return undefined;
+    if (!named.has(actor) && !mortal.has(actor)) return undefined;
     const field = (): Field => layout.field("signal", 1, `actor ${actor}`);
     return { pending: field(), inGuest: kind === "vcpu" ? field() : layout.field("signal", 0, `actor ${actor}`) };
   });
-  return { tables, signals };
+  return { tables, signals, lives: livesOf(layout, program) };
 }
 
 /** Where it stands whether a name is open in the table of a process; undefined: it never is. */

@@ -3,8 +3,10 @@
 import { ERRNO } from "../base/errno.ts";
 import { asS64, asU64 } from "../base/units.ts";
 import { cannotCompute, compute } from "../scenario/arithmetic.ts";
+import { processOf } from "../scenario/processes.ts";
 import type { BinaryOperator, CallId, Expression, Operand, Result, ResultPattern } from "../scenario/program.ts";
 import { SHARED_BIT } from "./cuts.ts";
+import { isDying, KILLED, lifeOfProcess } from "./ends.ts";
 import { slotAt } from "./kvm/access.ts";
 import { convertedKind, isPrivateSlot } from "./kvm/kinds.ts";
 import { isAlive } from "./kvm/life.ts";
@@ -14,7 +16,7 @@ import { sizeOf } from "./memory/file.ts";
 import { referencesOf } from "./memory/frames.ts";
 import { singleCell } from "./memory/io.ts";
 import { FOUND } from "./memory/state.ts";
-import { objectOfOperand } from "./objects.ts";
+import { objectOfOperand, PAGES_OF_BLOCK } from "./objects.ts";
 import { NoAnswer } from "./refine.ts";
 import { BOUND, FAILED } from "./runner.ts";
 import { tdxQuery } from "./tdx/queries.ts";
@@ -76,7 +78,23 @@ function compileIsOther(machine: Machine, expression: Expression): (state: Int32
   };
 }
 
+/** `name + 4K` of memory of 2 MB is one of its frames; undefined for all other sums. */
+function compilePage(machine: Machine, name: Expression, offset: Expression): Compiled | undefined {
+  if (name.kind !== "name" || offset.kind !== "int") return undefined;
+  const index = machine.objects.driverOf.get(machine.program.handles[name.handle].call) ?? -1;
+  const block = machine.objects.drivers[index]?.pages > 1 ? machine.tdx?.blocks[0] : undefined;
+  if (!block) return undefined;
+  const first = compileName(machine, name.handle);
+  const page = Number(offset.value >> 12n);
+  return (state) => {
+    if ((offset.value & 4095n) !== 0n || page < 0 || page >= PAGES_OF_BLOCK) throw new NoAnswer("that is no page of this memory");
+    return first(state) + BigInt(block.cells.one(page));
+  };
+}
+
 function compileBinary(machine: Machine, operator: BinaryOperator, left: Expression, right: Expression): Compiled {
+  const page = operator === "+" ? (compilePage(machine, left, right) ?? compilePage(machine, right, left)) : undefined;
+  if (page) return page;
   const a = compileExpression(machine, left);
   const b = compileExpression(machine, right);
   if (operator === "&&") return (state) => (a(state) === 0n ? 0n : truth(b(state) !== 0n));
@@ -106,15 +124,16 @@ function compileName(machine: Machine, handle: number): Compiled {
   };
 }
 
-/** Of a label in a `repeat`, the first call that has answered. */
-function compileAnswer(machine: Machine, calls: readonly CallId[]): (state: Int32Array) => Result | undefined {
+/** Of a label in a `repeat`, the first call that has answered. A call whose thread is killed before it begins has met the same signal. */
+export function compileAnswer(machine: Machine, calls: readonly CallId[]): (state: Int32Array) => Result | undefined {
   const fields = calls.map((call) => machine.answers.get(call)).filter((field) => field !== undefined);
+  const mortal = calls.map((call) => machine.program.calls[call].actor).filter((actor) => lifeOfProcess(machine, processOf(machine.program, actor)));
   return (state) => {
     for (const field of fields) {
       const number = field.get(state);
       if (number > 0) return machine.results.result(number - 1);
     }
-    return undefined;
+    return mortal.length > 0 && mortal.every((actor) => isDying(machine, state, actor)) ? KILLED : undefined;
   };
 }
 
@@ -213,6 +232,11 @@ function vmQuery(machine: Machine, state: Int32Array, name: string, index: numbe
   const gfn = Number((asU64(gpa) & ~SHARED_BIT) >> 12n);
   if (!vm) throw new NoAnswer("no such VM");
   if (name === "alive") return truth(isAlive(vm, state));
+  if (name === "nr_premapped") {
+    const td = machine.kvmTds?.vms[index];
+    if (!td) throw new NoAnswer(`${vm.object.name} is no TD`);
+    return BigInt(td.premapped.get(state));
+  }
   if (name === "slots") return BigInt(vm.slots.filter((slot) => slot.config.get(state) > 0).length);
   const slot = slotAt(machine, state, vm, gfn);
   if (name === "attributes") {

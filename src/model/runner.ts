@@ -4,6 +4,7 @@ import { assert } from "../base/assert.ts";
 import { ERRNO } from "../base/errno.ts";
 import type { CallId, Expression, Result } from "../scenario/program.ts";
 import { type CallCode, CallCodes, type OperationCode, type StepSlot } from "./codes.ts";
+import { cutDead, goOn, isKilled, KILLED, skipMoot } from "./ends.ts";
 import { EVERYTHING } from "./footprint.ts";
 import { beginDestroy, DESTROY, keepVm } from "./kvm/life.ts";
 import { beginRelease, RELEASE } from "./kvm/lifecycle.ts";
@@ -13,7 +14,7 @@ import type { Machine, ThreadState } from "./machine.ts";
 import { releaseFile } from "./memory/file.ts";
 import { compileExpression } from "./queries.ts";
 import { NoAnswer } from "./refine.ts";
-import type { Instruction } from "./schedule.ts";
+import type { Instruction, Segment } from "./schedule.ts";
 import { deliver } from "./signals.ts";
 import { AGAIN, BLOCKED, type Context, DONE, type Loop, NEXT, type Plan } from "./step.ts";
 
@@ -54,11 +55,11 @@ export class Runner {
       machine.lastWrites = 0;
       if (this.#fails(state, instruction.assertion)) machine.emit("assert-failed", instruction.assertion.site);
       said?.push("looks at the state");
-      this.#leave(state, actor, instruction);
+      this.#leave(state, instruction);
       return 1;
     }
     assert(instruction.call !== undefined, "an instruction is a call or an assertion");
-    return this.#call(state, actor, instruction, this.#codes.of(instruction.call), choice, said);
+    return this.#call(state, actor, instruction, this.#codes.of(instruction), choice, said);
   }
 
   #fails(state: Int32Array, { condition, site }: NonNullable<Instruction["assertion"]>): boolean {
@@ -120,11 +121,11 @@ export class Runner {
     return context.choices;
   }
 
-  /** Runs the step's code. A step that comes again and has not moved its cursor is a retry. */
+  /** Runs the step's code. A step that comes again, has not moved its cursor and does not say that it has come on is a retry. */
   #run(state: Int32Array, thread: ThreadState, slot: StepSlot): number {
     const before = thread.cursor.get(state);
     const answer = slot.step.run(this.#context);
-    if (answer === AGAIN && thread.cursor.get(state) <= before) this.#machine.wentBack = true;
+    if (answer === AGAIN && thread.cursor.get(state) <= before && !this.#context.advanced) this.#machine.wentBack = true;
     return answer;
   }
 
@@ -135,7 +136,8 @@ export class Runner {
     machine.lastWrites = 0;
     const number =
       typeof refused === "string" ? machine.results.number({ kind: "errno", errno: refused as keyof typeof ERRNO }) : machine.results.number(refused);
-    this.#return(state, actor, instruction, code, number);
+    // A call that is refused has no parts behind its first.
+    this.#return(state, actor, instruction, code, number, instruction.part === 0 ? 1 + (instruction.rest ?? 0) : 1);
     return 1;
   }
 
@@ -168,7 +170,8 @@ export class Runner {
     }
   }
 
-  #return(state: Int32Array, actor: number, instruction: Instruction, code: CallCode, result: number): void {
+  /** The call returns, or `over` instructions of it that are over. */
+  #return(state: Int32Array, actor: number, instruction: Instruction, code: CallCode, result: number, over = 1): void {
     const machine = this.#machine;
     const thread = machine.threads[actor];
     machine.lastWrites |= this.#codes.returned;
@@ -192,16 +195,26 @@ export class Runner {
       machine.lastWrites |= this.#codes.released;
       releaseFile(this.#context, code.plan.file);
     }
-    if (code.binds !== undefined) {
+    if (code.last || over > 1) this.#answer(state, code, this.#bind(state, instruction, code, result));
+    this.#leave(state, instruction, over);
+  }
+
+  /** The name of what the call makes; and what it answers, which a thread that is killed does not hear. */
+  #bind(state: Int32Array, { actor, call = -1 }: Instruction, { binds }: CallCode, result: number): number {
+    const machine = this.#machine;
+    if (binds !== undefined) {
       const answer = machine.results.result(result);
       const failed = answer.kind === "errno" ? ERRNO[answer.errno] : answer.kind === "status" && answer.status !== "TDX_SUCCESS" ? ERRNO.EIO : 0;
-      code.binds.set(state, failed > 0 ? FAILED + failed : BOUND);
+      binds.set(state, failed > 0 ? FAILED + failed : BOUND);
     }
     if (machine.processes.signals[actor]) deliver(machine, state, actor, machine.results.result(result));
-    code.answer?.set(state, result + 1);
-    if (code.marks !== undefined) setAll(state, code.marks);
-    machine.emit("returned", code.plan.id as CallId, result);
-    this.#leave(state, actor, instruction);
+    return machine.processes.lives.length > 0 && isKilled(machine, state, actor, call) ? machine.results.constant(KILLED) : result;
+  }
+
+  #answer(state: Int32Array, { answer, marks, plan }: CallCode, result: number): void {
+    answer?.set(state, result + 1);
+    if (marks !== undefined) setAll(state, marks);
+    this.#machine.emit("returned", plan.id as CallId, result);
   }
 
   /** The operation that follows a call which has dropped the last reference on its guest_memfd or its VM. */
@@ -216,26 +229,40 @@ export class Runner {
   }
 
   /** To the actor's next instruction; the last one of a segment opens the next segment. */
-  #leave(state: Int32Array, actor: number, instruction: Instruction): void {
+  #leave(state: Int32Array, instruction: Instruction, over = 1): void {
     const machine = this.#machine;
-    if (instruction.atomicLeave) machine.atomicOwner.set(state, 0);
-    else if (instruction.atomicEnter) machine.atomicOwner.set(state, actor + 1);
+    const { actor } = instruction;
     const segment = machine.segments[machine.segment.get(state)];
-    if (segment.parallel) {
-      const { at } = machine.threads[actor];
-      at.set(state, at.get(state) + 1);
-      for (let index = 0; index < segment.threads.length; index++) {
-        if (machine.threads[index].at.get(state) < segment.threads[index].length) return;
-      }
-      for (const thread of machine.threads) thread.at.set(state, 0);
-    } else {
-      const turn = machine.turn.get(state) + 1;
-      machine.turn.set(state, turn);
-      if (turn < segment.sequence.length) return;
-      machine.turn.set(state, 0);
-    }
-    machine.segment.set(state, machine.segment.get(state) + 1);
+    const list = segment.parallel ? segment.threads[actor] : segment.sequence;
+    const place = segment.parallel ? machine.threads[actor].at : machine.turn;
+    const next = place.get(state) + over;
+    if (list[next - 1].atomicLeave) machine.atomicOwner.set(state, 0);
+    else if (instruction.atomicEnter) machine.atomicOwner.set(state, actor + 1);
+    place.set(state, next);
+    if (machine.processes.lives.length > 0) goOn(machine, state, instruction, segment);
+    if (isOver(machine, state, segment)) this.#open(state);
   }
+
+  /** The next segment in which somebody has something to do. */
+  #open(state: Int32Array): void {
+    const machine = this.#machine;
+    for (const thread of machine.threads) thread.at.set(state, 0);
+    machine.turn.set(state, 0);
+    const next = machine.segment.get(state) + 1;
+    machine.segment.set(state, next);
+    const segment = machine.segments[next];
+    if (machine.processes.lives.length === 0 || segment === undefined) return;
+    if (segment.parallel) cutDead(machine, state);
+    else skipMoot(machine, state, segment);
+    if (isOver(machine, state, segment)) this.#open(state);
+  }
+}
+
+/** Everybody has come to the end of their part. */
+function isOver(machine: Machine, state: Int32Array, segment: Segment): boolean {
+  if (!segment.parallel) return machine.turn.get(state) >= segment.sequence.length;
+  for (let index = 0; index < segment.threads.length; index++) if (machine.threads[index].at.get(state) < segment.threads[index].length) return false;
+  return true;
 }
 
 /** True while `order` holds a call or a step back: some mark is not set yet. */
@@ -267,6 +294,7 @@ function localsOf(thread: ThreadState): Field[] {
     thread.frame,
     thread.slot,
     thread.answer,
+    ...(thread.refusal ? [thread.refusal] : []),
     thread.seals,
     thread.begun,
     thread.stored,

@@ -8,6 +8,9 @@ export interface Instruction {
   readonly actor: ActorId;
   readonly call?: CallId;
   readonly assertion?: { readonly site: Site; readonly condition: Expression };
+  /** Of a call that goes on in parts (exit.ts): which of them, counted from 0, and how many come behind it. */
+  readonly part?: number;
+  readonly rest?: number;
   /** First and last instruction of an `atomic` block. */
   atomicEnter: boolean;
   atomicLeave: boolean;
@@ -41,7 +44,10 @@ export interface Orders {
   readonly written: number;
 }
 
-export function segmentsOf(program: Program): Segment[] {
+/** Into how many parts a call falls; without an answer each call is one. */
+export type Parts = (call: CallId) => number;
+
+export function segmentsOf(program: Program, parts: Parts = () => 1): Segment[] {
   const segments: Segment[] = [];
   let sequence: Instruction[] = [];
   const flush = (): void => {
@@ -50,27 +56,27 @@ export function segmentsOf(program: Program): Segment[] {
   };
   for (const statement of program.body) {
     if (statement.kind !== "parallel") {
-      sequence.push(...instructions(program, [statement], 0));
+      sequence.push(...instructions(program, [statement], 0, parts));
       continue;
     }
     flush();
     const threads: Instruction[][] = program.actors.map(() => []);
-    for (const thread of statement.threads) threads[thread.actor].push(...instructions(program, thread.body, thread.actor));
+    for (const thread of statement.threads) threads[thread.actor].push(...instructions(program, thread.body, thread.actor, parts));
     if (threads.some((thread) => thread.length > 0)) segments.push({ parallel: true, sequence: [], threads });
   }
   flush();
   return segments;
 }
 
-function instructions(program: Program, body: readonly Statement[], actor: ActorId): Instruction[] {
+function instructions(program: Program, body: readonly Statement[], actor: ActorId, parts: Parts): Instruction[] {
   return body.flatMap((statement): Instruction[] => {
     switch (statement.kind) {
       case "call":
-        return [{ actor: program.calls[statement.call].actor, call: statement.call, atomicEnter: false, atomicLeave: false }];
+        return inParts({ actor: program.calls[statement.call].actor, call: statement.call, atomicEnter: false, atomicLeave: false }, parts(statement.call));
       case "assert":
         return [{ actor: statement.actor, assertion: { site: statement.site, condition: statement.condition }, atomicEnter: false, atomicLeave: false }];
       case "atomic": {
-        const inside = instructions(program, statement.body, actor);
+        const inside = instructions(program, statement.body, actor, parts);
         if (inside.length > 0) {
           inside[0].atomicEnter = true;
           inside[inside.length - 1].atomicLeave = true;
@@ -78,10 +84,13 @@ function instructions(program: Program, body: readonly Statement[], actor: Actor
         return inside;
       }
       case "parallel":
-        return statement.threads.flatMap((thread) => instructions(program, thread.body, thread.actor));
+        return statement.threads.flatMap((thread) => instructions(program, thread.body, thread.actor, parts));
     }
   });
 }
+
+const inParts = (whole: Instruction, count: number): Instruction[] =>
+  count === 1 ? [whole] : Array.from({ length: count }, (_, part) => ({ ...whole, part, rest: count - 1 - part }));
 
 export function ordersOf(program: Program): Orders {
   const marks: Mark[] = [];
@@ -101,7 +110,7 @@ export function ordersOf(program: Program): Orders {
 
 /** A process does nothing before the fork that makes it has returned. */
 function forksFirst(program: Program, threads: readonly Thread[], marks: Mark[], waits: Wait[]): void {
-  const calls = threads.map(({ actor, body }) => instructions(program, body, actor).flatMap(({ call }) => call ?? []));
+  const calls = threads.map(({ actor, body }) => instructions(program, body, actor, () => 1).flatMap(({ call }) => call ?? []));
   for (const fork of calls.flat()) {
     const child = program.calls[fork].spec === "fork" ? program.processes?.findIndex(({ call }) => call === fork) : undefined;
     const own = threads.flatMap(({ actor }, index) => (child !== undefined && processOf(program, actor) === child ? calls[index].slice(0, 1) : []));

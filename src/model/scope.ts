@@ -1,7 +1,9 @@
 // Which atoms of the state a call can reach, worked out from its arguments: its file and cells, the slots that can ever be bound there, the second-level
 // tables behind them. Over-approximated: what a call might touch in some state is in. A plan without a scope reaches everything.
 
+import { processOf } from "../scenario/processes.ts";
 import type { ActorId, Call, HandleId } from "../scenario/program.ts";
+import { lifeOfProcess } from "./ends.ts";
 import { handlesOf } from "./kvm/life.ts";
 import { KINDS } from "./kvm/state.ts";
 import type { Field, Region } from "./layout.ts";
@@ -60,7 +62,7 @@ export class Reach {
   /** What an actor has pending. */
   signal(actor: ActorId): this {
     const signal = this.#machine.processes.signals[actor];
-    return this.fields([signal?.pending, signal?.inGuest]);
+    return this.fields([signal?.pending, signal?.inGuest, lifeOfProcess(this.#machine, processOf(this.#machine.program, actor))]);
   }
 
   /** The inode and these cells of its page cache. */
@@ -93,7 +95,7 @@ export class Reach {
   /** The VMA, PTEs and private copies of some cells of a mapping. */
   mapping(mapping: MappingState, cells: readonly number[]): this {
     this.fields([mapping.mayWrite]);
-    for (const cell of cells) this.fields([mapping.mapped[cell], mapping.prots?.[cell], mapping.ptes[cell], mapping.copies[cell]]);
+    for (const cell of cells) this.fields([mapping.mapped[cell], mapping.prots?.[cell], mapping.uncopied?.[cell], mapping.ptes[cell], mapping.copies[cell]]);
     for (const other of mapping.kin) for (const cell of cells) this.fields([other.copies[cell]]);
     return this;
   }
@@ -114,7 +116,7 @@ export class Reach {
 
   /** Notifiers that are under way, which every VM of a process counts. */
   active(): this {
-    return this.#machine.notified ? this.fields(this.#machine.vms.flatMap((vm) => [vm.activeNotifiers, vm.life])) : this;
+    return this.#machine.notified ? this.fields(this.#machine.vms.flatMap((vm) => [vm.activeNotifiers, vm.life, vm.orphan])) : this;
   }
 
   /** VMs whose slots may have a mapping for their shared memory. */

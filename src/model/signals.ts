@@ -2,6 +2,7 @@
 // so that user space sees it whatever SA_RESTART says. On its way back to user space the thread takes the signal.
 
 import type { ActorId, Call, CallId, Result } from "../scenario/program.ts";
+import { isDying } from "./ends.ts";
 import type { Machine } from "./machine.ts";
 import { plan, ZERO } from "./plan.ts";
 import { Reach } from "./scope.ts";
@@ -44,6 +45,13 @@ export const isSignalled = ({ machine, thread }: Context): boolean => machine.pr
 
 /** signal_pending(current). */
 export const signalPending = ({ machine, state, thread }: Context): boolean => machine.processes.signals[thread.index]?.pending.get(state) === 1;
+
+/** fatal_signal_pending(current): somebody ends the process that the thread is in. */
+export const isKilled = (context: Context): boolean => isKillable(context) && isDying(context.machine, context.state, context.thread.index);
+
+/** Somebody may end the process of this actor. */
+export const isKillable = ({ machine, thread }: Context): boolean =>
+  machine.processes.lives.length > 0 && machine.processes.signals[thread.index] !== undefined;
 
 /**
  * Whether KVM_RUN returns with EINTR and KVM_EXIT_INTR in place of this access: vcpu_run looks before each entry to the guest. A vCPU that is in the guest

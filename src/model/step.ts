@@ -2,7 +2,7 @@
 // themselves stand with their subsystem (memory/, kvm/), their order in the profile rows.
 
 import type { Errno } from "../base/errno.ts";
-import type { Call, CallId, Result } from "../scenario/program.ts";
+import type { ActorId, Call, CallId, Result } from "../scenario/program.ts";
 import type { Field, Region } from "./layout.ts";
 import type { Machine, ThreadState } from "./machine.ts";
 import type { Scope } from "./scope.ts";
@@ -107,6 +107,12 @@ export interface Plan {
   readonly unheard?: boolean;
   /** The VM that it holds a descriptor of while it is under way, where that VM can come to an end (kvm/life.ts). */
   readonly vm?: number;
+  /** What comes behind it, one plan after the other, before the call returns: the end of a process (exit.ts). */
+  readonly parts?: readonly Plan[];
+  /** Of such a part: it has nothing to do in this state, and is passed over. */
+  idle?(state: Int32Array): boolean;
+  /** Actors that its steps may take the rest of their calls from. */
+  readonly cutsOff?: readonly ActorId[];
   /** Data of the subsystem; each plan maker knows its own. */
   readonly data: unknown;
 }

@@ -1,6 +1,7 @@
 // The code behind every modelled step name of the catalogue.
 
 import type { StepName } from "../scenario/catalogue/index.ts";
+import { exitSteps } from "./exit.ts";
 import { forkSteps } from "./fork.ts";
 import { conversionSteps } from "./kvm/conversion.ts";
 import { faultSteps, lookupGuestPage } from "./kvm/fault.ts";
@@ -95,6 +96,7 @@ const modelled: Partial<Record<StepName, StepCode>> = {
   ...physicalSteps,
   ...movingSteps,
   ...forkSteps,
+  ...exitSteps,
   ...restSteps,
   ...signalSteps,
   ...tdxSteps,

@@ -2,7 +2,7 @@
 // by an exchange of such actors have equal futures, so one representative stands for all of them (scalarsets; Ip and Dill, 1996).
 
 import { assert } from "../base/assert.ts";
-import { processOf } from "../scenario/processes.ts";
+import { endingProcesses, processOf } from "../scenario/processes.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
 import type { Field, Layout } from "./layout.ts";
 import type { Objects } from "./objects.ts";
@@ -14,6 +14,9 @@ import type { Instruction, Segment } from "./schedule.ts";
 export function equalActors(program: Program, objects: Objects, segments: readonly Segment[]): ActorId[][] {
   const told = toldApart(program, objects);
   const signalled = new Set(program.calls.flatMap(({ spec, operands: [to] }) => (spec === "signal" && to?.kind === "int" ? [Number(to.value)] : [])));
+  const ending = endingProcesses(program);
+  for (const actor of program.actors.keys()) if (ending.has(processOf(program, actor))) signalled.add(actor);
+  for (const { spec, actor } of program.calls) if (spec === "kill") signalled.add(actor);
   const groups = new Map<string, ActorId[]>();
   program.actors.forEach((actor, index) => {
     const lists = segments.map((segment) => segment.threads[index] ?? []);

@@ -6,6 +6,7 @@ import { RESULTS_MAX, VALUES_MAX } from "./intern.ts";
 import { type TdLocals, tdLocals } from "./kvm/tdx-state.ts";
 import type { Field, Region } from "./layout.ts";
 import type { Machine } from "./machine.ts";
+import { REFUSAL_MAX } from "./tdx/leaf.ts";
 
 /** Control position and locals of one actor. A thread is plain data. */
 export interface ThreadState {
@@ -29,6 +30,8 @@ export interface ThreadState {
   readonly slot: Field;
   /** 0 or 1 + result that the call returns when its operation ends. */
   readonly answer: Field;
+  /** The leaf of the TDX module that it is in is about to answer a refusal: 0, or which (tdx/leaf.ts). Only where somebody calls the module. */
+  readonly refusal: Field | undefined;
   /** The seals that an F_ADD_SEALS will set, from the step on that adds those which F_SEAL_EXEC implies; 0 before. */
   readonly seals: Field;
   /** Ghost: gfns that this conversion has stored. */
@@ -87,6 +90,7 @@ function threadState(machine: Machine, index: ActorId, frames: number, cells: nu
     frame: field("reference")(frames),
     slot: own(machine.objects.slots.length),
     answer: own(RESULTS_MAX),
+    refusal: callsTdx(machine) ? own(REFUSAL_MAX) : undefined,
     seals: own(machine.program.calls.some((call) => call.spec === "fcntl") ? 63 : 0),
     stored: own(machine.options.conversionGhost ? cells : 0),
     begun: own(Math.max(1, machine.objects.slots.length)),
@@ -105,6 +109,8 @@ function prefaulted(machine: Machine, actor: ActorId): number {
   const handle = machine.handleOf(call?.operands[0]);
   return machine.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? -1;
 }
+
+const callsTdx = ({ program, tds }: Machine): boolean => tds || program.calls.some(({ spec }) => spec.startsWith("TDH."));
 
 /** O_APPEND takes the offset of a pwrite from the file, too. */
 function mayAppend(machine: Machine): boolean {

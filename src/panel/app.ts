@@ -275,8 +275,11 @@ export class Panel extends LitElement {
     if (trace === undefined) return this.#nothing();
     if (trace.steps.length === 0) return notice("No steps", "This story has no steps: nothing of the scenario ran.", false);
     return html`
-      ${header(trace, (schedule) => this.#post({ type: "story", schedule }))}
-      ${copyStoryButton((message) => this.#post(message))}
+      ${header(
+        trace,
+        (schedule) => this.#post({ type: "story", schedule }),
+        copyStoryButton((message) => this.#post(message)),
+      )}
       ${this.noticeText === "" ? nothing : html`<p class="banner" role="status">${this.noticeText}</p>`}
       ${transport(trace, cursor, this.#player.playing, this.#transport)}
       <div class="body">

@@ -1,7 +1,7 @@
 // What the cells of the kernels' table say, on screen and to a screen reader; no DOM.
 
 import type { AnswerCell, CallRow, KernelColumn, KernelsView, ViolationCell } from "../view/kernels.ts";
-import { linesOf, mergedNotes } from "../view/kernels-text.ts";
+import { notesText } from "../view/kernels-text.ts";
 import type { IconName } from "./icons.ts";
 
 export const VERDICT_WORDS = { pass: "pass", fail: "fail", incomplete: "incomplete", notRun: "not run" } as const;
@@ -67,6 +67,28 @@ export function tableRows(view: KernelsView): TableRow[] {
     };
   });
   return [...calls, ...violations, ...expectations];
+}
+
+/** Kernels that answer alike share a column; the one that the others are held against stands first in its own, and that column first of all. */
+export function columnsOf(view: KernelsView): readonly (readonly [first: number, ...alike: number[]])[] {
+  const columns = new Map<number, [number, ...number[]]>();
+  const { reference } = view;
+  const order = view.kernels.map((_, kernel) => kernel).filter((kernel) => kernel !== reference);
+  for (const kernel of reference < 0 ? order : [reference, ...order]) {
+    const { group } = view.kernels[kernel];
+    const column = columns.get(group);
+    if (column === undefined) columns.set(group, [kernel]);
+    else column.push(kernel);
+  }
+  const silent = ([kernel]: readonly [number, ...number[]]): number => Number(view.kernels[kernel].verdict === "notRun");
+  return [...columns.values()].sort((one, other) => silent(one) - silent(other));
+}
+
+/** `55 states`, `80–81 states`. */
+export function statesOf(view: KernelsView, members: readonly number[]): string {
+  const states = members.map((kernel) => view.kernels[kernel].states);
+  const [least, most] = [Math.min(...states), Math.max(...states)];
+  return `${least === most ? least : `${least}–${most}`} state${most === 1 ? "" : "s"}`;
 }
 
 const place = ({ key, file, line }: { key: string; file: string; line: number }): Pick<TableRow, "key" | "file" | "line"> => ({ key, file, line });
@@ -145,9 +167,7 @@ export function columnDetail(view: KernelsView, index: number): string {
   const states = column.verdict === "notRun" ? "" : `, ${column.states} state${column.states === 1 ? "" : "s"}${column.complete ? ", all interleavings" : ""}`;
   const reason = column.reason === undefined ? "" : `: ${column.reason}`;
   const changes = column.changes.length === 0 ? "" : `; ${column.base} with ${column.changes.join("; ")}`;
-  const notes = mergedNotes(column)
-    .map(({ message, places }) => `; ${linesOf(view, places)}: ${message.replaceAll("`", "")}`)
-    .join("");
+  const notes = notesText(view, column).replaceAll("`", "");
   const same = view.kernels.filter((other, at) => at !== index && other.group === column.group).map((other) => other.kernel);
   const equal = same.length === 0 ? "" : `; answers like ${same.join(", ")}`;
   return `${column.kernel}: ${VERDICT_WORDS[column.verdict]}${states}${reason}${changes}${equal}${notes}`;

@@ -1,14 +1,26 @@
-// The kernels side by side: a column per kernel, a row per call, invariant and expectation on which they differ, as an ARIA grid with one tab stop; below it the
-// first step at which each kernel leaves the way of the one that the scenario names.
+// The kernels side by side: a column for those that answer alike, a row per call, invariant and expectation on which they differ, as an ARIA grid with one tab
+// stop; below it who is in which column, and the first step at which each kernel leaves the way of the one that the scenario names.
 
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
-import type { KernelColumn, KernelsView } from "../view/kernels.ts";
+import type { KernelsView } from "../view/kernels.ts";
 import type { DivergingCall, KernelDivergence } from "../view/kernels-diverge.ts";
 import type { Side } from "../view/kernels-steps.ts";
 import { mergedDivergences, orderOfCalls, sideText, withoutParting } from "../view/kernels-text.ts";
 import type { FromPanel } from "../view/messages.ts";
 import { icon } from "./icons.ts";
-import { alike, columnDetail, groupDetail, SECTIONS, summaryOf, type TableCell, type TableRow, tableRows, VERDICT_WORDS } from "./kernels-words.ts";
+import {
+  alike,
+  columnDetail,
+  columnsOf,
+  groupDetail,
+  SECTIONS,
+  statesOf,
+  summaryOf,
+  type TableCell,
+  type TableRow,
+  tableRows,
+  VERDICT_WORDS,
+} from "./kernels-words.ts";
 import { type CellChoice, choiceOf, nextCell, stop } from "./pages.ts";
 import { fileName } from "./words.ts";
 
@@ -25,6 +37,7 @@ export class Kernels extends LitElement {
   /** What the line beneath the table speaks of. */
   declare looked: CellChoice | undefined;
   #rows: readonly TableRow[] = [];
+  #columns: ReturnType<typeof columnsOf> = [];
 
   constructor() {
     super();
@@ -39,9 +52,10 @@ export class Kernels extends LitElement {
   protected override willUpdate(changed: PropertyValues<this>): void {
     if (!changed.has("view")) return;
     this.#rows = tableRows(this.view);
+    this.#columns = columnsOf(this.view);
     this.looked = undefined;
     const { row, column } = this.focusAt;
-    this.focusAt = { row: Math.min(row, this.#rows.length), column: Math.min(column, this.view.kernels.length) };
+    this.focusAt = { row: Math.min(row, this.#rows.length), column: Math.min(column, this.#columns.length) };
   }
 
   protected override render(): TemplateResult {
@@ -52,48 +66,64 @@ export class Kernels extends LitElement {
       </header>
       ${this.#table()}
       <p class="blame" id="kernels-line">${this.#line()}</p>
+      ${this.#alike()}
       ${this.#silent()}
       ${view.divergences.length === 0 ? nothing : this.#divergences()}`;
   }
 
   #table(): TemplateResult {
-    const { kernels } = this.view;
     return html`<div class="pages-view kernels-view" @keydown=${this.#key} @focusin=${this.#focused} @click=${this.#clicked} @mouseover=${this.#hovered}
       @mouseleave=${() => {
         this.looked = this.contains(document.activeElement) ? this.focusAt : undefined;
       }}>
-      <table role="grid" class="kernels-table" aria-label="Kernels side by side" aria-rowcount=${-1} aria-colcount=${kernels.length + 1}>
+      <table role="grid" class="kernels-table" aria-label="Kernels side by side" aria-rowcount=${-1} aria-colcount=${this.#columns.length + 1}>
         <thead role="rowgroup"><tr role="row">
           <th scope="col" role="columnheader" data-at="0/0" tabindex=${this.#stop(0, 0)}>kernel</th>
-          ${kernels.map((column, index) => this.#head(column, index))}
+          ${this.#columns.map((members, index) => this.#head(members, index))}
         </tr></thead>
         ${(["calls", "violations", "expectations"] as const).map((section) => this.#section(section))}
       </table>
     </div>`;
   }
 
-  #head(column: KernelColumn, index: number): TemplateResult {
-    const reference = index === this.view.reference;
-    return html`<th scope="col" role="columnheader" data-at="0/${index + 1}" tabindex=${this.#stop(0, index + 1)} class="kernel-head ${column.verdict}"
-      title=${columnDetail(this.view, index)}>
-      <span class="kernel-name">${column.kernel}</span>
-      <span class="kernel-verdict">${column.verdict === "notRun" ? nothing : icon(column.verdict)}${VERDICT_WORDS[column.verdict]}</span>
-      ${column.verdict === "notRun" ? nothing : html`<span class="quiet kernel-states">${column.states} state${column.states === 1 ? "" : "s"}</span>`}
-      ${reference ? html`<span class="kernel-reference">reference</span>` : nothing}
+  #head(members: readonly [number, ...number[]], index: number): TemplateResult {
+    const { view } = this;
+    const { verdict } = view.kernels[members[0]];
+    return html`<th scope="col" role="columnheader" data-at="0/${index + 1}" tabindex=${this.#stop(0, index + 1)} class="kernel-head ${verdict}"
+      title=${columnDetail(view, members[0])}>
+      <span class="kernel-name">${members.map((kernel) => view.kernels[kernel].kernel).join(", ")}</span>
+      <span class="kernel-verdict">${verdict === "notRun" ? nothing : icon(verdict)}${VERDICT_WORDS[verdict]}</span>
+      ${verdict === "notRun" ? nothing : html`<span class="quiet kernel-states">${statesOf(view, members)}</span>`}
+      ${members[0] === view.reference ? html`<span class="kernel-reference">reference</span>` : nothing}
     </th>`;
+  }
+
+  /** A column opens the page tables of its first kernel; here are those of the others in it. */
+  #alike(): TemplateResult | typeof nothing {
+    const shared = this.#columns.filter(([first, ...others]) => others.length > 0 && this.view.kernels[first].verdict !== "notRun");
+    if (shared.length === 0) return nothing;
+    return html`<ul class="kernel-notes" aria-label="Kernels that answer alike">
+      ${shared.map(
+        (members) =>
+          html`<li>${members.map((kernel, index) => {
+            const { kernel: name } = this.view.kernels[kernel];
+            return html`${index === 0 ? nothing : ", "}<button class="link" @click=${() => this.#open(name)}><span class="hidden">page tables of </span>${name}</button>`;
+          })} <span class="quiet">answer alike</span></li>`,
+      )}
+    </ul>`;
   }
 
   #section(section: TableRow["section"]): TemplateResult | typeof nothing {
     const rows = this.#rows.map((row, index) => ({ row, at: index + 1 })).filter(({ row }) => row.section === section);
     if (rows.length === 0) return nothing;
     return html`<tbody role="rowgroup">
-      <tr role="row" class="section"><th role="rowheader" scope="rowgroup" colspan=${this.view.kernels.length + 1}><span>${SECTIONS[section]}</span></th></tr>
+      <tr role="row" class="section"><th role="rowheader" scope="rowgroup" colspan=${this.#columns.length + 1}><span>${SECTIONS[section]}</span></th></tr>
       ${rows.map(
         ({ row, at }) => html`<tr role="row">
         <th scope="row" role="rowheader" data-at="${at}/0" tabindex=${this.#stop(at, 0)} title="Show this line in the editor">
           <span class="quiet kernel-where">${this.#where(row)}${row.subtitle === "" ? "" : html` · ${breakable(row.subtitle)}`}</span>
           <code>${breakable(row.title)}</code></th>
-        ${row.cells.map((cell, index) => this.#cell(cell, at, index + 1))}
+        ${this.#columns.map(([kernel], index) => this.#cell(row.cells[kernel], at, index + 1))}
       </tr>`,
       )}
     </tbody>`;
@@ -121,7 +151,8 @@ export class Kernels extends LitElement {
     if (looked === undefined) return hint;
     const row = this.#rows[looked.row - 1];
     if (looked.column === 0) return row === undefined ? hint : `${row.title}, ${this.#where(row)}`;
-    return row === undefined ? columnDetail(view, looked.column - 1) : (row.cells[looked.column - 1]?.detail ?? "");
+    const kernel = this.#columns[looked.column - 1]?.[0] ?? 0;
+    return row === undefined ? columnDetail(view, kernel) : (row.cells[kernel]?.detail ?? "");
   }
 
   /** Kernels without an answer are named, never left out. */
@@ -174,11 +205,11 @@ export class Kernels extends LitElement {
   }
 
   #activate({ row, column }: CellChoice): void {
-    const { kernels } = this.view;
     const found = this.#rows[row - 1];
-    const kernel = kernels[column - 1];
+    const index = this.#columns[column - 1]?.[0];
+    const kernel = index === undefined ? undefined : this.view.kernels[index];
     const at = kernel?.verdict === "notRun" ? (kernel.notes[0] ?? found) : found;
-    if (kernel !== undefined && kernel.verdict !== "notRun") this.#open(kernel.kernel, found?.cells[column - 1]?.schedule);
+    if (index !== undefined && kernel !== undefined && kernel.verdict !== "notRun") this.#open(kernel.kernel, found?.cells[index]?.schedule);
     else if (at !== undefined) this.#post({ type: "line", file: at.file, line: at.line });
   }
 
@@ -203,7 +234,7 @@ export class Kernels extends LitElement {
       this.#activate(this.focusAt);
       return stop(event);
     }
-    const next = nextCell(event.key, event.ctrlKey, this.focusAt.row, this.focusAt.column, this.#rows.length, this.view.kernels.length);
+    const next = nextCell(event.key, event.ctrlKey, this.focusAt.row, this.focusAt.column, this.#rows.length, this.#columns.length);
     if (next === undefined) return;
     stop(event);
     this.focusAt = next;

@@ -50,7 +50,8 @@ function sequentialCall(trace: TraceView, first: number, open: ReadonlySet<numbe
   const { steps } = trace;
   const { actor, callId } = steps[first];
   let last = first;
-  while (last + 1 < steps.length && !steps[last + 1].parallel && steps[last + 1].callId === callId && steps[last + 1].actor === actor) last += 1;
+  // Assertions have no call that would make one row of several.
+  while (callId >= 0 && last + 1 < steps.length && !steps[last + 1].parallel && steps[last + 1].callId === callId && steps[last + 1].actor === actor) last += 1;
   const unfolded = last > first && open.has(first);
   rows.push({ ...PLAIN, kind: "call", first, last, actor, ...(last > first ? { open: unfolded } : {}) });
   for (let step = first; step <= last; step += 1) {

@@ -5,9 +5,9 @@ import { type Blame, cellKey } from "../view/diff.ts";
 import type { Cell, FactRow, TraceStep, TraceView } from "../view/rows.ts";
 import { type IconName, icon } from "./icons.ts";
 import { type Move, violationBeyond } from "./player.ts";
-import { actorName, callName, place, stepTitle } from "./words.ts";
+import { actorName, callName, callText, place, stepTitle } from "./words.ts";
 
-export function header(trace: TraceView, onStory: (schedule: string) => void): TemplateResult {
+export function header(trace: TraceView, onStory: (schedule: string) => void, tools: TemplateResult): TemplateResult {
   const stories = trace.stories;
   return html`<header>
     <div class="title">
@@ -15,7 +15,7 @@ export function header(trace: TraceView, onStory: (schedule: string) => void): T
       <h1>${trace.scenario}</h1>
       <span class="chip" title="kernel profile"><span class="chip-key">kernel</span> ${trace.kernel}</span>
     </div>
-    <p class="summary">${trace.summary}</p>
+    <div class="about"><p class="summary">${trace.summary}</p>${tools}</div>
     ${
       stories.length > 1
         ? html`<label class="stories"><span>Story</span>
@@ -79,13 +79,13 @@ export function stepCard(trace: TraceView, cursor: number, blame: Blame, act: { 
   return html`<section class="card ${step.violations.length > 0 ? "card-broken" : ""}" aria-label="Current step">
     <div class="card-head">
       <span class="who actor-${step.actor % 6}"><span class="dot"></span>${actorName(trace, step.actor)}</span>
-      <code class="card-step"><span class="quiet">${callName(step.call)}</span> <b>${step.step}</b></code>
+      <code class="card-step">${step.asserts === undefined ? html`<span class="quiet">${callName(step.call)}</span> ` : nothing}<b>${step.step}</b></code>
       ${step.result === undefined ? nothing : html`<code class="result">= ${step.result}</code>`}
       <button class="link" title="Show this line in the editor (Enter)" @click=${() => act.reveal(cursor)}>${place(trace, step)}</button>
     </div>
     <p class="effect-line">${step.effect || "No visible effect."}</p>
-    <code class="call-line">${step.call}</code>
     ${step.violations.map((index) => broken(trace, cursor, index, blame, act))}
+    <code class="call-line">${callText(step)}</code>
   </section>`;
 }
 

@@ -5,7 +5,7 @@ import { repeat } from "lit/directives/repeat.js";
 import type { TraceView } from "../view/rows.ts";
 import { icon } from "./icons.ts";
 import { type OutlineRow, rowOfStep } from "./outline.ts";
-import { actorName } from "./words.ts";
+import { actorName, callText } from "./words.ts";
 
 /** Below this many rows all are drawn: find-in-page and screen readers see the whole. */
 const WINDOW_FROM = 400;
@@ -36,6 +36,8 @@ export class Timeline extends LitElement {
   declare from: number;
   declare to: number;
   #rowHeight = 24;
+  /** Share of each lane in the width, by the longest step and result in it. */
+  #shares: readonly number[] = [];
   #resize: ResizeObserver | undefined;
 
   constructor() {
@@ -83,6 +85,10 @@ export class Timeline extends LitElement {
   protected override firstUpdated(): void {
     this.width = this.clientWidth;
     this.#look();
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    if (changed.has("rows") || changed.has("trace")) this.#shares = shares(this.trace, this.rows);
   }
 
   protected override updated(changed: PropertyValues<this>): void {
@@ -135,7 +141,7 @@ export class Timeline extends LitElement {
 
   #heads(): TemplateResult {
     return html`<div class="lane-heads" aria-hidden="true"><span class="gutter"></span>
-      ${this.trace.actors.map((actor, lane) => html`<span class="lane-head actor-${lane % 6}"><span class="dot"></span>${actor.name}</span>`)}</div>`;
+      ${this.trace.actors.map((actor, lane) => html`<span class="lane-head actor-${lane % 6}" title=${actor.name} .style=${`flex-grow: ${this.#shares[lane]}`}><span class="dot"></span>${actor.name}</span>`)}</div>`;
   }
 
   #row(row: OutlineRow, index: number, wide: boolean, current: number, cause: number): TemplateResult {
@@ -178,12 +184,13 @@ export class Timeline extends LitElement {
   /** Inside `parallel`, wide: the step's name stands in its actor's own column, as in the two-column diagrams of kernel changelogs. */
   #lanes(row: OutlineRow): TemplateResult {
     const { length } = this.trace.actors;
-    const covered = row.kind === "violation" || row.kind === "caption" ? freeLanes(row, length) : 0;
+    const long = row.kind === "violation" || row.kind === "caption" || this.trace.steps[row.last].result !== undefined;
+    const covered = long ? freeLanes(row, length) : 0;
     return html`<span class="lanes" role="gridcell">${Array.from({ length }, (_, lane) => {
       const own = lane === row.actor;
       if (lane > row.actor && lane <= row.actor + covered) return nothing;
       // As a property: the content security policy refuses style attributes, not the object model.
-      const grow = own ? `flex-grow: ${1 + covered}` : "";
+      const grow = `flex-grow: ${this.#shares.slice(lane, lane + 1 + (own ? covered : 0)).reduce((sum, share) => sum + share, 0)}`;
       return html`<span class="lane actor-${lane % 6}" .style=${grow}>${this.#track(row, lane)}${own ? this.#words(row, false) : nothing}</span>`;
     })}</span>`;
   }
@@ -234,7 +241,7 @@ export class Timeline extends LitElement {
       case "band":
         return html`<span class="words band">${row.parallel ? "parallel" : "after the parallel block"}</span>`;
       case "caption":
-        return html`<span class="words caption" title=${step.call}>${who}<code>${step.call}</code></span>`;
+        return html`<span class="words caption" title=${callText(step)}>${who}<code>${callText(step)}</code></span>`;
       case "violation": {
         const violation = trace.violations[row.violation ?? 0];
         return html`<button class="words breaks ${violation.expected ? "expected" : "unexpected"}" tabindex="-1" title="${violation.message} Show the line."
@@ -244,7 +251,7 @@ export class Timeline extends LitElement {
       }
       case "call":
         return html`<span class="words">${row.open === undefined ? nothing : this.#twistie(row)}${who}
-          <code class="ellipsis" title=${step.call}>${step.call}</code>
+          <code class="ellipsis" title=${callText(step)}>${callText(step)}</code>
           ${this.#inside(row)}${this.#result(row.last)}</span>`;
       default:
         return html`<span class="words" title="${step.step}: ${step.effect}">${who}<code class="label">${step.step}</code>${this.#result(row.last)}
@@ -280,6 +287,24 @@ export class Timeline extends LitElement {
   #ask(what: "go" | "reveal" | "fold", step: number): void {
     this.dispatchEvent(new CustomEvent(`memfd-${what}`, { detail: step, bubbles: true }));
   }
+}
+
+const LEAST_SHARE = 9;
+const MOST_SHARE = 34;
+/** Characters that the mark before a step takes, and the frame around a result. */
+const MARK = 4;
+const FRAME = 6;
+
+/** Characters that the longest step of each lane takes with its result, within bounds: no lane is squeezed out, and none takes all. */
+function shares(trace: TraceView, rows: readonly OutlineRow[]): number[] {
+  const longest = trace.actors.map(({ name }) => Math.min(LEAST_SHARE + 5, Math.max(LEAST_SHARE, name.length + MARK)));
+  for (const row of rows) {
+    if (row.kind !== "step" || !row.parallel || row.actor < 0) continue;
+    const { step, result } = trace.steps[row.last];
+    const length = MARK + step.length + (result === undefined ? 0 : result.length + FRAME);
+    longest[row.actor] = Math.min(MOST_SHARE, Math.max(longest[row.actor], length));
+  }
+  return longest;
 }
 
 /** How many lanes to the right of the row's own have no call open, so that a long text may run over them. */

@@ -7,6 +7,9 @@ export const actorName = (trace: TraceView, actor: number): string => trace.acto
 /** `fallocate(ram, …)` → `fallocate`. */
 export const callName = (call: string): string => /^[^(]*/.exec(call)?.[0].trim() ?? call;
 
+/** `fallocate(ram, …)`, or `assert pages(ram) == 1`. */
+export const callText = (step: TraceStep): string => (step.asserts === undefined ? step.call : `assert ${step.asserts}`);
+
 /** The last part of a path or URI, as an editor tab shows it. */
 export const fileName = (file: string): string => decode(file.slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1));
 
@@ -24,7 +27,7 @@ export const place = (trace: TraceView, step: TraceStep): string => `${fileName(
 export function stepTitle(trace: TraceView, index: number): string {
   const step = trace.steps[index];
   if (step === undefined || step.actor < 0) return "before the first step";
-  return `${actorName(trace, step.actor)} ${callName(step.call)} ${step.step}`;
+  return `${actorName(trace, step.actor)} ${step.asserts === undefined ? `${callName(step.call)} ${step.step}` : callText(step)}`;
 }
 
 /** What the live region says: `step 7 of 12: vmm fallocate truncate – …`. */

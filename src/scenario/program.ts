@@ -110,14 +110,17 @@ export interface Expectation {
   readonly elsewhere?: readonly string[];
 }
 
+/** What an access to memory raises; and what a thread is killed by that another one ends the process of. */
+export type FatalSignal = "SIGBUS" | "SIGSEGV" | "SIGKILL";
+
 /** What may stand behind `=`. */
 export type ResultPattern =
   | { readonly kind: "value"; readonly value: bigint; readonly data?: readonly number[] }
   | { readonly kind: "errno"; readonly errno: Errno }
   | { readonly kind: "status"; readonly status: string; readonly operand?: string }
   | { readonly kind: "exit"; readonly exit: string; readonly fields: readonly { readonly name: string; readonly value: bigint }[] }
-  | { readonly kind: "signal"; readonly signal: "SIGBUS" | "SIGSEGV" }
-  | { readonly kind: "exception"; readonly exception: "#VE" | "#MC" }
+  | { readonly kind: "signal"; readonly signal: FatalSignal }
+  | { readonly kind: "exception"; readonly exception: "#VE" | "#PF" | "#MC" | "#UD" }
   /** `"/memfd:x (deleted)"`: what a call that returns a text answers. */
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "ok" }
@@ -197,6 +200,6 @@ export type Result =
   | { readonly kind: "errno"; readonly errno: Errno }
   | { readonly kind: "status"; readonly status: string; readonly operand?: string }
   | { readonly kind: "exit"; readonly exit: string; readonly fields: readonly { readonly name: string; readonly value: bigint }[] }
-  | { readonly kind: "signal"; readonly signal: "SIGBUS" | "SIGSEGV" }
-  | { readonly kind: "exception"; readonly exception: "#VE" | "#MC" }
+  | { readonly kind: "signal"; readonly signal: FatalSignal }
+  | { readonly kind: "exception"; readonly exception: "#VE" | "#PF" | "#MC" | "#UD" }
   | { readonly kind: "blocks" };

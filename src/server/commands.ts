@@ -3,6 +3,7 @@
 import type { CancellationToken } from "vscode-jsonrpc";
 import type { ExecuteCommandParams } from "vscode-languageserver";
 import { saveable } from "../check/suggest/index.ts";
+import type { OutlineEntry } from "../language/index.ts";
 import { storyText } from "../view/story.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
 import { explain } from "./explain.ts";
@@ -75,10 +76,10 @@ export class Commands {
     } else await this.#settle(snapshot, fitting, token);
     const run = fitting.find((candidate) => verdictOf(snapshot, candidate, runner).state === "fail") ?? fitting[0];
     const outcome = runner.outcome(run.job.key);
-    if (outcome === undefined) return { refusal: token.isCancellationRequested ? "Cancelled." : "The text changed while the scenario ran." };
+    if (outcome === undefined) return { refusal: token.isCancellationRequested ? "Cancelled." : "The text changed while the scenario ran: ask again." };
     if (outcome.kind === "failed") return { refusal: `The model failed: ${outcome.message}` };
     if (outcome.report === undefined || (outcome.kind === "stopped" && outcome.report.exploration.transitions === 0))
-      return { refusal: "The run was stopped before it had anything to show." };
+      return { refusal: "The run was stopped before it had anything to show; Run begins it again." };
     const answer = await traces.trace(run, outcome.report, params.schedule);
     return typeof answer === "string" ? { refusal: answer } : { trace: answer };
   }
@@ -143,9 +144,9 @@ export class Commands {
     if (run === undefined) return { refusal: refusal(snapshot, params, candidates) };
     await this.#settle(snapshot, [run], token);
     const outcome = this.#state.runner.outcome(run.job.key);
-    if (outcome === undefined) return { refusal: token.isCancellationRequested ? "Cancelled." : "The text changed while the scenario ran." };
+    if (outcome === undefined) return { refusal: token.isCancellationRequested ? "Cancelled." : "The text changed while the scenario ran: ask again." };
     if (outcome.kind === "failed") return { refusal: `The model failed: ${outcome.message}` };
-    if (outcome.report === undefined) return { refusal: "The run was stopped before it had anything to show." };
+    if (outcome.report === undefined) return { refusal: "The run was stopped before it had anything to show; Run begins it again." };
     return { snapshot, program: run.program, report: outcome.report };
   }
 
@@ -191,12 +192,21 @@ function scenarioNames(snapshot: Snapshot, selector: protocol.ScenarioSelector):
   return new Set(name === undefined ? [] : [name]);
 }
 
-const NOT_RUN = "The scenario is not run: its text has errors, or its kernel is not modelled yet. The problems of the file say which.";
+/** The first error of its text, else what keeps every scenario of a kernel from running. */
+function notRun(snapshot: Snapshot, entry: OutlineEntry | undefined): string {
+  const { analysis, document, uri } = snapshot;
+  const errors = analysis.findings.filter(({ severity, span }) => severity === "error" && span.file === uri);
+  const [first] = entry === undefined ? errors : errors.filter(({ span }) => entry.span.from <= span.from && span.from <= entry.span.to).concat(errors);
+  if (first === undefined) return "The scenario is not run: its kernel is not modelled yet.";
+  const also = errors.length > 1 ? ` The file has ${errors.length} errors.` : "";
+  return `The scenario is not run until its text is right. Line ${document.positionAt(first.span.from).line + 1}: ${first.message}.${also}`;
+}
 
 function refusal(snapshot: Snapshot, params: protocol.ScenarioSelector, candidates: readonly ProgramRun[]): string {
   if (candidates.length > 0)
     return `The scenario does not run under the kernel ${params.kernel}; it runs under ${candidates.map((run) => run.program.profile.name).join(", ")}.`;
-  const entry = snapshot.analysis.outline.find((candidate) => candidate.name === params.scenario);
+  const names = scenarioNames(snapshot, params);
+  const entry = snapshot.analysis.outline.find((candidate) => names.has(candidate.name));
   if (params.scenario !== undefined && entry === undefined) return `There is no scenario "${params.scenario}" in the file.`;
-  return snapshot.analysis.outline.length === 0 ? "The file has no scenario." : NOT_RUN;
+  return snapshot.analysis.outline.length === 0 ? "The file has no scenario." : notRun(snapshot, entry);
 }

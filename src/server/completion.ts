@@ -1,9 +1,10 @@
-// Completion: what the language offers, in LSP's words.
+// Completion and signatures: what the language offers, in LSP's words.
 
-import type { CompletionItem } from "vscode-languageserver";
-import { type Completion, completeAt } from "../language/complete.ts";
+import type { CompletionItem, Range, SignatureHelp } from "vscode-languageserver";
+import { type Completion, completeAt, completedFrom } from "../language/complete.ts";
+import { signaturesAt } from "../language/signature.ts";
 import type { Snapshot } from "./documents.ts";
-import { CompletionItemKind, MarkupKind } from "./lsp.ts";
+import { CompletionItemKind, InsertTextFormat, MarkupKind } from "./lsp.ts";
 
 const KIND: Readonly<Record<string, CompletionItem["kind"]>> = {
   call: CompletionItemKind.Function,
@@ -23,18 +24,50 @@ const KIND: Readonly<Record<string, CompletionItem["kind"]>> = {
   feature: CompletionItemKind.Property,
 };
 
-export function completions(snapshot: Snapshot, offset: number): CompletionItem[] {
-  return completeAt(snapshot.analysis, offset).map(toItem);
+export interface CompletionTaste {
+  /** The editor knows snippets. */
+  readonly snippets: boolean;
+  /** Asked for because a space was typed. */
+  readonly spaced: boolean;
+}
+
+export function completions(snapshot: Snapshot, offset: number, taste: CompletionTaste): CompletionItem[] {
+  const { document } = snapshot;
+  const end = document.positionAt(offset);
+  const text = document.getText();
+  return completeAt(snapshot.analysis, offset, taste.spaced).map((completion, at) => {
+    const range = { start: document.positionAt(completedFrom(text, offset, completion.label)), end };
+    return toItem(completion, at, range, taste);
+  });
 }
 
 /** The language sorts by fitness; editors sort by `sortText`. */
-function toItem(completion: Completion, at: number): CompletionItem {
-  const { label, kind, detail, documentation } = completion;
+function toItem(completion: Completion, at: number, range: Range, { snippets }: CompletionTaste): CompletionItem {
+  const { label, kind, detail, documentation, snippet } = completion;
   return {
     label,
     kind: KIND[kind] ?? CompletionItemKind.Text,
     sortText: String(at).padStart(5, "0"),
     ...(detail === undefined ? {} : { detail }),
     ...(documentation === undefined ? {} : { documentation: { kind: MarkupKind.Markdown, value: documentation } }),
+    textEdit: { range, newText: snippet === undefined || !snippets ? label : snippet },
+    ...(snippet === undefined || !snippets ? {} : { insertTextFormat: InsertTextFormat.Snippet }),
   };
+}
+
+/** Null where the cursor is in no call. */
+export function signatureHelp(snapshot: Snapshot, offset: number): SignatureHelp | null {
+  const found = signaturesAt(snapshot.analysis, offset);
+  if (found.length === 0) return null;
+  const signatures = found.map(({ label, parameters, documentation, active }) => ({
+    label,
+    documentation: { kind: MarkupKind.Markdown, value: documentation },
+    parameters: parameters.map(({ from, to, documentation: text }) => ({
+      label: [from, to] as [number, number],
+      documentation: { kind: MarkupKind.Markdown, value: text },
+    })),
+    // Beyond the last: none is marked.
+    activeParameter: active ?? parameters.length,
+  }));
+  return { signatures, activeSignature: 0, activeParameter: signatures[0].activeParameter };
 }

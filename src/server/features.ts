@@ -1,10 +1,10 @@
-// LSP requests that read what is known already: hints, hovers, lenses, symbols, folding, formatting, completion, code actions. None of them starts a run.
+// LSP requests that read what is known already: hints, hovers, lenses, symbols, folding, formatting, completion, signatures, code actions. None of them starts a run.
 
-import type { CodeActionParams, InlayHintParams, TextDocumentIdentifier, TextDocumentPositionParams, TextEdit } from "vscode-languageserver";
+import type { CodeActionParams, CompletionParams, InlayHintParams, TextDocumentIdentifier, TextDocumentPositionParams, TextEdit } from "vscode-languageserver";
 import type { TextDocument } from "vscode-languageserver-textdocument";
 import { format } from "../language/format.ts";
 import { codeActions } from "./actions.ts";
-import { completions } from "./completion.ts";
+import { completions, signatureHelp } from "./completion.ts";
 import type { Snapshot } from "./documents.ts";
 import { documentSymbols, foldingRanges } from "./folding.ts";
 import { inlayHints } from "./hints.ts";
@@ -41,8 +41,14 @@ export function registerFeatures(state: ServerState): void {
     const found = await read(textDocument.uri, (snapshot) => hover(snapshot, runner, texts, traces, snapshot.document.offsetAt(position)));
     return found ?? null;
   });
-  connection.onRequest("textDocument/completion", ({ textDocument, position }: TextDocumentPositionParams) =>
-    read(textDocument.uri, (snapshot) => completions(snapshot, snapshot.document.offsetAt(position))),
+  connection.onRequest("textDocument/completion", ({ textDocument, position, context }: CompletionParams) =>
+    read(textDocument.uri, (snapshot) => {
+      const snippets = state.capabilities.textDocument?.completion?.completionItem?.snippetSupport === true;
+      return completions(snapshot, snapshot.document.offsetAt(position), { snippets, spaced: context?.triggerCharacter === " " });
+    }),
+  );
+  connection.onRequest("textDocument/signatureHelp", ({ textDocument, position }: TextDocumentPositionParams) =>
+    read(textDocument.uri, (snapshot) => signatureHelp(snapshot, snapshot.document.offsetAt(position))),
   );
   connection.onRequest("textDocument/codeAction", ({ textDocument, range }: CodeActionParams) =>
     read(textDocument.uri, (snapshot) => {

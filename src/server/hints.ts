@@ -3,7 +3,7 @@
 import type { InlayHint, Range } from "vscode-languageserver";
 import type { Snapshot } from "./documents.ts";
 import { InlayHintKind } from "./lsp.ts";
-import { type Answer, type CallPlace, callPlaces, kernelsOf, resultSet } from "./results.ts";
+import { type CallPlace, callPlaces, kernelsOf, resultSet } from "./results.ts";
 import type { Outcomes } from "./verdicts.ts";
 
 const MAX_SHOWN = 4;
@@ -15,41 +15,53 @@ export function inlayHints(snapshot: Snapshot, outcomes: Outcomes, range: Range)
   return places.map((place) => hint(place, snapshot)).filter((found) => found !== undefined);
 }
 
+/**
+ * Where nothing is written, what the call returns. What is written is not repeated: a check mark says that it is so, in every interleaving and under every
+ * kernel that runs the line. Where it says less than what comes back, or something else, that stands behind it; where it says more, what never comes back. A run that is
+ * not over has a ring in place of the mark.
+ */
 function hint(place: CallPlace, snapshot: Snapshot): InlayHint | undefined {
   const set = resultSet(place.answers);
-  if (set.size === 0 && !place.answers.every((answer) => answer.complete)) return undefined;
-  const texts = [...set.keys()];
-  const position = (offset: number) => snapshot.document.positionAt(offset);
+  const complete = place.answers.every((answer) => answer.complete);
+  if (set.size === 0 && !complete) return undefined;
+  const written = place.answers.map((answer) => answer.written);
   const tooltip = { kind: "markdown" as const, value: tooltipOf(place) };
-  // What is written already is not repeated: a check mark says that it is so, in every interleaving and under every kernel that runs the line.
-  if (place.expected !== undefined && place.answers.every((answer) => saysExactly(answer, place.expected ?? []))) {
-    return { position: position(place.end), label: "✓", paddingLeft: true, tooltip };
+  const at = { position: snapshot.document.positionAt(place.end), paddingLeft: true, tooltip };
+  if (written.every((one) => one?.kind === "said")) {
+    if (!complete) return { ...at, label: "◌" };
+    // Unseen by all: what one kernel never answers another may.
+    const [first, ...others] = written.map((one) => (one?.kind === "said" ? one.unseen : []));
+    const unseen = first.filter((text) => others.every((other) => other.includes(text)));
+    return { ...at, label: unseen.length === 0 ? "✓" : `✓ never ${cut(unseen)}` };
   }
-  return { position: position(place.to), label: label(texts, set, kernelsOf(place.answers)), kind: InlayHintKind.Type, paddingLeft: true, tooltip };
+  const returned = label([...set.keys()], set, kernelsOf(place.answers));
+  const broken = written.some((one) => one?.kind === "broken");
+  if (broken || (set.size > 0 && written.every((one) => one?.kind === "said" || one?.kind === "vague")))
+    return { ...at, label: `${broken ? "✗" : complete ? "✓" : "◌"} ${returned}` };
+  return { ...at, label: set.size === 0 ? returned : `= ${returned}`, kind: InlayHintKind.Type };
 }
 
-function saysExactly(answer: Answer, expected: readonly string[]): boolean {
-  const results = new Set(answer.results.map((one) => one.text));
-  return answer.complete && results.size > 0 && results.size === new Set(expected).size && expected.every((text) => results.has(text));
-}
-
-/** ` = 0 | -EAGAIN`; where kernels differ ` = 0 (v8) | -EINVAL (v4)`; cut after a few. */
+/** `0 | -EAGAIN`; where kernels differ `0 (v8) | -EINVAL (v4)`, as long as there is room for their names; cut after a few. */
 export function label(texts: readonly string[], set: ReadonlyMap<string, ReadonlySet<string>>, kernels: readonly string[]): string {
   if (texts.length === 0) return "never reached";
   const named = texts.map((text) => {
     const saying = set.get(text) ?? new Set();
     return saying.size < kernels.length ? `${text} (${[...saying].join(", ")})` : text;
   });
+  return cut(named.join(" | ").length > MAX_LENGTH ? texts : named);
+}
+
+function cut(parts: readonly string[]): string {
   let shown = "";
   let count = 0;
-  for (const text of named) {
-    const longer = count === 0 ? text : `${shown} | ${text}`;
+  for (const part of parts) {
+    const longer = count === 0 ? part : `${shown} | ${part}`;
     if (count > 0 && (count === MAX_SHOWN || longer.length > MAX_LENGTH)) break;
     shown = longer;
     count += 1;
   }
   if (shown.length > MAX_LENGTH) shown = `${shown.slice(0, MAX_LENGTH - 1)}…`;
-  return `= ${shown}${count < named.length ? ` | … ${named.length - count} more` : ""}`;
+  return `${shown}${count < parts.length ? ` | … ${parts.length - count} more` : ""}`;
 }
 
 function tooltipOf(place: CallPlace): string {

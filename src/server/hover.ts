@@ -1,4 +1,4 @@
-// Hover: what the language says of the word, then what the call returned here and the state of the machine after it, in the shortest story.
+// Hover: what the call returned here, what the language says of the word, and the state of the machine after it, in the shortest story.
 
 import type { Hover } from "vscode-languageserver";
 import { encodeSchedule } from "../explore/schedule.ts";
@@ -22,10 +22,12 @@ export async function hover(snapshot: Snapshot, outcomes: Outcomes, texts: Texts
   const described = describeAt(snapshot.analysis, offset);
   const place = callPlaces(snapshot, outcomes, offset, offset).find((candidate) => candidate.from <= offset && offset <= candidate.to);
   const parts: string[] = [];
-  if (described !== undefined) parts.push(described.markdown);
   // Over an argument the word itself is the subject; the machine belongs to the name of the call.
   const onCall = place !== undefined && (described === undefined || described.span.from === place.from);
-  if (place !== undefined && onCall) parts.push(returned(place), await stateAfter(place, snapshot, traces));
+  // What came back here is what one points at it for; what the call may do in general is long.
+  if (place !== undefined && onCall) parts.push(returned(place));
+  if (described !== undefined) parts.push(described.markdown);
+  if (place !== undefined && onCall) parts.push(await stateAfter(place, snapshot, traces));
   const text = parts.filter((part) => part !== "").join("\n\n---\n\n");
   if (text === "") return undefined;
   const span = described?.span ?? { file: snapshot.uri, from: place?.from ?? offset, to: place?.to ?? offset };

@@ -44,7 +44,7 @@ export class Kernels {
     };
     const outcomes = await this.settle(`${uri} kernels`, runs, again, token, told);
     if (token.isCancellationRequested) return { refusal: "Cancelled." };
-    if (this.#state.documents.document(uri)?.version !== snapshot.version) return { refusal: "The text changed while the kernels were compared." };
+    if (this.#state.documents.document(uri)?.version !== snapshot.version) return { refusal: "The text changed while the kernels were compared: ask again." };
     const known = asked.map(({ read, run }) => kernelRun(read, run && outcomes.get(run.job.key), (finding) => this.#note(finding)));
     return this.#view(snapshot, scenario, known, unmodelled, asked);
   }

@@ -1,5 +1,5 @@
-// Code lenses over each scenario: Run · Show page tables (for each kernel, where there are several) · the verdict · Compare kernels · Export C · Compare with
-// this machine. The two about C stand only where some call of the scenario is one that a real kernel can be asked.
+// Code lenses over each scenario: Run · Show page tables · the verdict, of several kernels one each that opens its page tables · Compare kernels · Export C ·
+// Compare with this machine. The two about C stand only where some call of the scenario is one that a real kernel can be asked.
 
 import type { CodeLens, Command } from "vscode-languageserver";
 import { Budget, cannotRun } from "../export/c/limits.ts";
@@ -37,13 +37,8 @@ export function codeLenses(snapshot: Snapshot, outcomes: Outcomes, texts: Texts,
     const subject = { uri: snapshot.uri, scenario: entry.name };
     const run = clientCommands ? RUN_COMMAND : SERVER_RUN_COMMAND;
     const commands: Command[] = [{ title: "Run", command: run, arguments: [subject] }];
-    if (clientCommands) {
-      const several = mine.length > 1;
-      for (const { kernel } of mine)
-        commands.push({ title: several ? `Show page tables (${kernel})` : "Show page tables", command: SHOW_COMMAND, arguments: [{ ...subject, kernel }] });
-    }
     // Long lines of lenses are cut by a panel beside them, and the verdict is what one looks for.
-    if (mine.length > 0) commands.push({ title: summary(mine), command: "" });
+    if (mine.length > 0) commands.push(...(clientCommands ? shown(mine, subject) : [{ title: summary(mine), command: "" }]));
     if (clientCommands) {
       if (programs.has(entry.name)) commands.push({ title: "Compare kernels", command: COMPARE_KERNELS_COMMAND, arguments: [subject] });
       const real = programs.get(entry.name)?.find(asksRealKernel);
@@ -51,6 +46,16 @@ export function codeLenses(snapshot: Snapshot, outcomes: Outcomes, texts: Texts,
     }
     return commands.map((command) => ({ range, command }));
   });
+}
+
+/** Worst first: which of several kernels one wants to see. */
+const URGENCY = ["fail", "incomplete", "running", "notRun", "pass"] as const;
+
+function shown(mine: readonly ScenarioVerdict[], subject: object): Command[] {
+  const show = ({ kernel }: ScenarioVerdict, title: string): Command => ({ title, command: SHOW_COMMAND, arguments: [{ ...subject, kernel }] });
+  const urgent = URGENCY.flatMap((state) => mine.filter((verdict) => verdict.state === state))[0];
+  if (mine.length === 1) return [show(urgent, "Show page tables"), { title: summary(mine), command: "" }];
+  return [show(urgent, "Show page tables"), ...mine.map((verdict) => show(verdict, `${GLYPH[verdict.state]} ${verdict.kernel}`))];
 }
 
 function aboutC(subject: object, machine: boolean): Command[] {

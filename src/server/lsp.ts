@@ -26,5 +26,6 @@ export const CompletionItemKind = {
   Constant: 21,
   Event: 23,
 } as const satisfies Partial<Record<keyof typeof lsp.CompletionItemKind, lsp.CompletionItemKind>>;
+export const InsertTextFormat = { Snippet: 2 } as const satisfies Partial<Record<keyof typeof lsp.InsertTextFormat, lsp.InsertTextFormat>>;
 /** Of `window/logMessage`. */
 export const MessageType = { Error: 1 } as const satisfies Partial<Record<keyof typeof lsp.MessageType, lsp.MessageType>>;

@@ -2,7 +2,7 @@
 
 import type { Outcome as CallOutcome, Report } from "../check/report.ts";
 import { printPattern, printResult, returnsOfCall } from "../scenario/print.ts";
-import type { Call, CallId } from "../scenario/program.ts";
+import type { Call, CallId, ResultPattern } from "../scenario/program.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
 import type { Outcomes } from "./verdicts.ts";
 
@@ -15,7 +15,15 @@ export interface Answer {
   readonly report: Report;
   /** The run explored everything: nothing else can come back. */
   readonly complete: boolean;
+  /** How what it answered stands to what is written behind `=`; undefined where nothing is. */
+  readonly written: Written | undefined;
 }
+
+/** What is written behind `=` against what came back. `asks`: `?` and `_` expect nothing. `vague`: the text says less than what came back (`ok`). */
+export type Written =
+  | { readonly kind: "broken" | "asks" | "vague" }
+  /** What is written says each result; those of `unseen` do not occur. */
+  | { readonly kind: "said"; readonly unseen: readonly string[] };
 
 /** All that is known of the call whose text begins at `from`. */
 export interface CallPlace {
@@ -24,8 +32,6 @@ export interface CallPlace {
   readonly to: number;
   /** The end of what was written as its result, where something was; else `to`. */
   readonly end: number;
-  /** What was written behind `=`, printed; undefined where nothing was. */
-  readonly expected: readonly string[] | undefined;
   readonly answers: Answer[];
 }
 
@@ -48,7 +54,9 @@ export function callPlaces(snapshot: Snapshot, outcomes: Outcomes, from: number,
       }
       const returns = returnsOf(call);
       const results = report.results.map((one) => ({ text: printResult(one.result, returns), outcome: one }));
-      place.answers.push({ run, call: id, results, report: outcome.report, complete: outcome.report.exploration.complete });
+      const { complete } = outcome.report.exploration;
+      const texts = new Set(results.map((one) => one.text));
+      place.answers.push({ run, call: id, results, report: outcome.report, complete, written: written(call, outcome.report, texts) });
     });
   }
   return [...places.values()].sort((one, other) => one.from - other.from);
@@ -58,8 +66,23 @@ function newPlace({ program }: ProgramRun, call: Call): CallPlace {
   const span = program.sites[call.site];
   const { expect } = call;
   const end = expect === undefined ? span.to : Math.max(span.to, program.sites[expect.site].to);
-  return { from: span.from, to: span.to, end, expected: expect?.any.map((pattern) => printPattern(pattern)), answers: [] };
+  return { from: span.from, to: span.to, end, answers: [] };
 }
+
+function written({ expect, ...call }: Call, report: Report, texts: ReadonlySet<string>): Written | undefined {
+  if (expect === undefined) return undefined;
+  if (expect.any.some(({ kind }) => kind === "unknown" || kind === "any")) return { kind: "asks" };
+  if (report.remarks.some(({ site, severity }) => site === expect.site && severity === "error")) return { kind: "broken" };
+  const returns = returnsOf(call);
+  const patterns = [...new Set(expect.any.map((pattern) => patternText(pattern, returns)))];
+  const says = (pattern: string, text: string): boolean => pattern === text || (pattern.startsWith("exit ") && text.startsWith(`${pattern} {`));
+  if (texts.size === 0 || ![...texts].every((text) => patterns.some((pattern) => says(pattern, text)))) return { kind: "vague" };
+  return { kind: "said", unseen: patterns.filter((pattern) => ![...texts].some((text) => says(pattern, text))) };
+}
+
+/** A number is printed as the result is: `0x41`, `65` and `'A'` are one answer. */
+const patternText = (pattern: ResultPattern, returns: ReturnType<typeof returnsOf>): string =>
+  pattern.kind === "value" ? printResult(pattern, returns) : printPattern(pattern);
 
 function returnsOf(call: Call): ReturnType<typeof returnsOfCall> | undefined {
   try {

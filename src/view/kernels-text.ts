@@ -76,14 +76,18 @@ function extent(view: KernelsView, members: readonly number[], first: KernelColu
   return ` (${text}${first.reason === undefined ? "" : `, not all: ${first.reason}`})${notes}`;
 }
 
-function notesText(view: KernelsView, column: KernelColumn): string {
-  return mergedNotes(column)
-    .map(({ message, places }) => `; ${linesOf(view, places)}: ${message}`)
-    .join("");
+/** Of a kernel that has none of a scenario's calls the first few say it. */
+const MOST_NOTES = 3;
+
+/** `; line 4: …; line 9: …; and 12 more of the kind`. */
+export function notesText(view: Pick<KernelsView, "file">, column: KernelColumn): string {
+  const notes = mergedNotes(column).map(({ message, places }) => `; ${linesOf(view, places)}: ${message}`);
+  const more = notes.length > MOST_NOTES ? `; and ${notes.length - MOST_NOTES} more of the kind` : "";
+  return `${notes.slice(0, MOST_NOTES).join("")}${more}`;
 }
 
 /** What is said of several lines is said once. */
-export function mergedNotes({ notes }: KernelColumn): { readonly message: string; readonly places: readonly Place[] }[] {
+function mergedNotes({ notes }: KernelColumn): { readonly message: string; readonly places: readonly Place[] }[] {
   const merged = new Map<string, Place[]>();
   for (const { message, ...place } of notes) merged.set(message, [...(merged.get(message) ?? []), place]);
   return [...merged].map(([message, places]) => ({ message, places }));

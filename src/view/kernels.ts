@@ -6,7 +6,7 @@ import type { Remark, Report, Verdict, Violation } from "../check/report.ts";
 import { encodeSchedule } from "../explore/schedule.ts";
 import { NO_DEADLOCK, NO_LIVELOCK } from "../invariants/index.ts";
 import { callSpec } from "../scenario/catalogue/index.ts";
-import { printCall, printResult } from "../scenario/print.ts";
+import { printCall, printExpression, printResult } from "../scenario/print.ts";
 import type { CallId, Program, Site } from "../scenario/program.ts";
 import { divergencesFrom, type KernelDivergence, type Ran } from "./kernels-diverge.ts";
 import type { Place } from "./results.ts";
@@ -290,7 +290,7 @@ function expectationOf(program: Program, remark: Remark): { what: string; call?:
   const call = program.calls.findIndex((candidate) => candidate.expect?.site === remark.site);
   if (call >= 0) return { what: `result of ${callLabel(program, call)}`, call };
   const question = program.questions.find((candidate) => candidate.site === remark.site);
-  if (question !== undefined) return { what: question.kind };
+  if (question !== undefined) return { what: `${question.kind} ${printExpression(program, question.condition)}` };
   const expected = program.expected.find((candidate) => candidate.site === remark.site);
   if (expected !== undefined) return { what: `expect violation ${expected.invariant}` };
   if (program.safe === remark.site) return { what: "expect safe" };

@@ -12,6 +12,7 @@ import { eachHolder, referencesOf } from "../model/memory/frames.ts";
 import { type FileState, FOUND } from "../model/memory/state.ts";
 import { fieldsOf } from "../model/processes.ts";
 import { BOUND, CLOSED } from "../model/runner.ts";
+import { pamtOf } from "../model/tdx/blocks.ts";
 import { PT } from "../model/tdx/tables.ts";
 import { flagNames } from "../scenario/catalogue/index.ts";
 import { processFacts } from "./processes.ts";
@@ -278,7 +279,7 @@ function frameFacts(machine: Machine, state: Int32Array): FactRow[] {
   eachHolder(machine, state, (frame, holder) => {
     held.add(frame);
     // A page that the PAMT has is a row there, with its name.
-    if (holder.kind === "driver" && (machine.tdx?.pamt[frame].type.get(state) ?? PT.NDA) === PT.NDA)
+    if (holder.kind === "driver" && (machine.tdx ? pamtOf(machine.tdx, state, frame).type.get(state) : PT.NDA) === PT.NDA)
       rows.push({ key: `frame${frame}`, group: "frame", name: `frame ${frame}`, value: `taken by ${machine.objects.drivers[holder.driver].name}` });
     if (holder.kind === "pipe")
       rows.push({ key: `frame${frame}/pipe`, group: "frame", name: `frame ${frame}`, value: `pinned by the pipe ${machine.objects.files[holder.file].name}` });

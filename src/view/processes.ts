@@ -1,5 +1,6 @@
-// Rows of processes: what is open and what is mapped in each, and which threads a signal waits for. None where there is one process and no signal.
+// Rows of processes: what is open and what is mapped in each, which have ended, and which threads a signal waits for. None where there is one process and no signal.
 
+import { LIVES, lifeOfProcess } from "../model/ends.ts";
 import type { Machine } from "../model/machine.ts";
 import { descriptorIn } from "../model/processes.ts";
 import { BOUND } from "../model/runner.ts";
@@ -8,20 +9,29 @@ import type { FactRow } from "./rows.ts";
 
 export function processFacts(machine: Machine, state: Int32Array): FactRow[] {
   const { program } = machine;
-  return [...(program.processes ?? []).flatMap(({ name }, process) => factsOf(machine, state, process, name)), ...signalFacts(machine, state)];
+  // Of one process alone nothing is said but that it ends.
+  if (program.processes === undefined) return [...lifeFacts(machine, state, 0, "vmm"), ...signalFacts(machine, state)];
+  return [...program.processes.flatMap(({ name }, process) => factsOf(machine, state, process, name)), ...signalFacts(machine, state)];
 }
 
 function factsOf(machine: Machine, state: Int32Array, process: number, name: string): FactRow[] {
   if (!isThere(machine, state, process)) return [];
+  if (lifeOfProcess(machine, process)?.get(state) === LIVES.GONE) return lifeFacts(machine, state, process, name);
   const { program } = machine;
   const open = program.handles.filter((row, handle) => isDescriptor(row) && descriptorIn(machine, process, handle)?.get(state) === BOUND);
   const mapped = machine.mappings.filter(({ object, mapped: cells }) => object.process === process && cells.some((field) => field.get(state) === 1));
   const names = (list: readonly string[]): string => (list.length === 0 ? "none" : list.join(", "));
   const roots = mapped.map(({ object }) => machine.mappings[object.root].object.name);
   return [
+    ...lifeFacts(machine, state, process, name),
     { key: `process${process}/fds`, group: "process", name: `${name} descriptors`, value: names(open.map((handle) => handle.name)) },
     { key: `process${process}/maps`, group: "process", name: `${name} mappings`, value: names(roots) },
   ];
+}
+
+function lifeFacts(machine: Machine, state: Int32Array, process: number, name: string): FactRow[] {
+  const life = lifeOfProcess(machine, process)?.get(state) ?? LIVES.ALIVE;
+  return life === LIVES.ALIVE ? [] : [{ key: `process${process}/life`, group: "process", name, value: life === LIVES.GONE ? "ended" : "ends" }];
 }
 
 /** The process that a fork makes is there once the fork has returned. */

@@ -84,6 +84,8 @@ export interface TraceStep {
   readonly step: string;
   readonly effect: string;
   readonly result?: string;
+  /** The condition, where the step is an `assert`. */
+  readonly asserts?: string;
   /** Where the call stands: index into `TraceView.files`, line from 1. */
   readonly file: number;
   readonly line: number;

@@ -104,7 +104,36 @@ function itemsOf(view: TraceView, from: number, to: number, ranks: readonly numb
     });
     index = last + 1;
   }
-  return items;
+  return withoutRounds(items);
+}
+
+/** How many pieces of a lane make a round at most, and how often it must come to be counted. */
+const ROUND = { longest: 4, times: 3 } as const;
+
+/** What a piece does, without the name of its step. */
+const shortDeed = ({ text }: Item): string => text.slice(text.indexOf(": ") < 0 ? 0 : text.indexOf(": ") + 2);
+
+/** Rounds that an actor goes again and again, with nobody in between, are told once. */
+function withoutRounds(items: readonly Item[]): Item[] {
+  const ends = ({ result, broken }: Item): boolean => result !== undefined || broken.length > 0;
+  const begins = ({ head, meets }: Item): boolean => head !== undefined || meets !== undefined;
+  const same = (one: Item, other: Item): boolean => !ends(one) && !ends(other) && !begins(other) && one.actor === other.actor && one.text === other.text;
+  const told: Item[] = [];
+  for (let at = 0; at < items.length; ) {
+    let [length, times] = [1, 1];
+    for (let period = 1; period <= ROUND.longest; period++) {
+      let equal = 0;
+      while (at + equal + period < items.length && same(items[at + equal], items[at + equal + period])) equal += 1;
+      const rounds = 1 + Math.floor(equal / period);
+      if (rounds >= ROUND.times && rounds * period > length * times) [length, times] = [period, rounds];
+    }
+    const round = items.slice(at, at + length);
+    const end = at + length * times;
+    if (times === 1) told.push(...round);
+    else told.push({ ...round[0], last: items[end - 1].last, text: `${counted(times, "time")}: ${[...new Set(round.map(shortDeed))].join("; ")}` });
+    at = end;
+  }
+  return told;
 }
 
 /** What each step does to the facts, in few words. */

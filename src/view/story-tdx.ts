@@ -5,7 +5,9 @@ import { formatAddress } from "../base/units.ts";
 import { isLive, isUsable } from "../invariants/tdx.ts";
 import { PRIVATE } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
+import { pamtOf } from "../model/tdx/blocks.ts";
 import { LINE, type SeptEntry, type TdState } from "../model/tdx/state.ts";
+import { ENTRY } from "../model/tdx/stepping.ts";
 import { LEVEL, PT, SEPT, SEPT_NAMES, VCPU } from "../model/tdx/tables.ts";
 import type { Reader, Subject } from "./story-readers.ts";
 import { keyName, kotName, ownerName, typeName } from "./tdx-words.ts";
@@ -49,7 +51,7 @@ const entry: Reader = (machine, state, about, tell) => {
 const pamt: Reader = (machine, state, { frame }, tell) => {
   const { tdx } = machine;
   if (!tdx || frame === undefined) return;
-  const type = tdx.pamt[frame].type.get(state);
+  const type = pamtOf(tdx, state, frame).type.get(state);
   const owner = ownerName(tdx, state, frame);
   const name = type === PT.NDA ? "PT_NDA, the host's," : `${typeName(type)}${owner === "" ? "" : ` of ${owner}`}`;
   if (type === PT.NDA) tell("pamt 0", `the PAMT has frame ${frame} as ${name}`, "it was assigned", `frame ${frame} is the host's`, "");
@@ -114,7 +116,7 @@ const dirty: Reader = (machine, state, { frame }, tell) => {
 /** Lines of a page of a TD that are not its own any more. */
 const line: Reader = (machine, state, { frame }, tell) => {
   const { tdx } = machine;
-  if (!tdx || frame === undefined || tdx.pamt[frame].type.get(state) !== PT.REG) return;
+  if (!tdx || frame === undefined || pamtOf(tdx, state, frame).type.get(state) !== PT.REG) return;
   const kinds = tdx.lines[frame].owner.map((field) => field.get(state));
   if (kinds.includes(LINE.POISON)) tell("line poison", `a line of frame ${frame} is poisoned`, "it was overwritten", "a line is poisoned", "");
   if (kinds.includes(LINE.HOST) && entriesAccepted(machine, state, frame))
@@ -192,6 +194,10 @@ const tryLocks: Reader = (machine, state, about, tell) => {
     const { field } = tdx.pamt[td.tdr.get(state)].lock;
     if (field.get(state) === field.mask)
       tell(`tdr ${td.object.index}`, `the TDR of ${td.object.name} is locked exclusive`, "it was dropped", "locks the TDR exclusive", "drops the TDR");
+  }
+  for (const vcpu of tdx?.vcpus ?? []) {
+    if (vcpu.stepping?.entry.get(state) !== ENTRY.LOCKED || (about.td !== undefined && vcpu.td.get(state) !== about.td + 1)) continue;
+    tell(`tree ${vcpu.object.name}`, `${vcpu.object.name} has the tree locked`, "it was dropped", "locks the tree", "drops it");
   }
   for (const { td, entry: one } of entriesOf(machine, state, about)) {
     const guest = tdx?.vcpus.find((vcpu) => vcpu.td.get(state) === td.object.index + 1 && vcpu.leaf.get(state) === 2);

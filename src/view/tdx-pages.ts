@@ -2,6 +2,7 @@
 
 import { PRIVATE, type VmState } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
+import { frameBehind, isLarge, leafEntry, pamtOf } from "../model/tdx/blocks.ts";
 import type { SeptEntry, TdState, TdxState } from "../model/tdx/state.ts";
 import { LEVEL, OP_STATE, PT, SEPT } from "../model/tdx/tables.ts";
 import type { Cell, ColumnId, PageRow } from "./rows.ts";
@@ -42,13 +43,13 @@ export function tdCells(
 function septCells(tdx: TdxState, state: Int32Array, td: TdState, entry: SeptEntry | undefined, broken: Broken): Partial<Record<ColumnId, Cell>> {
   if (!entry || td.tdr.get(state) === 0 || td.opState.get(state) === OP_STATE.UNINITIALIZED) return {};
   const frame = entry.frame.get(state);
-  const text = entryText(entry, state);
+  const text = `${isLarge(entry, state) ? "2M " : ""}${entryText(entry, state)}`;
   const sept = celled(text, `the secure EPT of ${td.object.name} has ${gpaOf(entry.gfn)} ${text}`, brokenAt(broken, td, entry.gfn));
   return { sept, pamt: frame > 0 ? pamtCell(tdx, state, frame, broken) : EMPTY };
 }
 
 function pamtCell(tdx: TdxState, state: Int32Array, frame: number, broken: Broken): Cell {
-  const { type, bepoch } = tdx.pamt[frame];
+  const { type, bepoch } = pamtOf(tdx, state, frame);
   const name = typeName(type.get(state));
   const epoch = bepoch.get(state) > 0 ? `, BEPOCH ${bepoch.get(state)}` : "";
   const owner = ownerName(tdx, state, frame);
@@ -82,10 +83,11 @@ export function tdRows(machine: Machine, state: Int32Array, broken: Broken, cont
     return [...td.entries[LEVEL.PT].values()]
       .sort((a, b) => a.gfn - b.gfn)
       .flatMap((entry): PageRow[] => {
+        const leaf = leafEntry(td, state, entry.gfn) ?? entry;
         const above = td.entries[LEVEL.PD].get(Math.floor(entry.gfn / 512))?.state.get(state) ?? SEPT.FREE;
         const tlb = tlbCell(tdx, state, td, entry.gfn, broken);
         if (above === SEPT.FREE && tlb.text === "") return [];
-        const frame = entry.frame.get(state);
+        const frame = frameBehind(tdx, state, leaf, entry.gfn);
         const cells: Record<ColumnId, Cell> = {
           slot: EMPTY,
           attribute: EMPTY,
@@ -96,9 +98,9 @@ export function tdRows(machine: Machine, state: Int32Array, broken: Broken, cont
           mirror: EMPTY,
           sept: EMPTY,
           pamt: EMPTY,
-          ...septCells(tdx, state, td, entry, broken),
+          ...septCells(tdx, state, td, leaf, broken),
           tlb,
-          content: frame > 0 && tdx.pamt[frame].type.get(state) === PT.REG ? contentOf(frame) : EMPTY,
+          content: frame > 0 && pamtOf(tdx, state, frame).type.get(state) === PT.REG ? contentOf(frame) : EMPTY,
         };
         return [{ key: `td${td.object.index}/${entry.gfn}`, label: gpaOf(entry.gfn), space: td.object.name, cells }];
       });

@@ -1,11 +1,14 @@
 // The TDX module as tables: each TD's secure EPT by level beside KVM's mirror of it, the PAMT, key ids, TDs, vCPUs with their TLBs. None without TDX.
 
+import { formatAddress } from "../base/units.ts";
 import { isUsable } from "../invariants/tdx.ts";
 import { PRIVATE } from "../model/kvm/state.ts";
 import { type KvmTd, TD_STATE } from "../model/kvm/tdx-state.ts";
 import type { Machine } from "../model/machine.ts";
-import type { SeptEntry, TdState, TdVcpuState, TdxState } from "../model/tdx/state.ts";
-import { LEVEL, LIFECYCLE, LIFECYCLE_NAMES, OP_STATE, OP_STATE_NAMES, PT, SEPT, VCPU, VCPU_NAMES } from "../model/tdx/tables.ts";
+import { blockAt, namedBehind, pagesOf, pamtBehind, pamtOf, restBehind } from "../model/tdx/blocks.ts";
+import type { PamtEntry, SeptEntry, TdState, TdVcpuState, TdxState } from "../model/tdx/state.ts";
+import { isHeldAtTheDoor, suspicion } from "../model/tdx/stepping.ts";
+import { LEVEL, LIFECYCLE, LIFECYCLE_NAMES, OP_STATE, OP_STATE_NAMES, PT, SEPT, SEPT_NAMES, VCPU, VCPU_NAMES } from "../model/tdx/tables.ts";
 import type { Cell, StateRow, StateTable } from "./rows.ts";
 import { type Broken, brokenAt } from "./tdx-broken.ts";
 import { entryText, gpaOf, keyName, kotName, kvmTdOf, linesText, lockText, ownerName, pageName, typeName } from "./tdx-words.ts";
@@ -60,7 +63,9 @@ function septTable(machine: Machine, state: Int32Array, tdx: TdxState, td: TdSta
       if (entry.gfn < from || entry.gfn >= to) continue;
       rows.push(septRow(machine, state, tdx, td, entry, kvm, broken));
       const mirrored = kvm?.tables.some((table) => table.entry === entry && table.frame.get(state) > 0) === true;
-      if (level > LEVEL.PT && (isTable(entry, state) || mirrored)) visit(level - 1, entry.gfn, entry.gfn + 512 ** level);
+      if (level === LEVEL.PT || !(isTable(entry, state) || mirrored)) continue;
+      visit(level - 1, entry.gfn, entry.gfn + 512 ** level);
+      rows.push(...restRow(state, td, entry));
     }
   };
   visit(top, 0, Number.POSITIVE_INFINITY);
@@ -79,10 +84,27 @@ function septTable(machine: Machine, state: Int32Array, tdx: TdxState, td: TdSta
   };
 }
 
+/** Entries of a table that no call names, where the split of a large page has filled them. */
+function restRow(state: Int32Array, td: TdState, entry: SeptEntry): StateRow[] {
+  const rest = restBehind(td, entry);
+  const is = rest?.state.get(state) ?? SEPT.FREE;
+  if (is === SEPT.FREE) return [];
+  const count = 512 - namedBehind(td, entry).length;
+  const text = `${SEPT_NAMES[is]}, ${count} pages`;
+  return [
+    {
+      key: `sept${td.object.index}/rest/${entry.gfn}`,
+      label: "the others",
+      depth: td.pwl.get(state) - LEVEL.PT,
+      cells: { state: cell(text, `${count} entries of this table that no call names: ${text}`), pamt: cell("PT_REG"), lock: cell("") },
+    },
+  ];
+}
+
 function septRow(machine: Machine, state: Int32Array, tdx: TdxState, td: TdState, entry: SeptEntry, kvm: KvmTd | undefined, broken: Broken): StateRow {
   const frame = entry.frame.get(state);
   const mirror = mirrorText(machine, state, kvm, entry);
-  const { type, bepoch } = tdx.pamt[frame];
+  const { type, bepoch } = pamtBehind(tdx, state, entry);
   const wrong = entry.level === LEVEL.PT ? brokenAt(broken, td, entry.gfn) : undefined;
   const lock = [lockText(entry.lock, state), entry.hostPriority.get(state) === 1 ? "host waits" : ""].filter((text) => text !== "").join(", ");
   const blocked = bepoch.get(state) > 0 ? `, BEPOCH ${bepoch.get(state)}` : "";
@@ -130,26 +152,54 @@ function ranges(frames: readonly number[]): string {
   return parts.join(", ");
 }
 
-/** Pages of the guest and tables stand alone; control pages of a TD that are alike are one row. */
-function pamtTable(machine: Machine, state: Int32Array, tdx: TdxState, broken: Broken): StateTable {
-  const groups = new Map<string, number[]>();
-  for (let frame = 1; frame < tdx.pamt.length; frame++) {
-    const type = tdx.pamt[frame].type.get(state);
-    const lines = linesText(tdx, state, frame);
-    if (type === PT.NDA && lines === "") continue;
-    const alone = type !== PT.TDCX || lockText(tdx.pamt[frame].lock, state) !== "";
-    const key = alone ? `pamt/${frame}` : `pamt/${typeName(type)} ${ownerName(tdx, state, frame)} ${lines}`;
-    groups.set(key, [...(groups.get(key) ?? []), frame]);
+/** Frames with one row: their PAMT entry, and what lines remember. */
+interface Alike {
+  readonly frames: number[];
+  readonly entry: PamtEntry;
+  /** All of memory of 2 MB, as one page. */
+  readonly large: boolean;
+}
+
+/** Pages of the guest and tables stand alone; control pages of a TD that are alike are one row, and pages in memory of 2 MB that no call tells apart. */
+function pamtGroups(state: Int32Array, tdx: TdxState): Map<string, Alike> {
+  const groups = new Map<string, Alike>();
+  for (const { first, pamt } of tdx.blocks) {
+    if (pamt.type.get(state) === PT.REG) groups.set(`pamt/2M/${first}`, { frames: [first], entry: pamt, large: true });
   }
-  const rows = [...groups].map(([key, frames]): StateRow => {
+  for (let frame = 1; frame < tdx.pamt.length; frame++) {
+    const entry = tdx.pamt[frame];
+    const type = entry.type.get(state);
+    const lines = linesText(tdx, state, frame);
+    const block = blockAt(tdx, frame);
+    if (type === PT.NDA && (lines === "" || pamtOf(tdx, state, frame) !== entry)) continue;
+    const alone = (type !== PT.TDCX && !block) || lockText(entry.lock, state) !== "";
+    const like = `${typeName(type)} ${ownerName(tdx, state, frame)} ${lines}${block ? ` ${block.index} ${entry.bepoch.get(state)}` : ""}`;
+    const key = alone ? `pamt/${frame}` : `pamt/${like}`;
+    const group = groups.get(key);
+    if (group) group.frames.push(frame);
+    else groups.set(key, { frames: [frame], entry, large: false });
+  }
+  return groups;
+}
+
+/** Pages of one memory of 2 MB by its name; control pages have none. */
+function blockName(machine: Machine, state: Int32Array, tdx: TdxState, frames: readonly number[]): string {
+  const block = blockAt(tdx, frames[0]);
+  if (!block) return "";
+  const pages = frames.reduce((sum, frame) => sum + pagesOf(block, frame), 0);
+  return `${pageName(machine, state, block.first)}, ${pages} pages`;
+}
+
+function pamtTable(machine: Machine, state: Int32Array, tdx: TdxState, broken: Broken): StateTable {
+  const rows = [...pamtGroups(state, tdx)].map(([key, { frames, entry, large }]): StateRow => {
     const [frame] = frames;
-    const { type, bepoch, lock } = tdx.pamt[frame];
+    const { type, bepoch, lock } = entry;
     const epoch = bepoch.get(state);
     return {
       key,
-      label: ranges(frames),
+      label: `${ranges(frames)}${large ? " +2M" : ""}`,
       cells: {
-        name: cell(frames.length === 1 ? pageName(machine, state, frame) : ""),
+        name: cell(frames.length === 1 ? pageName(machine, state, frame) : blockName(machine, state, tdx, frames)),
         type: cell(typeName(type.get(state)), undefined, broken.frames.get(frame)),
         owner: cell(ownerName(tdx, state, frame)),
         bepoch: cell(epoch > 0 ? `${epoch}` : ""),
@@ -222,6 +272,8 @@ const VCPU_COLUMNS = [
 function vcpuTable(machine: Machine, state: Int32Array, tdx: TdxState, broken: Broken): StateTable[] {
   const vcpus = tdx.vcpus.filter((vcpu) => vcpu.tdvpr.get(state) > 0);
   if (vcpus.length === 0) return [];
+  const counts = tdx.vcpus.some(({ stepping }) => stepping !== undefined);
+  const columns = counts ? [...VCPU_COLUMNS, STEPPING_COLUMN] : VCPU_COLUMNS;
   const rows = vcpus.map((vcpu): StateRow => {
     const lp = vcpu.lp.get(state);
     const epoch = vcpu.epoch.get(state);
@@ -230,14 +282,35 @@ function vcpuTable(machine: Machine, state: Int32Array, tdx: TdxState, broken: B
       key: `tdvcpu/${vcpu.object.index}`,
       label: vcpu.object.name,
       cells: {
-        state: cell([VCPU_NAMES[vcpu.state.get(state)], ...requests(machine, state, vcpu)].join(", ")),
+        state: cell(
+          [VCPU_NAMES[vcpu.state.get(state)], ...(isHeldAtTheDoor(vcpu, state) ? ["on its way in"] : []), ...requests(machine, state, vcpu)].join(", "),
+        ),
         lp: cell(lp > 0 ? `LP ${lp - 1}` : ""),
         epoch: cell(epoch > 0 ? `${epoch}` : ""),
         tlb: cell(text, detail, broken.vcpus.get(vcpu.object.index)),
+        ...(counts ? { stepping: steppingCell(vcpu, state) } : {}),
       },
     };
   });
-  return [{ id: "tdvcpus", title: "vCPUs of TDs", help: "what the TDX module keeps in each TDVPS, and the TLB of its processor", columns: VCPU_COLUMNS, rows }];
+  return [{ id: "tdvcpus", title: "vCPUs of TDs", help: "what the TDX module keeps in each TDVPS, and the TLB of its processor", columns, rows }];
+}
+
+/** Only where an access can come so often. */
+const STEPPING_COLUMN = {
+  id: "stepping",
+  title: "EPT violations",
+  help: "of one access in a row; with the seventh its page is listed, and TDH.VP.ENTER asks first whether the vCPU would leave again",
+};
+
+function steppingCell(vcpu: TdVcpuState, state: Int32Array): Cell {
+  const found = suspicion(vcpu, state);
+  if (!found) return cell("");
+  const page = formatAddress(found.access.gpa);
+  const times = `${found.violations}${found.listed ? " or more" : ""}`;
+  return cell(
+    found.listed ? `${page} listed` : times,
+    `${times} in a row at ${page}${found.listed ? ": the page is listed, and the next entry takes the secure EPT tree" : ""}`,
+  );
 }
 
 /** What KVM has asked of a vCPU, or waits for. */

@@ -2,6 +2,7 @@
 
 import { formatAddress } from "../base/units.ts";
 import type { Machine } from "../model/machine.ts";
+import { type Block, blockAt, pagesOf, pamtOf } from "../model/tdx/blocks.ts";
 import { keyState } from "../model/tdx/build.ts";
 import type { TryLock } from "../model/tdx/locks.ts";
 import { LINE, type SeptEntry, type TdState, type TdxState } from "../model/tdx/state.ts";
@@ -26,9 +27,10 @@ export function lockText({ field }: TryLock, state: Int32Array): string {
 
 /** The TD that the PAMT has a page for. */
 export function ownerName(tdx: TdxState, state: Int32Array, frame: number): string {
-  const owner = tdx.pamt[frame].owner.get(state);
+  const entry = pamtOf(tdx, state, frame);
+  const owner = entry.owner.get(state);
   if (owner > 0) return tdx.tds[owner - 1].object.name;
-  return tdx.pamt[frame].type.get(state) === PT.TDR ? (tdx.tds.find((td) => td.tdr.get(state) === frame)?.object.name ?? "") : "";
+  return entry.type.get(state) === PT.TDR ? (tdx.tds.find((td) => td.tdr.get(state) === frame)?.object.name ?? "") : "";
 }
 
 export const keyName = (tdx: TdxState, index: number): string => `HKID ${tdx.keys[index].hkid}`;
@@ -50,10 +52,18 @@ export function linesText(tdx: TdxState, state: Int32Array, frame: number): stri
 /** The KVM half of a TD, where a VM of KVM is behind it. */
 export const kvmTdOf = (machine: Machine, td: TdState) => machine.kvmTds?.vms.find((one) => one?.td === td);
 
+/** Where in memory of 2 MB the pages lie that a frame stands for: ``, `+0x3000`, `+0x4000 to 0x1ff000`. */
+function placeIn(block: Block, frame: number): string {
+  const from = block.cells.start(frame - block.first);
+  const to = from + pagesOf(block, frame) - 1;
+  return from === 0 ? "" : `+${gpaOf(from)}${to > from ? ` to ${gpaOf(to)}` : ""}`;
+}
+
 /** What a frame is called: by the scenario, which took it with alloc_frame(), by the file that has it, or as a table of the secure EPT by the entries in it. */
 export function pageName(machine: Machine, state: Int32Array, frame: number): string {
-  const driver = machine.drivers.findIndex((field) => field.get(state) === frame);
-  if (driver >= 0) return machine.objects.drivers[driver].name;
+  const block = machine.tdx && blockAt(machine.tdx, frame);
+  const driver = machine.drivers.findIndex((field) => field.get(state) === (block?.first ?? frame));
+  if (driver >= 0) return `${machine.objects.drivers[driver].name}${block ? placeIn(block, frame) : ""}`;
   for (const { object, cells, frames } of machine.files) {
     const cell = frames.findIndex((field, at) => cells.single(at) && field.get(state) === frame);
     if (cell >= 0) return `${object.name}+${gpaOf(cells.start(cell))}`;

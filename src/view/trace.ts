@@ -9,8 +9,8 @@ import { type About, INVARIANTS, NO_DEADLOCK } from "../invariants/index.ts";
 import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
 import { invariants } from "../scenario/catalogue/index.ts";
-import { printCall, printResult, returnsOfCall } from "../scenario/print.ts";
-import type { CallId, Program } from "../scenario/program.ts";
+import { printCall, printCondition, printResult, returnsOfCall } from "../scenario/print.ts";
+import type { CallId, Program, Site } from "../scenario/program.ts";
 import { type Chosen, chosenStory } from "./chosen.ts";
 import { changedKeys } from "./diff.ts";
 import { machineView } from "./machine.ts";
@@ -43,23 +43,13 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
   const files: string[] = [];
   const place = placer(program, files, options);
   const { schedule, shown } = chosen(machine, report, options.schedule, (site) => options.lineOf(program.sites[site]).line);
-  const parallel = parallelCalls(program);
+  const parallel = insideParallel(program);
   const start = new Int32Array(machine.words);
   machine.initial(start);
   let before: MachineView = machineView(machine, start);
+  const effect = "the machine before anything runs";
   const steps: TraceStep[] = [
-    {
-      actor: -1,
-      call: "",
-      callId: -1,
-      step: "",
-      effect: "the machine before anything runs",
-      ...place(-1),
-      machine: before,
-      changed: [],
-      violations: [],
-      parallel: false,
-    },
+    { actor: -1, call: "", callId: -1, step: "", effect, ...place(-1), machine: before, changed: [], violations: [], parallel: false },
   ];
   const violations: TraceViolation[] = [];
   const abouts: About[] = [];
@@ -75,6 +65,7 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
     );
     for (const violation of broken) abouts.push(aboutOf(machine, violation, states[states.length - 2], state));
     const own = broken.map((violation) => violations.push(traceViolation(violation, steps.length, place(violation.call).line)) - 1);
+    const asserted = step.call < 0 && step.actor >= 0 ? machine.instruction(states[states.length - 2], step.actor)?.assertion : undefined;
     const result = step.result && step.call >= 0 ? printResult(step.result, returnsOfCall(program.calls[step.call])) : undefined;
     steps.push({
       actor: step.actor,
@@ -83,11 +74,12 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
       step: step.step,
       effect: step.effect,
       ...(result ? { result } : {}),
-      ...place(step.call),
+      ...(asserted ? { asserts: printCondition(program, asserted.condition) } : {}),
+      ...place(step.call, asserted?.site),
       machine: machineNow,
       changed: changedKeys(before, machineNow),
       violations: own,
-      parallel: step.call >= 0 && parallel.has(step.call),
+      parallel: step.call >= 0 ? parallel.calls.has(step.call) : asserted !== undefined && parallel.asserts.has(asserted.site),
     });
     before = machineNow;
   });
@@ -173,9 +165,10 @@ function emptyTrace(program: Program, report: Report, options: TraceOptions): Tr
   return { ...header(program, report), schedule: "", files, steps: [step], violations: [], stories: [] };
 }
 
-function placer(program: Program, files: string[], options: TraceOptions): (call: CallId) => { file: number; line: number } {
-  return (call) => {
-    const site = call < 0 ? program.site : program.calls[call].site;
+/** Of a call; of what is no call, an assertion's own site or the scenario. */
+function placer(program: Program, files: string[], options: TraceOptions): (call: CallId, own?: Site) => { file: number; line: number } {
+  return (call, own) => {
+    const site = call < 0 ? (own ?? program.site) : program.calls[call].site;
     const { file, line } = options.lineOf(program.sites[site]);
     if (!files.includes(file)) files.push(file);
     return { file: files.indexOf(file), line };
@@ -232,16 +225,18 @@ function traceViolation(violation: Violation, step: number, line: number): Trace
   };
 }
 
-function parallelCalls(program: Program): Set<CallId> {
+function insideParallel(program: Program): { readonly calls: ReadonlySet<CallId>; readonly asserts: ReadonlySet<Site> } {
   const calls = new Set<CallId>();
+  const asserts = new Set<Site>();
   const visit = (body: Program["body"]): void => {
     for (const statement of body) {
       if (statement.kind === "call") calls.add(statement.call);
+      else if (statement.kind === "assert") asserts.add(statement.site);
       else if (statement.kind === "atomic") visit(statement.body);
     }
   };
   for (const statement of program.body) if (statement.kind === "parallel") for (const thread of statement.threads) visit(thread.body);
-  return calls;
+  return { calls, asserts };
 }
 
 function stories(report: Report): { title: string; schedule: string }[] {

@@ -14,11 +14,7 @@ export async function takeScreenshot({ file, theme = "dark", out, command, keys 
   try {
     const { page } = workbench;
     await workbench.focusEditor();
-    if (line) {
-      await page.keyboard.press("Control+G");
-      await page.locator(".quick-input-widget:visible input").first().fill(`:${line}`);
-      await page.keyboard.press("Enter");
-    }
+    if (line) await workbench.goToLine(line);
     if (command) {
       await workbench.runCommand(command);
       await workbench.webviewFrame().catch(() => console.log("the command opened no webview"));

@@ -16,6 +16,7 @@ export interface Workbench {
   webviewFrame(options?: { seconds?: number }): Promise<Frame>;
   focusEditor(): Promise<void>;
   openFile(path: string): Promise<void>;
+  goToLine(line: number): Promise<void>;
   squiggles(severity?: "error" | "warning" | "info"): Locator;
   screenshot(path: string): Promise<Buffer>;
 }

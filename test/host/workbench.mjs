@@ -159,6 +159,13 @@ export class Workbench {
     await this.page.locator(`.tab.active[data-resource-name="${path.split("/").at(-1)}"]`).waitFor({ timeout: 10_000 });
   }
 
+  /** Puts the cursor on a line, counted from 1; only lines in sight have squiggles, hints and lenses. */
+  async goToLine(line) {
+    await this.page.keyboard.press("Control+G");
+    await this.page.locator(".quick-input-widget:visible input").first().fill(`:${line}`);
+    await this.page.keyboard.press("Enter");
+  }
+
   squiggles(severity = "error") {
     return this.page.locator(`.squiggly-${severity}`);
   }

@@ -49,7 +49,7 @@ it("knows its settings and their bounds", () => {
   assert.deepEqual(set("frames = 1; frames = 2"), ["MEMFD2037 frames"]);
   assert.deepEqual(set("frame = 1"), ["MEMFD2037 frame"]);
   assert.match(read(`kernel 6.18\nmachine { frame = 1 }\n${FILE}`).findings[0].message, /did you mean `frames`/);
-  assert.deepEqual(set("cpus = 4"), ["MEMFD5004 cpus"]);
+  assert.deepEqual(set("memory_limit = 4096"), ["MEMFD5004 memory_limit"]);
   assert.deepEqual(set("packages = 2"), []);
 });
 

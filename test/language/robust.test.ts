@@ -8,6 +8,7 @@ import { format } from "../../src/language/format.ts";
 import { parser } from "../../src/language/generated/parser.ts";
 import { describeAt } from "../../src/language/hover.ts";
 import { type Analysis, analyse, MAX_FINDINGS } from "../../src/language/index.ts";
+import { signaturesAt } from "../../src/language/signature.ts";
 import { read, SAMPLE } from "./support.ts";
 
 const PIECES = [
@@ -100,6 +101,7 @@ function answers(text: string): void {
   for (const offset of [0, text.length >> 1, text.length]) {
     describeAt(analysis, offset);
     completeAt(analysis, offset);
+    signaturesAt(analysis, offset);
   }
   parser.parse(text).iterate({ enter: (node) => assert.ok(!node.type.isError, "the grammar takes every token") });
   for (const program of analysis.programs) for (const site of program.sites) assert.ok(site.from <= site.to && site.to <= text.length);

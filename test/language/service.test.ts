@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { completeAt } from "../../src/language/complete.ts";
+import { completeAt, completedFrom } from "../../src/language/complete.ts";
 import { format } from "../../src/language/format.ts";
 import { describeAt } from "../../src/language/hover.ts";
 import { read, SAMPLE } from "./support.ts";
@@ -45,6 +45,95 @@ for (const [place, line, first, has, hasNot] of table) {
     assert.equal(new Set(labels).size, labels.length);
   });
 }
+
+/** Labels at `|` when a space before it was typed. */
+const spaced = (text: string): string[] => {
+  const at = text.indexOf("|");
+  return completeAt(read(text.slice(0, at) + text.slice(at + 1)), at, true).map((one) => one.label);
+};
+
+test("completion: nothing is offered where only quotes fit", () => {
+  assert.deepEqual(offered(inScenario("x = memfd_create(|")), []);
+});
+
+test("completion: a space asks only behind a word that awaits something", () => {
+  for (const line of [
+    "kernel |",
+    "use |",
+    "check |",
+    "expect |",
+    "expect violation |",
+    "order |",
+    "x = |",
+    "close(fd) = |",
+    "close(fd) = 0 or |",
+    "close(fd, |",
+  ])
+    assert.ok(spaced(inScenario(line)).length > 0, line);
+  for (const line of ["|", "close(fd) |", "close( |", "parallel |", "close(fd) = 0 |", "use made |"]) assert.deepEqual(spaced(inScenario(line)), [], line);
+  assert.deepEqual(spaced(inScenario("use\n  |")), [], "indentation is no question");
+});
+
+/** A snippet as an editor writes it when nothing is filled in. */
+const expanded = (snippet: string): string =>
+  snippet
+    .replaceAll(/\$\{(\d+):([^}]*)\}/g, "$2")
+    .replaceAll(/\$1/g, /\$\{1:([^}]*)\}/.exec(snippet)?.[1] ?? "")
+    .replaceAll(/\$\d/g, "")
+    .replaceAll("\t", "  ");
+
+test("completion: each word once; a word that begins a block writes it whole, a call only its name", () => {
+  const text = 'kernel 6.18\nscenario "s" {\n  \n}\n';
+  const items = completeAt(read(text), text.indexOf("\n}\n"));
+  assert.equal(items.filter(({ label }) => label === "scenario").length, 1);
+  assert.match(items.find(({ label }) => label === "parallel")?.snippet ?? "", /^parallel \{\n\t/);
+  // An editor closes the parenthesis that a person types, and one that a snippet wrote would stand there twice.
+  assert.equal(items.find(({ label }) => label === "fallocate")?.snippet, undefined);
+  const behind = 'kernel 6.18\nscenario "s" {\n  par {\n  }\n}\n';
+  assert.equal(completeAt(read(behind), behind.indexOf(" {\n  }")).find(({ label }) => label === "parallel")?.snippet, undefined, "its block is there already");
+});
+
+for (const kernel of ["v4", "v8", "v9", "v10", "6.8", "6.16", "6.18", "7.2"]) {
+  test(`completion: what a snippet writes under ${kernel} is right as it stands`, () => {
+    const before = `kernel ${kernel}\nscenario "s" {\n`;
+    const items = completeAt(read(`${before}\n}\n`), before.length).filter(({ snippet }) => snippet?.includes("\n"));
+    assert.ok(items.length >= 7, items.map(({ label }) => label).join(" "));
+    for (const { label, snippet } of items) {
+      const text = expanded(snippet ?? "");
+      const file = label === "scenario" || label === "setup";
+      const prelude = label === "process" ? "child = fork()\n" : label === "parallel" ? "vm = KVM_CREATE_VM(0)\nvcpu0 = KVM_CREATE_VCPU(vm, 0)\n" : "";
+      const whole = file ? `kernel ${kernel}\n${text}\nscenario "t" { close(1) }\n` : `${before}${prelude}${text}\nclose(1)\n}\n`;
+      const errors = read(whole).findings.filter(({ severity }) => severity === "error");
+      assert.deepEqual(
+        errors.map(({ message }) => `${label}: ${message}`),
+        [],
+      );
+    }
+  });
+}
+
+test("completion: what is replaced is the label's own beginning, with its dots and hyphens", () => {
+  const cases: [typed: string, label: string, replaced: string][] = [
+    ["kernel 6.", "6.18", "6."],
+    ["kernel 6.18", "6.18.0", "6.18"],
+    ["TDH.MEM.", "TDH.MEM.PAGE.AUG", "TDH.MEM."],
+    ["order hole.tru", "truncate", "tru"],
+    ["order hole.", "truncate", ""],
+    ["kernel v8-pa", "v8-pages", "v8-pa"],
+    ["check no-st", "no-stale-mapping", "no-st"],
+    ["close(1) = -EIN", "-EINVAL", "-EIN"],
+    ["x = memf", "memfd_create", "memf"],
+    ["x = mfcr", "memfd_create", "mfcr"],
+    ["tdh.mem", "TDH.MEM.PAGE.AUG", "tdh.mem"],
+  ];
+  for (const [typed, label, replaced] of cases) assert.equal(typed.slice(completedFrom(typed, typed.length, label)), replaced, typed);
+});
+
+test("completion: of the kernels one's own stands first, then the newest", () => {
+  const labels = offered(inScenario("kernel |"));
+  assert.equal(labels[0], "mine");
+  assert.ok(labels.indexOf("7.2") < labels.indexOf("6.8") && labels.indexOf("6.8") < labels.indexOf("v4"), labels.join(" "));
+});
 
 test("completion: the name that a parameter has under the kernel", () => {
   const v10 = inScenario("KVM_SET_USER_MEMORY_REGION(vm, slot=0, |").replace("  kernel v8", "  kernel v10");
@@ -123,6 +212,12 @@ test("formatting by example", () => {
     ["close(1)\r\n  close(2)\r\n", "close(1)\r\nclose(2)\r\n"],
   ];
   for (const [before, after] of rows) assert.equal(format(before), after);
+});
+
+test("a line that nobody can read leaves the text as it is", () => {
+  const long = (parts: number): string => `kernel v8\nclose(${"1+".repeat(parts)}1)\n`;
+  assert.notEqual(format(long(100)), long(100));
+  assert.equal(format(long(20_000)), long(20_000));
 });
 
 test("the scenarios that come with the tool are formatted as the formatter would", () => {

@@ -74,6 +74,35 @@ describe("fork", () => {
       load(new, 0) = 0
     `);
   });
+  it("leaves out what MADV_DONTFORK says, until MADV_DOFORK", () => {
+    passes(`${MEM}
+      madvise(map, 4K, MADV_DONTFORK) = 0
+      child = fork()
+      process child { load(map, 0) = SIGSEGV; store(map, 4K, 1) = 0; grandchild = fork() }
+      process grandchild { load(map, 0) = SIGSEGV; load(map, 4K) = 1 }
+      madvise(map, 8K, MADV_DOFORK) = 0
+      later = fork()
+      process later { load(map, 0) = 0 }
+      munmap(map, 4K) = 0
+      madvise(map, 8K, MADV_DONTFORK) = -ENOMEM
+      last = fork()
+      process last { load(map, 4K) = SIGSEGV }
+      load(map, 4K) = 1
+    `);
+  });
+  it("does not take a page of MADV_DONTFORK memory away from a guest", () => {
+    passes(`
+      own = mmap(NULL, 4K, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0)
+      madvise(own, 4K, MADV_DONTFORK) = 0
+      vm = KVM_CREATE_VM(0)
+      vcpu0 = KVM_CREATE_VCPU(vm, 0)
+      KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=0, guest_phys_addr=0, memory_size=4K, userspace_addr=own) = 0
+      vcpu0: store(0, 1) = 0
+      child = fork()
+      assert ept(vm, 0) != NONE
+      load(own, 0) = 1
+    `);
+  });
   it("keeps protections apart from then on", () => {
     passes(`${MEM}
       mprotect(map, 4K, PROT_READ) = 0

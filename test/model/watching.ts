@@ -88,6 +88,9 @@ export function assertDeclared(texts: fc.Arbitrary<string>, { maxStates, numRuns
 
 const has = (set: Int32Array, atom: number): boolean => (set[atom >>> 5] & (1 << (atom & 31))) !== 0;
 
+/** Who is dead at the begin of the next block: nobody else can step when it begins. */
+const isLife = ({ region, name }: Machine["layout"]["atoms"][number]): boolean => region === "signal" && name.startsWith("process ");
+
 class Watcher {
   reads: Set<number> | undefined;
   writes: Set<number> | undefined;
@@ -178,7 +181,14 @@ class Watcher {
     const moved = machine.segment.get(before) !== machine.segment.get(state);
     const name = (atom: number): string => `${layout.atoms[atom].region} ${layout.atoms[atom].name}`;
     for (const atom of reads) {
-      if (has(footprint.reads, atom) || has(footprint.writes, atom) || this.#isOwn(atom, actor) || this.#isSteady(atom, footprint, moved)) continue;
+      if (
+        has(footprint.reads, atom) ||
+        has(footprint.writes, atom) ||
+        this.#isOwn(atom, actor) ||
+        this.#isSteady(atom, footprint, moved) ||
+        (moved && isLife(layout.atoms[atom]))
+      )
+        continue;
       this.#complain(`${this.#where} reads ${name(atom)}`);
     }
     for (const atom of writes) {

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { AxeBuilder } from "@axe-core/playwright";
+import { columnDetail, columnsOf } from "../../src/panel/kernels-words.ts";
 import type { KernelsView } from "../../src/view/kernels.ts";
 import { sideBySide } from "../view/side-by-side.ts";
 import { type Harness, MISSING, type Shown, start } from "./page.ts";
@@ -27,7 +28,9 @@ before(async () => {
 });
 after(() => harness?.close());
 
-const at = (kernel: string): number => view.kernels.findIndex((column) => column.kernel === kernel) + 1;
+/** The column in which a kernel is. */
+const at = (kernel: string, shows = view): number => columnsOf(shows).findIndex((members) => members.some((each) => shows.kernels[each].kernel === kernel)) + 1;
+const indexOf = (kernel: string): number => view.kernels.findIndex((column) => column.kernel === kernel);
 
 async function shown(options: Parameters<Harness["open"]>[0], body: (panel: Shown) => Promise<void>, shows: KernelsView = view): Promise<void> {
   const panel = await harness.open(options);
@@ -45,11 +48,12 @@ const cell = ({ page }: Shown, row: number, column: number) => page.locator(`[da
 const last = async (panel: Shown) => (await panel.posted()).at(-1);
 const focused = ({ page }: Shown): Promise<string | undefined> => page.evaluate(() => (document.activeElement as HTMLElement | null)?.dataset.at);
 
-test("a column per kernel with its verdict, a row per difference, differing cells marked in words and shape", RUN, () =>
+test("a column for each set of kernels that answer alike with its verdict, a row per difference, differing cells marked in words and shape", RUN, () =>
   shown({ width: 1200 }, async (panel) => {
     const { page } = panel;
     const heads = await page.getByRole("columnheader").allInnerTexts();
-    assert.equal(heads.length, view.kernels.length + 1);
+    assert.equal(heads.length, new Set(view.kernels.map(({ group }) => group)).size + 1);
+    assert.equal(at("v8-pages"), 1, "what the others are held against stands first");
     assert.match(heads[at("v8-pages")], /v8-pages\s+pass\s+\d+ states\s+reference/);
     assert.match(heads[at("v4")], /v4\s+fail/);
     assert.match(await cell(panel, 1, 0).innerText(), new RegExp(`line ${lineOf("vcpu0 { load(0x1000)")} · vcpu0\\s+load\\(0x1000\\)`));
@@ -59,7 +63,7 @@ test("a column per kernel with its verdict, a row per difference, differing cell
     assert.doesNotMatch(await cell(panel, 1, at("v8-pages")).innerText(), /≠/);
     const sections = await page.locator(".section").allInnerTexts();
     assert.deepEqual(sections, ["Calls that answer differently", "Invariants that break", "Expectations that do not hold"]);
-    assert.match(await page.locator(".kernel-notes").innerText(), /Not modelled yet: next/);
+    assert.match(await page.locator(".kernel-notes").last().innerText(), /Not modelled yet: next/);
     const partings = await page.getByRole("region", { name: "First step that differs" }).innerText();
     assert.match(partings, /v4\s+invalidate \(holding .*\): the EPT of vm no longer maps/);
   }),
@@ -72,12 +76,14 @@ test("the grid is one tab stop; arrows walk it, the line beneath tells the cell"
     await page.getByRole("tab", { name: "Kernels" }).focus();
     await page.keyboard.press("Tab");
     assert.equal(await focused(panel), "0/1");
-    assert.match(await page.locator("#kernels-line").innerText(), /^v4: fail, \d+ states, all interleavings/);
+    assert.match(await page.locator("#kernels-line").innerText(), /^v8-pages: pass, \d+ states, all interleavings/);
     for (const key of ["ArrowDown", "ArrowRight"]) await page.keyboard.press(key);
     assert.equal(await focused(panel), "1/2");
+    assert.match(await page.locator("#kernels-line").innerText(), /^v4 answers 0x41 or exit KVM_EXIT_MEMORY_ERROR.*, other than v8-pages/);
+    await page.keyboard.press("ArrowRight");
     assert.match(await page.locator("#kernels-line").innerText(), /^v8 answers 0x41, other than v8-pages$/);
     await page.keyboard.press("Control+End");
-    assert.equal(await focused(panel), `${view.calls.length + view.violations.length + view.expectations.length}/${view.kernels.length}`);
+    assert.equal(await focused(panel), `${view.calls.length + view.violations.length + view.expectations.length}/${columnsOf(view).length}`);
     await page.keyboard.press("Control+Home");
     assert.equal(await focused(panel), "0/0");
     assert.equal(await page.locator('[data-at][tabindex="0"]').count(), 1);
@@ -93,16 +99,47 @@ test("Enter and clicks: the line of a call, a kernel's page tables, the schedule
     assert.deepEqual(await last(panel), { type: "kernel", kernel: "v8" });
     await cell(panel, 1, at("v4")).focus();
     await page.keyboard.press("Enter");
-    const { schedule } = view.calls[0].cells[at("v4") - 1];
+    const { schedule } = view.calls[0].cells[indexOf("v4")];
     assert.ok(schedule);
     assert.deepEqual(await last(panel), { type: "kernel", kernel: "v4", schedule });
     await page.locator(".partings").getByRole("button", { name: "page tables of v4 at invalidate" }).click();
-    const race = view.divergences.find((each) => each.kernel === at("v4") - 1)?.race?.right;
+    const race = view.divergences.find((each) => each.kernel === indexOf("v4"))?.race?.right;
     assert.deepEqual(await last(panel), { type: "kernel", kernel: "v4", schedule: race?.schedule, cursor: race?.cursor });
     await page.locator(".partings .link").first().click();
     assert.equal((await last(panel))?.type, "line");
   }),
 );
+
+test("kernels that answer alike share a column; each of them has its page tables", RUN, () => {
+  const text = 'kernel v4, v5, v8\nscenario "s" {\n  fd = memfd_create("x", MFD_INACCESSIBLE)\n  fcntl(fd, F_GET_SEALS) = 1 on v4 or _ on v5, v8\n}\n';
+  const shows = sideBySide("file:///s.memfd", text, undefined, {}, ["v4", "v6", "v7", "v8"]);
+  return shown(
+    { width: 700 },
+    async (panel) => {
+      const alike = columnsOf(shows).find((members) => members.length > 1);
+      assert.ok(alike, JSON.stringify(shows.kernels.map(({ kernel, group }) => [kernel, group])));
+      const names = alike.map((kernel) => shows.kernels[kernel].kernel);
+      const head = cell(panel, 0, at(names[0], shows));
+      assert.ok((await head.innerText()).startsWith(names.join(", ")), await head.innerText());
+      await panel.page.getByRole("button", { name: `page tables of ${names[1]}`, exact: true }).click();
+      assert.deepEqual(await last(panel), { type: "kernel", kernel: names[1] });
+    },
+    shows,
+  );
+});
+
+test("a kernel that lacks many calls says the first of them, and how many more", () => {
+  const flags = ["CLOEXEC", "ALLOW_SEALING", "HUGETLB", "NOEXEC_SEAL", "EXEC"].map((name) => `  memfd_create("x", MFD_${name})\n`).join("");
+  const calls =
+    "  vm = KVM_CREATE_VM(0)\n  KVM_CREATE_GUEST_MEMFD(vm, 4K)\n  KVM_SET_MEMORY_ATTRIBUTES(vm, 0, 4K, 0)\n  KVM_SET_USER_MEMORY_REGION2(vm, slot=0)\n";
+  const lacking = sideBySide("file:///s.memfd", `kernel 6.18\nscenario "s" {\n${flags}${calls}}\n`, undefined, {}, ["6.18", "v4"]);
+  const index = lacking.kernels.findIndex(({ kernel }) => kernel === "v4");
+  const { size: length } = new Set(lacking.kernels[index].notes.map(({ message }) => message));
+  assert.ok(length > 3, `${length} notes`);
+  const detail = columnDetail(lacking, index);
+  assert.equal(detail.match(/; line \d+/g)?.length, 3, detail);
+  assert.match(detail, new RegExp(`and ${length - 3} more of the kind$`));
+});
 
 test("the tabs: arrows switch them, the first look asks, page tables and kernels keep their place", RUN, async () => {
   const panel = await harness.open({ width: 1000 });
@@ -154,7 +191,7 @@ test("kernels that were not run say why, and a comparison of another build is re
     {},
     async (panel) => {
       const { page } = panel;
-      const column = partial.kernels.findIndex((each) => each.verdict === "notRun") + 1;
+      const column = columnsOf(partial).findIndex(([first]) => partial.kernels[first].verdict === "notRun") + 1;
       assert.match(await cell(panel, 0, column).innerText(), /not run/);
       const notes = await page.locator(".kernel-notes li").allInnerTexts();
       const silent = notes.filter((note) => /not run: it cannot be read under this kernel; line 4: .*F_SEAL_INACCESSIBLE/.test(note));

@@ -84,7 +84,7 @@ test("expectations that only some kernels meet are rows of their own, calls that
   const rows = view.expectations.map((row) => `${row.what} ${row.line}`);
   assert.deepEqual(rows, [
     `expect violation no-stale-mapping ${lineOf(WINDOW, "expect violation no-stale-mapping at hole.truncate\n  forall")}`,
-    `forall ${lineOf(WINDOW, "forall ept(vm, 0x1000)")}`,
+    `forall ept(vm, 0x1000) == frame(ram, 0x1000) ${lineOf(WINDOW, "forall ept(vm, 0x1000)")}`,
   ]);
   const [expected, forall] = view.expectations;
   assert.equal(expected.cells[of(view, "v8-pages")], "");

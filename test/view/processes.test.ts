@@ -39,6 +39,24 @@ it("say for each process what it has open and mapped, the child's from the fork 
   ]);
 });
 
+it("say that a process is about to end, and that it has ended", () => {
+  const all = rows(`
+    ram = memfd_create("ram", 0)
+    child = fork()
+    kill(child, SIGKILL)
+    close(ram)
+  `);
+  const child = all.map((texts) => texts.filter((text) => text.startsWith("child")).join(" | ")).filter((text, at, list) => text !== list[at - 1]);
+  assert.deepEqual(child, [
+    "",
+    "child descriptors: ram | child mappings: none",
+    "child: ends | child descriptors: ram | child mappings: none",
+    "child: ends | child descriptors: none | child mappings: none",
+    "child: ended",
+  ]);
+  assert.deepEqual(rows('mem = memfd_create("mem", 0)\n exit_group(0)'), [[], ["vmm: ends"], ["vmm: ended"]]);
+});
+
 it("count the descriptors of a file in all processes", () => {
   onMachine(
     'scenario "s" {\n kernel 6.18\n ram = memfd_create("ram", 0)\n child = fork()\n process other { close(0) }\n send_fd(ram, other)\n}\n',

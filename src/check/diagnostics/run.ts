@@ -125,7 +125,7 @@ export const runRows: readonly DiagnosticRow[] = [
     title: "Statement not modelled yet",
     explanation:
       "Some settings of a `machine` are read and not run yet. A scenario that uses them is not run either, for leaving them out would change the question.",
-    example: "kernel v8\nmachine { cpus = 4 }",
+    example: "kernel v8\nmachine { memory_limit = 4096 }",
   },
   {
     code: "MEMFD5005",

@@ -38,7 +38,8 @@ export function remarkText(program: Program, { site, message }: Pick<Remark, "co
   return condition ? `\`assert ${printCondition(program, condition)}\` fails` : message;
 }
 
-function assertionAt(body: readonly Statement[], site: Site): Expression | undefined {
+/** The condition of the `assert` at a site. */
+export function assertionAt(body: readonly Statement[], site: Site): Expression | undefined {
   for (const statement of body) {
     if (statement.kind === "assert" && statement.site === site) return statement.condition;
     const inside = statement.kind === "atomic" ? [statement.body] : statement.kind === "parallel" ? statement.threads.map((thread) => thread.body) : [];

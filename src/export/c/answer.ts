@@ -36,7 +36,7 @@ function readAnswer(text: string, program: Program, { subject }: Entry): Answer 
 function readResult(text: string, program: Program, id: number): Result | undefined {
   const call = program.calls[id];
   if (text === "blocks") return { kind: "blocks" };
-  if (text === "SIGBUS" || text === "SIGSEGV") return { kind: "signal", signal: text };
+  if (text === "SIGBUS" || text === "SIGSEGV" || text === "SIGKILL") return { kind: "signal", signal: text };
   const exit = /^exit (\S+) \{(.*)\}$/.exec(text);
   if (exit !== null) {
     const fields = [...exit[2].matchAll(/(\w+)=(0x[0-9a-f]+)/g)].map(([, name, value]) => ({ name, value: BigInt.asIntN(64, BigInt(value)) }));

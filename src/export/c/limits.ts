@@ -4,7 +4,8 @@
 import { callSpec, constants, profile } from "../../scenario/catalogue/index.ts";
 import { settingDefault, settings } from "../../scenario/catalogue/settings.ts";
 import type { Param } from "../../scenario/catalogue/types.ts";
-import type { CallId, HandleId, Operand, Program } from "../../scenario/program.ts";
+import { endedBy, processOf } from "../../scenario/processes.ts";
+import type { CallId, HandleId, Operand, Program, Statement } from "../../scenario/program.ts";
 
 /** Bytes that one call of an emitted file may allocate or copy, and all of them together. */
 const MOST_BYTES = 64n << 20n;
@@ -155,6 +156,8 @@ const CALLABLE: ReadonlySet<string> = new Set([
   "hlt",
   "fork",
   "send_fd",
+  "exit_group",
+  "kill",
 ]);
 
 /** Calls that a signal may end early. */
@@ -166,6 +169,21 @@ function signalled(program: Program, id: CallId): string | undefined {
   const sent = INTERRUPTED.has(spec) && program.calls.some((call) => call.spec === "signal" && intOf(call.operands[0]) === BigInt(actor));
   return sent ? `the signal to ${program.actors[actor].name} has to come inside of a call, and a schedule of calls cannot say where` : undefined;
 }
+
+/** The end of a process that the emitted file needs, or of one whose threads hold its gates just then. */
+function ends(program: Program, id: CallId): string | undefined {
+  const call = program.calls[id];
+  const process = endedBy(program, call);
+  if (process === undefined) return undefined;
+  if (process === 0) return "the process that reports the results cannot end before it has";
+  const block = program.body.find((statement) => statement.kind === "parallel" && statement.threads.some(({ body }) => callsOf(body).includes(id)));
+  const others = block?.kind === "parallel" ? block.threads.filter(({ actor, body }) => body.length > 0 && actor !== call.actor) : [];
+  const busy = others.find(({ actor }) => processOf(program, actor) === process);
+  return busy && `${program.actors[busy.actor].name} is killed in a call or between two, and a schedule of calls cannot say where`;
+}
+
+const callsOf = (body: readonly Statement[]): CallId[] =>
+  body.flatMap((statement) => (statement.kind === "call" ? [statement.call] : statement.kind === "atomic" ? callsOf(statement.body) : []));
 
 const intOf = (operand: Operand | undefined): bigint | undefined => (operand?.kind === "int" ? operand.value : undefined);
 
@@ -200,6 +218,8 @@ export function cannotRun(program: Program, id: CallId, budget: Budget): string 
   if (call.spec === "open" && !harmless(program, id)) return "a test opens no files of the machine";
   if (call.spec === "signal")
     return "a signal that comes between two calls is delivered at once, and where it comes inside of one a schedule of calls cannot say";
+  const ending = ends(program, id);
+  if (ending !== undefined) return ending;
   const interrupted = signalled(program, id);
   if (interrupted !== undefined) return interrupted;
   if (call.spec.startsWith("KVM_TDX_") || (call.spec === "KVM_CREATE_VM" && intAt(program, id, "type") === TDX_VM)) return NO_TDX;

@@ -33,10 +33,10 @@ export const HEADERS = [
 ] as const;
 
 /** What a file of several processes includes besides, and what that declares. */
-export const SOCKET_HEADERS = ["sys/socket.h"] as const;
+export const SOCKET_HEADERS = ["poll.h", "sys/socket.h"] as const;
 export const SOCKET_NAMES = (
   "accept accept4 bind connect getpeername getsockname getsockopt isfdtype listen recv recvfrom recvmmsg recvmsg send sendmmsg sendmsg sendto setsockopt " +
-  "shutdown sockaddr sockatmark socket socketpair msghdr cmsghdr linger ucred mmsghdr osockaddr"
+  "shutdown sockaddr sockatmark socket socketpair msghdr cmsghdr linger ucred mmsghdr osockaddr poll ppoll pollfd"
 ).split(" ");
 
 const BLOCKS = [

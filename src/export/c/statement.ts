@@ -191,10 +191,6 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
     case "memfd_create":
       uses.blocks.add("descriptors");
       return `ret_fd(memfd_create(${bytes(uses, operands[0])}, ${arg("flags")}))`;
-    case "fork":
-      return `fork_process(${processName(program, program.processes?.findIndex((process) => process.call === id) ?? 0)})`;
-    case "send_fd":
-      return `send_fd(${arg("fd")}, ${processName(program, processOf(program, Number(int(operands[1]))))})`;
     case "dup":
       uses.blocks.add("descriptors");
       return `ret_fd(dup(${arg("fd")}))`;
@@ -243,7 +239,25 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
     case "hlt":
       return foreignRun(program, uses, call) ?? `guest(${guestOf(program, uses, call)}, 0, -2)`;
     default:
-      return moving(program, uses, id, arg) ?? ioctl(program, uses, call);
+      return aboutProcess(program, id, arg) ?? moving(program, uses, id, arg) ?? ioctl(program, uses, call);
+  }
+}
+
+/** Calls by which processes come, go and hand on what they have. */
+function aboutProcess(program: Program, id: CallId, arg: Arguments): string | undefined {
+  const { spec, operands } = program.calls[id];
+  const processAt = (index: number): string => processName(program, processOf(program, Number(int(operands[index]))));
+  switch (spec) {
+    case "fork":
+      return `fork_process(${processName(program, program.processes?.findIndex((process) => process.call === id) ?? 0)})`;
+    case "exit_group":
+      return `exit_process(${operands[0].kind === "absent" ? "0" : arg("status")})`;
+    case "kill":
+      return `kill_process(${processAt(0)})`;
+    case "send_fd":
+      return `send_fd(${arg("fd")}, ${processAt(1)})`;
+    default:
+      return undefined;
   }
 }
 

@@ -7,7 +7,7 @@ import { callsNamed, constantsNamed } from "../../scenario/catalogue/index.ts";
 const WORDS = new Set(
   (
     "ok fails blocks exit vmm kvm NULL _ import scenario setup kernel on parallel atomic machine process repeat use order check ignore expect assert exists " +
-    "never forall as before at extends without or safe violation SIGBUS SIGSEGV"
+    "never forall as before at extends without or safe violation SIGBUS SIGSEGV SIGKILL"
   ).split(" "),
 );
 const MAX_NAME = 40;

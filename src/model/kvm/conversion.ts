@@ -44,7 +44,7 @@ export function planCreateVcpu(machine: Machine, id: CallId, call: Call): Plan {
     operations: ["KVM_CREATE_VCPU"],
     success: { kind: "handle", handle: "vcpu" },
     reads: ["handle"],
-    data: { rivals } satisfies VcpuCreation,
+    data: { vm, rivals } satisfies VcpuCreation,
     scope: () => creationScope(machine, call, rivals),
     decode(context) {
       if (vm === undefined || !bound(machine, context.state, call.operands[0])) return "EBADF";
@@ -55,6 +55,7 @@ export function planCreateVcpu(machine: Machine, id: CallId, call: Call): Plan {
 }
 
 interface VcpuCreation {
+  readonly vm: number | undefined;
   /** Calls that make a vCPU of the same id. */
   readonly rivals: readonly VcpuObject[];
 }
@@ -66,19 +67,18 @@ function isMade(machine: Machine, state: Int32Array, vcpu: VcpuObject): boolean 
 }
 
 /** kvm_vm_ioctl_create_vcpu looks for the id again under kvm->lock, where it adds the vCPU. */
-const create: StepCode = {
+export const addVcpu: StepCode = {
   reads: ["handle", "control", "thread"],
   writes: [],
   jumps: [],
   run(context) {
     const { machine, state } = context;
     const { rivals } = (context.plan.data ?? {}) as Partial<VcpuCreation>;
-    const isThere = (rival: VcpuObject): boolean =>
-      isMade(machine, state, rival) ||
-      machine.threads.some((thread) => {
-        const position = machine.position(state, thread.index);
-        return position?.call === rival.call && position.step.name === "install_fd";
-      });
+    const isThere = (rival: VcpuObject): boolean => {
+      if (isMade(machine, state, rival)) return true;
+      const position = machine.position(state, machine.program.calls[rival.call].actor);
+      return position?.call === rival.call && position.step.name === "install_fd";
+    };
     if (rivals?.some(isThere)) return context.fail("EEXIST");
     context.say("the object is made");
     return NEXT;
@@ -330,7 +330,7 @@ const reportProgress: StepCode = {
 const restOf = (context: Context, failed: number): number => vmOf(context).cells.start(context.plan.cells[failed]);
 
 export const conversionSteps = {
-  create,
+  create: addVcpu,
   store,
   convert,
   begin: beginOnly,

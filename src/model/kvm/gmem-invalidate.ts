@@ -33,14 +33,15 @@ export function checkLockOrder(context: Context, taken: number): void {
   if (step && isUnder(operation, step.name, "lock_invalidate", "unlock_invalidate")) context.machine.emit("lock-order", taken, 1);
 }
 
-const isAllocation = (context: Context): boolean => context.operation.name === "fallocate.allocate";
+const SHARED_LOCK: ReadonlySet<string> = new Set(["fallocate.allocate", "poison"]);
+const isShared = (context: Context): boolean => SHARED_LOCK.has(context.operation.name);
 
 const invalidateLockOf = (machine: Machine, plan: Plan): readonly Field[] => {
   const lock = machine.files[plan.file]?.gmem?.invalidateLock;
   return lock ? [lock] : [];
 };
 
-/** filemap_invalidate_lock, for allocation filemap_invalidate_lock_shared. */
+/** filemap_invalidate_lock; for an allocation and a memory error filemap_invalidate_lock_shared. */
 const lockInvalidate: StepCode = {
   reads: ["lock"],
   writes: ["lock"],
@@ -52,7 +53,7 @@ const lockInvalidate: StepCode = {
     const { invalidateLock, invalidateReaders } = gmemOf(context);
     if (invalidateLock.get(state) !== 0) return BLOCKED;
     const readers = invalidateReaders.get(state);
-    if (isAllocation(context)) {
+    if (isShared(context)) {
       invalidateReaders.set(state, readers + 1);
       context.say("the invalidate lock is taken, shared");
       return NEXT;
@@ -72,7 +73,7 @@ const unlockInvalidate: StepCode = {
   run(context) {
     const { state, thread } = context;
     const { invalidateLock, invalidateReaders } = gmemOf(context);
-    if (isAllocation(context)) invalidateReaders.set(state, Math.max(0, invalidateReaders.get(state) - 1));
+    if (isShared(context)) invalidateReaders.set(state, Math.max(0, invalidateReaders.get(state) - 1));
     else if (invalidateLock.get(state) === thread.index + 1) invalidateLock.set(state, 0);
     context.say("the invalidate lock is released");
     return NEXT;

@@ -1,6 +1,7 @@
 // What the steps of an access to guest_memfd touch in a given state (narrow.ts): the page of the file is there, nothing came in between, the leaf is empty.
 
 import { isReferenced } from "../memory/file.ts";
+import { isPoisoned } from "../memory/poison.ts";
 import type { SlotConfig } from "../objects.ts";
 import type { Context, Shape } from "../step.ts";
 import { accessOf, configOf, slotAt, vmOf } from "./access.ts";
@@ -39,6 +40,7 @@ export function narrowGetPage(context: Context): Shape | undefined {
   const slot = vmOf(context).slots.find((one) => one.id === config.id);
   if (!isPrivateSlot(config) || !file || slot?.gmem?.file.get(state) !== 1 || !isReferenced(machine, state, file)) return undefined;
   const cell = fileCell(context, config);
+  if (isPoisoned(machine, state, file.object.index, cell)) return undefined;
   return thread.frame.get(state) === 0 && file.frames[cell].get(state) !== 0 && file.uptodate[cell].get(state) !== 0 ? PAGE_THERE : undefined;
 }
 

@@ -18,6 +18,7 @@ const BY_OPERATION: Readonly<Record<string, Readonly<Record<string, StepCode>>>>
   ftruncate: { refuse: gmemRefuse },
   "fallocate.punch_hole": FILE,
   "fallocate.allocate": FILE,
+  poison: FILE,
   release: { ...FILE, ...releaseSteps },
   KVM_SET_MEMORY_ATTRIBUTES: { ...conversionInvalidateSteps, ...attributeSteps },
   "KVM_SET_USER_MEMORY_REGION.create": SLOT,

@@ -2,12 +2,13 @@
 // and calls under way hold the descriptor that they were given. Whoever drops the last of them destroys it before returning to user space. That a VMM maps
 // kvm_run, which holds the vCPU's file until it is unmapped, no scenario says.
 
+import { endingProcesses } from "../../scenario/processes.ts";
 import type { Call, CallId, HandleId, Program } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { dropPage, isReferenced } from "../memory/file.ts";
 import type { Objects } from "../objects.ts";
 import { descriptor, plan, ZERO } from "../plan.ts";
-import { fieldsOf, isOpen } from "../processes.ts";
+import { fieldsOf, isOpen, reachable } from "../processes.ts";
 import { every, Reach, type Scope } from "../scope.ts";
 import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { hasFreed } from "./gmem-state.ts";
@@ -21,6 +22,7 @@ const lifeOf = (vm: VmState, state: Int32Array): number => vm.life?.get(state) ?
 
 /** Host mappings that go are told to it. */
 export function hears(vm: VmState, state: Int32Array): boolean {
+  if (vm.orphan?.get(state) === 1) return false;
   const life = lifeOf(vm, state);
   return life <= LIFE.BEGUN || life === LIFE.LISTENING;
 }
@@ -42,7 +44,7 @@ const vmBehind = (objects: Objects, call: CallId): number | undefined => objects
 export const vmOfHandle = (program: Program, objects: Objects, handle: HandleId | undefined): number | undefined =>
   handle === undefined ? undefined : vmBehind(objects, program.handles[handle].call);
 
-/** VMs that can come to an end: somebody closes the descriptor. */
+/** VMs that can come to an end: somebody closes the descriptor, or a process that has one ends. */
 export function mortalVms(program: Program, objects: Objects): ReadonlySet<number> {
   const mortal = new Set<number>();
   for (const {
@@ -50,6 +52,13 @@ export function mortalVms(program: Program, objects: Objects): ReadonlySet<numbe
     operands: [first],
   } of program.calls) {
     const vm = spec === "close" && first?.kind === "handle" ? objects.vmOf.get(program.handles[first.handle].call) : undefined;
+    if (vm !== undefined) mortal.add(vm);
+  }
+  const ending = endingProcesses(program);
+  if (ending.size === 0) return mortal;
+  const tables = reachable(program);
+  for (const handle of [...ending].flatMap((process) => [...tables[process]])) {
+    const vm = vmOfHandle(program, objects, handle);
     if (vm !== undefined) mortal.add(vm);
   }
   return mortal;
@@ -103,7 +112,7 @@ export function usersOf(machine: Machine, state: Int32Array, vm: number): string
 function isUnderWay(machine: Machine, state: Int32Array, actor: number, vm: number): boolean {
   const operation = machine.threads[actor].operation.get(state);
   if (operation === 0 || machine.operations[operation - 1].name === DESTROY) return false;
-  return machine.plans[machine.instruction(state, actor)?.call ?? -1]?.vm === vm;
+  return machine.planAt(state, actor)?.vm === vm;
 }
 
 /** Whether nobody holds the VM any more; from then on nobody else destroys it. */

@@ -29,6 +29,8 @@ export interface VmState {
   readonly slotIds: readonly number[];
   /** 0 alive, then how far its destruction has come (life.ts); undefined where it cannot come to an end. */
   readonly life: Field | undefined;
+  /** The mm that it belongs to is gone, and so is its MMU notifier; undefined where that mm stays. */
+  readonly orphan: Field | undefined;
   /** kvm->mn_active_invalidate_count: host mappings being taken away, for which a swap of the slots waits. */
   readonly activeNotifiers: Field;
   /** kvm->mmu_invalidate_in_progress. */
@@ -79,6 +81,7 @@ export function vmState(
   entries = 1,
   writers = false,
   mortal = false,
+  orphaned = false,
 ): VmState {
   const name = `vm ${object.index}`;
   const slotIds = [...new Set(configs.filter((config) => config.vm === object.index).map((config) => config.id))];
@@ -106,6 +109,7 @@ export function vmState(
     slots,
     slotIds,
     life: mortal ? layout.field("slot", LIFE.LISTENING, `${name} life`) : undefined,
+    orphan: orphaned ? layout.field("slot", 1, `${name} orphan`) : undefined,
     activeNotifiers: layout.field("notifier", Math.max(1, actors), `${name} active`),
     inProgress,
     rangeStart: layout.field("notifier", bounds, name),

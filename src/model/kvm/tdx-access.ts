@@ -4,6 +4,7 @@
 import { TDX_STATUS, type TdxStatus, tdxStatusWord } from "../../base/tdx-status.ts";
 import { asU64, formatAddress } from "../../base/units.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
+import { SHARED_BIT } from "../cuts.ts";
 import type { Machine } from "../machine.ts";
 import { writeRange } from "../memory/frames.ts";
 import { byteResult } from "../memory/mapping.ts";
@@ -15,17 +16,21 @@ import { INTERRUPTIBLE, signalPending } from "../signals.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { exitTd, isInside } from "../tdx/enter.ts";
 import { guestSteps, type TdAction } from "../tdx/guest.ts";
-import { actionOfCall } from "../tdx/guest-plans.ts";
+import { actionOfCall, target } from "../tdx/guest-plans.ts";
 import { hostRead } from "../tdx/hardware.ts";
+import { isRefused } from "../tdx/leaf.ts";
+import { forgetViolations, logViolation } from "../tdx/stepping.ts";
+import { VCPU } from "../tdx/tables.ts";
 import { interrupt, letsPass } from "./access.ts";
 import { mismatchExit, mmioExit } from "./exits.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { guestScope } from "./scopes.ts";
 import { PRIVATE, SHARED } from "./state.ts";
 import { isBusy, isSuccess, kvmLeaf, tdOf, tdsOf, vcpusOf } from "./tdx-leaf.ts";
-import { sharedBitOf } from "./tdx-objects.ts";
+import { isTdVm, sharedBitOf } from "./tdx-objects.ts";
 import { isDead } from "./tdx-plans.ts";
 import { type KvmTdVcpu, TD_STATE } from "./tdx-state.ts";
+import { MUTEX, mayRun, withMutex } from "./tdx-vcpus.ts";
 
 /** A guest's access or leaf as KVM sees it, and as the guest does. */
 export interface TdAccess extends GuestAccess {
@@ -40,25 +45,33 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   "guest.load": "fault.td",
   "guest.store": "fault.td",
   "TDG.MEM.PAGE.ACCEPT": "accept.td",
+  "TDG.MEM.PAGE.ATTR.RD": "attributes.td",
+  "TDG.MEM.PAGE.ATTR.WR": "attributes.td",
+  hlt: "hlt.td",
   run: "run.td",
 };
+
+const WITHOUT_ADDRESS: ReadonlySet<string> = new Set(["run", "hlt"]);
+/** What the vCPU does once it is in the guest, by the first step. */
+const BODIES = ["td_access", "accept_walk", "attributes_acquire", "td_hlt", "td_rest", "exit_hypercall"] as const;
 
 /** The plan of guest code of a TD behind KVM; undefined for any other call. */
 export function planTdAccess(machine: Machine, id: CallId, call: Call): Plan | undefined {
   const { handle } = machine.program.actors[call.actor];
   const vcpu = machine.objects.vcpus.find((candidate) => candidate.handle === handle);
   const own = vcpu && machine.kvmTds?.vcpus[vcpu.index];
+  if (own && call.spec === "TDG.VP.VMCALL.HLT")
+    throw new NotModelled(id, "behind TDG.VP.VMCALL.HLT a vCPU waits in KVM for an interrupt, and no scenario has interrupts: run() rests in the guest");
   if (!vcpu || !own || handle === undefined || !Object.hasOwn(OPERATIONS, call.spec)) return undefined;
   const bit = sharedBitOf(machine.program, machine.objects, vcpu.vm);
-  const raw = call.spec === "run" ? 0n : asU64(intOf(call, id, 0));
-  if (raw >> 52n !== 0n || (raw & ~(bit * 2n - 1n)) !== 0n)
-    throw new NotModelled(id, "an address with bits above the shared bit is a page fault in the guest, which is not modelled");
-  const kind = raw & bit ? SHARED : PRIVATE;
-  const gfn = Number((raw & ~bit) >> 12n);
+  const raw = WITHOUT_ADDRESS.has(call.spec) ? 0n : asU64(intOf(call, id, 0));
+  const where = target(raw, bit | SHARED_BIT, bit);
+  const { gfn } = where;
+  const kind = where.shared ? SHARED : PRIVATE;
   const touches = call.spec.startsWith("guest.");
   const byte = touches ? Number(raw & 4095n) : 0;
   const value = call.spec === "guest.store" ? Number(intOf(call, id, 1) & 0xffn) : undefined;
-  const action: TdAction = { ...actionOfCall(machine, id, call, own.tdVcpu.object.index), shared: kind === SHARED, gpa: raw & ~bit, gfn, exits: EXITS };
+  const action: TdAction = { ...actionOfCall(machine, id, call, own.tdVcpu.object.index), narrow: where, wide: where, exits: EXITS };
   const base = plan(id, call, { operations: [OPERATIONS[call.spec]], success: ZERO, data: action });
   const data: TdAccess = {
     vm: vcpu.vm,
@@ -80,10 +93,25 @@ export function planTdAccess(machine: Machine, id: CallId, call: Call): Plan | u
     scope() {
       const guest = guestScope(machine, data, handle);
       const signal = new Reach(machine).signal(call.actor).scope();
-      return (region) => (region === "signal" ? signal(region) : guest(region));
+      return withMutex(machine, vcpu.index, (region) => (region === "signal" ? signal(region) : guest(region)));
     },
     decode: (context) => (machine.handles[handle].get(context.state) === BOUND ? undefined : "EBADF"),
   };
+}
+
+/** TDCALL by a guest that is no TD: the processor leaves it for KVM. */
+export function planForeignTdcall(machine: Machine, id: CallId, call: Call): Plan | undefined {
+  const { handle } = machine.program.actors[call.actor];
+  const vcpu = machine.objects.vcpus.find((candidate) => candidate.handle === handle);
+  if (!vcpu || handle === undefined || !call.spec.startsWith("TDG.") || isTdVm(machine.objects, vcpu.vm)) return undefined;
+  const answer: Result = machine.features.guest_tdcall === "UD" ? { kind: "exception", exception: "#UD" } : unexpected(EXIT_REASON.TDCALL);
+  return plan(id, call, {
+    operations: ["unknown"],
+    success: answer,
+    reads: ["handle"],
+    scope: () => new Reach(machine).operands(call).scope(),
+    decode: (context) => (machine.handles[handle].get(context.state) === BOUND ? answer : "EBADF"),
+  });
 }
 
 /** Runs a step of guest code; what it finds in the plan is the guest's view of the call. */
@@ -126,7 +154,21 @@ const unexpected = (status: bigint): Result => ({
     { name: "data0", value: BigInt.asIntN(64, status) },
   ],
 });
-const MACHINE_CHECK = unexpected(BigInt(TDX_STATUS.TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE) << 32n);
+
+/** What brought the vCPU to the module, in the status of an exit out of a TD that is fatal. */
+const EXIT_REASON = { EXCEPTION_NMI: 0n, EXTERNAL_INTERRUPT: 1n, HLT: 12n, EPT_VIOLATION: 48n, TDCALL: 77n } as const;
+const ofTheDead = (reason: bigint): Result => unexpected((BigInt(TDX_STATUS.TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE) << 32n) | reason);
+
+/** The vCPU has left a TD that is fatal: KVM_RUN ends, also where an IPI has put it out. */
+function endDead(context: Context, reason: bigint): number {
+  kvmVcpuOf(context).kicked.set(context.state, 0);
+  return context.always(ofTheDead(reason));
+}
+
+function reasonOf({ labels }: Context["operation"]): bigint {
+  if (labels.has("td_access")) return EXIT_REASON.EPT_VIOLATION;
+  return labels.has("td_hlt") ? EXIT_REASON.HLT : EXIT_REASON.TDCALL;
+}
 
 const TIMEOUT = unexpected(BigInt(TDX_STATUS.TDX_HOST_PRIORITY_BUSY_TIMEOUT) << 32n);
 
@@ -155,12 +197,8 @@ const EXITS: TdAction["exits"] = {
       kvmVcpuOf(context).kicked.set(context.state, 0);
       return context.always(TIMEOUT);
     }),
-  machineCheck(guest) {
-    return inKvm(guest, (context) => {
-      kvmVcpuOf(context).kicked.set(context.state, 0);
-      return context.always(MACHINE_CHECK);
-    });
-  },
+  machineCheck: (guest) => inKvm(guest, (context) => endDead(context, EXIT_REASON.EXCEPTION_NMI)),
+  dead: (guest) => inKvm(guest, (context) => endDead(context, reasonOf(context.operation))),
 };
 
 /** An access with the shared bit goes through the shared EPT, an ordinary one; undefined where it is done, in the guest's answer. */
@@ -172,6 +210,7 @@ function touchShared(context: Context): number {
   const frame = entry?.get(state) || (leaf?.get(state) ?? 0);
   if (frame === 0 || !letsPass(context, SHARED)) {
     if (context.telling) context.say(`the shared EPT does not map gfn ${formatAddress(BigInt(accessOf(context).gfn))}: EPT violation`);
+    logViolation(kvmVcpuOf(context).tdVcpu, state, undefined);
     outside(context, kvmVcpuOf(context));
     return context.jump("snapshot");
   }
@@ -190,20 +229,22 @@ function touchShared(context: Context): number {
 /** The guest goes on: inside, or out where its block ends here. */
 function goOn(context: Context, result: Result): number {
   const { last } = accessOf(context).action.data as TdAction;
+  forgetViolations(kvmVcpuOf(context).tdVcpu, context.state);
   return last ? context.remember(result) : context.done(result);
 }
 
-/** KVM_RUN of a vCPU that is outside: a dead VM, a TD that may not run yet, a vCPU that is not initialised, a signal in front of the entry. */
+/** KVM_RUN of a vCPU that is outside, alone with it: a dead VM, a TD that may not run yet, a vCPU that is not initialised, a signal in front of the entry. */
 const runVcpu: StepCode = {
-  reads: ["td"],
+  reads: ["td", ...MUTEX],
   writes: [],
   interruptible: INTERRUPTIBLE,
-  jumps: ["vp_acquire", "td_access", "accept_walk", "td_rest", "exit_hypercall"],
+  jumps: ["vp_acquire", ...BODIES],
   run(context) {
     const { machine, state } = context;
     const vcpu = kvmVcpuOf(context);
     const { labels } = context.operation;
-    const body = ["td_access", "accept_walk", "td_rest", "exit_hypercall"].find((name) => labels.has(name)) ?? "";
+    const body = BODIES.find((name) => labels.has(name)) ?? "";
+    if (!mayRun(context, vcpu)) return BLOCKED;
     if (isInside(state, vcpu.tdVcpu)) return context.onward(body);
     if (isDead(machine, context, accessOf(context).vm)) return context.always(EIO);
     if (tdOf(context).state.get(state) !== TD_STATE.RUNNABLE || vcpu.initialized.get(state) === 0) return context.always(EINVAL);
@@ -215,11 +256,22 @@ const runVcpu: StepCode = {
   },
 };
 
+/** The module has made the exit up: KVM handles it like any EPT violation, at the address of the access that the filter is about. */
+function keptOut(context: Context, gpa: bigint): number {
+  const { kind, gfn } = accessOf(context);
+  kvmVcpuOf(context).kicked.set(context.state, 0);
+  if (kind === PRIVATE && BigInt(gfn) === gpa >> 12n && context.operation.labels.has("snapshot")) return context.jump("snapshot");
+  throw new NotModelled(
+    context.plan.id,
+    `the TDX module keeps the vCPU out of the guest as long as its access to ${formatAddress(gpa)} would leave it: that access is what comes next`,
+  );
+}
+
 /** tdx_vcpu_run: not while a page is on its way out for the second time. What is busy is tried again. */
 const vpAcquire = kvmLeaf({
   leaf: "TDH.VP.ENTER",
   registers: (context) => ({ tdvpr: kvmVcpuOf(context).tdvpr.get(context.state) }),
-  jumps: ["run_vcpu"],
+  jumps: ["run_vcpu", "snapshot"],
   returns: true,
   before(context) {
     const { state } = context;
@@ -227,13 +279,20 @@ const vpAcquire = kvmLeaf({
     kvmVcpuOf(context).entering.set(state, 1);
     return undefined;
   },
-  answered(context, status: TdxStatus) {
-    kvmVcpuOf(context).entering.set(context.state, 0);
+  answered(context, status: TdxStatus, _output, violation) {
+    const vcpu = kvmVcpuOf(context);
+    vcpu.entering.set(context.state, 0);
+    if (violation !== undefined) return keptOut(context, violation);
     if (isSuccess(status)) return NEXT;
+    // An IPI that came while it was on its way has found it in the kernel.
+    vcpu.kicked.set(context.state, 0);
     if (isBusy(status)) return context.jump("run_vcpu");
     return context.done(unexpected(tdxStatusWord(status)));
   },
 });
+
+/** Outside, and not ready to be entered again: it has left a TD that is fatal. */
+const leftDead = ({ state }: Context, { tdVcpu }: KvmTdVcpu): boolean => tdVcpu.state.get(state) === VCPU.ACTIVE;
 
 /** A step of guest code, in front of which an IPI may arrive: the vCPU leaves and, but for a signal, is entered again; or the IPI comes later. */
 function guestStep(step: StepCode, interruptible: boolean): StepCode {
@@ -248,13 +307,15 @@ function guestStep(step: StepCode, interruptible: boolean): StepCode {
     events: true,
     run(context) {
       const vcpu = kvmVcpuOf(context);
-      if (!interruptible) return inGuest(context, step.run);
+      // The module lets an interrupt wait until a leaf is through.
+      if (!interruptible || isRefused(context)) return inGuest(context, step.run);
       // A kick that has put it out sends it back through KVM_RUN.
-      if (!isInside(context.state, vcpu.tdVcpu)) return context.jump("run_vcpu");
+      if (!isInside(context.state, vcpu.tdVcpu)) return leftDead(context, vcpu) ? endDead(context, EXIT_REASON.EXTERNAL_INTERRUPT) : context.jump("run_vcpu");
       const signal = signalPending(context);
       if ((signal || vcpu.kicked.get(context.state) === 1) && context.pick(2) === 1) {
         outside(context, vcpu);
         context.say("an IPI: the vCPU leaves the guest");
+        if (leftDead(context, vcpu)) return endDead(context, EXIT_REASON.EXTERNAL_INTERRUPT);
         return signal ? interrupt(context) : context.jump("run_vcpu");
       }
       return inGuest(context, step.run);
@@ -283,10 +344,10 @@ const tdRest: StepCode = {
     if (isInside(context.state, vcpu.tdVcpu)) {
       if (!signalPending(context)) return BLOCKED;
       outside(context, vcpu);
-      return interrupt(context);
+      return leftDead(context, vcpu) ? endDead(context, EXIT_REASON.EXTERNAL_INTERRUPT) : interrupt(context);
     }
     context.say("a kick has put the vCPU out of the guest");
-    return context.always(ZERO);
+    return context.always(leftDead(context, vcpu) ? ofTheDead(EXIT_REASON.EXTERNAL_INTERRUPT) : ZERO);
   },
 };
 
@@ -298,6 +359,9 @@ export const runSteps = {
   accept_acquire: guestStep(guestSteps.accept_acquire, false),
   accept_zero: guestStep(guestSteps.accept_zero, false),
   accept_commit: guestStep(guestSteps.accept_commit, false),
+  attributes_acquire: guestStep(guestSteps.attributes_acquire, true),
+  attributes_commit: guestStep(guestSteps.attributes_commit, false),
+  td_hlt: guestStep(guestSteps.td_hlt, true),
   td_leave: tdLeave,
   td_rest: tdRest,
 };

@@ -8,25 +8,28 @@ import { bug, freePageOf, isBusy, isSuccess, kvmLeaf, localsOf, pageFor, tdOf, t
 import { lockModule, lockSteps, mmuSteps, unlockModule } from "./tdx-locks.ts";
 import { initVmEarly, KVM_MAX_CPUID_ENTRIES, stop, type TdCommand } from "./tdx-plans.ts";
 import { type KvmTdVcpu, TD_STATE } from "./tdx-state.ts";
+import { CREATED, createdVcpus } from "./tdx-vcpus.ts";
 
 const command = (context: Context): TdCommand => context.plan.data as TdCommand;
 const vcpuOf = (context: Context): KvmTdVcpu => tdsOf(context.machine).vcpus[command(context).vcpu] as KvmTdVcpu;
 
+/** The first lock on the way out, under each release's order of them. */
+const UNLOCK = ["unlock_slots", "unlock_vcpus", "unlock_kvm"] as const;
+
 /** tdx_td_init and setup_tdparams, in their order: state, flags, the table's size, vCPUs, then the parameters. */
 const checkNewTd: StepCode = {
-  reads: ["td", "handle"],
+  reads: ["td", ...CREATED],
   writes: [],
-  jumps: ["unlock_kvm"],
+  jumps: UNLOCK,
   run(context) {
     const { machine, state, plan } = context;
-    const { vm, refused } = command(context);
+    const { refused } = command(context);
     const td = tdOf(context);
-    if (td.state.get(state) !== TD_STATE.UNINITIALIZED) return stop(context, "EINVAL", "unlock_kvm");
-    const early = initVmEarly(plan.call, plan.id);
-    if (early) return stop(context, early, "unlock_kvm");
-    // A vCPU can only be created behind a TD that is initialised, so only a failed teardown could leave one.
-    if (machine.objects.vcpus.some((vcpu) => vcpu.vm === vm && machine.handles[vcpu.handle].get(state) === 1)) return stop(context, "EBUSY", "unlock_kvm");
-    if (refused) return stop(context, refused, "unlock_kvm");
+    const early = td.state.get(state) === TD_STATE.UNINITIALIZED ? initVmEarly(plan.call, plan.id) : "EINVAL";
+    if (early) return stop(context, early, ...UNLOCK);
+    // Of a TD that is not initialised there is no vCPU, but one may be on its way to find that out.
+    if (createdVcpus(machine, state, td) > 0) return stop(context, "EBUSY", ...UNLOCK);
+    if (refused) return stop(context, refused, ...UNLOCK);
     context.say(`the parameters are in order; a CPUID table has at most ${KVM_MAX_CPUID_ENTRIES} entries`);
     return NEXT;
   },
@@ -36,12 +39,17 @@ const checkNewTd: StepCode = {
 const takeKeyid: StepCode = {
   reads: ["td"],
   writes: ["td"],
-  jumps: ["unlock_kvm"],
+  jumps: UNLOCK,
   run(context) {
     const { machine, state } = context;
     const { keyids } = tdsOf(machine);
     const key = keyids.findIndex((taken, index) => index > 0 && taken.get(state) === 0);
-    if (key < 0) return stop(context, "ENOSPC", "unlock_kvm");
+    if (key < 0) return stop(context, "ENOSPC", ...UNLOCK);
+    const most = machine.setting("misc_max_tdx");
+    if (most >= 0n && BigInt(keyids.filter((taken) => taken.get(state) === 1).length) >= most) {
+      context.say("misc_cg_try_charge: the cgroup has no more of them, and the key id goes back");
+      return stop(context, "EBUSY", ...UNLOCK);
+    }
     keyids[key].set(state, 1);
     tdOf(context).hkid.set(state, key);
     if (context.telling) context.say(`takes key id ${machine.tdx?.keys[key].hkid}`);
@@ -149,18 +157,19 @@ const tdInit = kvmLeaf({
 const setTdInitialized: StepCode = {
   reads: [],
   writes: ["td"],
-  jumps: ["unlock_kvm"],
+  jumps: UNLOCK,
   returns: false,
   run(context) {
     tdOf(context).state.set(context.state, TD_STATE.INITIALIZED);
     if (context.telling) context.say(`the TD is initialised; gfn_direct_bits says bit ${command(context).wide ? 51 : 47} is the shared bit`);
-    return context.onward("unlock_kvm");
+    return context.onward(UNLOCK.find((name) => context.operation.labels.has(name)) ?? "");
   },
 };
 
 /** tdx_vcpu_ioctl: no key id, or finalised. Behind it what the arguments say. */
 export function gate(context: Context): boolean {
   const td = tdOf(context);
+  if (context.machine.features.td_terminate === "guarded" && td.terminated?.get(context.state) === 1) return true;
   return td.hkid.get(context.state) === 0 || td.state.get(context.state) === TD_STATE.RUNNABLE;
 }
 

@@ -59,7 +59,7 @@ function retry(context: Context): number {
   if (!isPrefault(context)) {
     const slot = slotAt(machine, state, vmOf(context), gfnOf(context));
     const leaves = machine.features.td_slot_deleted === "leaves" && slot?.invalid === true;
-    if (!isPrivate || leaves) {
+    if (!isPrivate || leaves || machine.features.td_private_retry === "enters") {
       endFault(context);
       if (leaves) context.say("the slot is on its way out: leaves the local loop, and SRCU");
       return context.jump("run_vcpu");

@@ -4,13 +4,16 @@
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
-import { intOf, NotModelled } from "../objects.ts";
+import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BOUND } from "../runner.ts";
-import type { Context, Plan, StepCode } from "../step.ts";
+import { BLOCKED, type Context, type Plan, type StepCode } from "../step.ts";
+import { forgetViolations } from "../tdx/stepping.ts";
 import { accessOf, kvmVcpuOf, outside, type TdAccess } from "./tdx-access.ts";
 import { guestBitsOf, initsOf, sharedBitOf } from "./tdx-objects.ts";
 import { isDead } from "./tdx-plans.ts";
+import type { KvmTdExtras } from "./tdx-state.ts";
+import { MUTEX, mayRun } from "./tdx-vcpus.ts";
 
 const MAX_LENGTH = 2n << 20n;
 const KVM_HC_MAP_GPA_RANGE = 12n;
@@ -32,11 +35,22 @@ interface Request {
 
 export const MAP_GPA = "TDG.VP.VMCALL.MAPGPA";
 
-/** MapGPA calls, and the most parts that one has: for the layout of the state. */
-export function hypercallSizes(machine: Pick<Machine, "program">): { readonly hypercalls: number; readonly parts: number } {
-  const calls = machine.program.calls.filter((call) => call.known && call.spec === MAP_GPA);
+/** What a scenario and its kernel have of the state of TDs that others do without. */
+export function kvmTdExtras(machine: Pick<Machine, "program" | "objects" | "profile" | "features">): KvmTdExtras {
+  const { program, objects, profile, features } = machine;
+  const called = (...specs: readonly string[]) => program.calls.filter((call) => call.known && specs.includes(call.spec));
+  const calls = called(MAP_GPA);
   const parts = calls.map(({ operands: [, size] }) => (size?.kind === "int" ? Number((asU64(size.value) + MAX_LENGTH - 1n) / MAX_LENGTH) : 1));
-  return { hypercalls: calls.length, parts: Math.min(MAX_PARTS, Math.max(1, ...parts)) };
+  const ids = called("KVM_CREATE_VCPU").map((call, at) => `${objectOfOperand(program, objects.vmOf, call.operands[0])} ${intOf(call, at, 1)}`);
+  return {
+    hypercalls: calls.length,
+    parts: Math.min(MAX_PARTS, Math.max(1, ...parts)),
+    guarded: Object.values(profile.operations).some((list) => list.includes("lock_vcpus")),
+    terminates: called("KVM_TDX_TERMINATE_VM").length > 0 && features.td_terminate !== "absent",
+    irqchips: new Set(called("KVM_CREATE_IRQCHIP", "KVM_ENABLE_CAP").map((call) => objectOfOperand(program, objects.vmOf, call.operands[0]) ?? -1)),
+    listed: features.td_failed_vcpu === "stays_listed" && new Set(ids).size < ids.length,
+    staleRet: features.td_hypercall_ret === "as_left" && calls.length > 0,
+  };
 }
 const MAX_PARTS = 64;
 
@@ -67,7 +81,8 @@ function requestOf(machine: Machine, id: CallId, call: Call, vm: number): Reques
 
 interface Hypercall extends Pick<TdAccess, "vm" | "vcpu"> {
   readonly request?: Request;
-  readonly ret: bigint;
+  /** What user space leaves in kvm_run->hypercall.ret; undefined where it does not touch it. */
+  readonly ret: bigint | undefined;
 }
 
 /** MapGPA by a vCPU of a TD behind KVM, and KVM_RUN, with which user space answers it. */
@@ -81,8 +96,8 @@ export function planHypercall(machine: Machine, id: CallId, call: Call): Plan | 
     throw new NotModelled(id, "KVM_RUN is what user space does behind a KVM_EXIT_HYPERCALL of a TD: elsewhere the accesses of the guest say that it runs");
   }
   const data: Hypercall = asks
-    ? { vm: vcpu.vm, vcpu: vcpu.index, request: requestOf(machine, id, call, vcpu.vm), ret: 0n }
-    : { vm: vcpu.vm, vcpu: vcpu.index, ret: intOf(call, id, 0) };
+    ? { vm: vcpu.vm, vcpu: vcpu.index, request: requestOf(machine, id, call, vcpu.vm), ret: undefined }
+    : { vm: vcpu.vm, vcpu: vcpu.index, ret: call.operands[0] === undefined || call.operands[0].kind === "absent" ? undefined : intOf(call, id, 0) };
   return plan(id, call, {
     operations: [asks ? "hypercall.td" : "resume.td"],
     success: ZERO,
@@ -102,6 +117,7 @@ const exitHypercall: StepCode = {
   run(context) {
     const { request } = hypercallOf(context);
     const vcpu = kvmVcpuOf(context);
+    forgetViolations(vcpu.tdVcpu, context.state);
     outside(context, vcpu);
     if (!request || request.refused) {
       context.say("the request is refused, and the guest goes on");
@@ -109,7 +125,7 @@ const exitHypercall: StepCode = {
     }
     vcpu.hypercall.set(context.state, request.number);
     vcpu.part.set(context.state, 0);
-    context.say("the request goes to user space");
+    context.say(vcpu.ret ? "the request goes to user space" : "the request goes to user space, with 0 in ret");
     return context.always(request.parts[0]);
   },
 };
@@ -127,17 +143,22 @@ function pending(context: Context): Request | undefined {
 
 /** Each value but 0 is TDVMCALL_STATUS_INVALID_OPERAND up to 7.0; else the next part goes to user space, or the guest has its answer. */
 const answerHypercall: StepCode = {
-  reads: ["td"],
+  reads: ["td", ...MUTEX],
   writes: ["td"],
   jumps: [],
   run(context) {
     const { machine, state, plan: own } = context;
     const vcpu = kvmVcpuOf(context);
+    if (!mayRun(context, vcpu)) return BLOCKED;
     if (isDead(machine, context, accessOf(context).vm)) return context.always({ kind: "errno", errno: "EIO" });
     const request = pending(context);
     if (!request) throw new NotModelled(own.id, "no exit of the vCPU waits for an answer: what the guest does then is not said");
     const next = vcpu.part.get(state) + 1;
-    if (hypercallOf(context).ret === 0n && next < request.parts.length) {
+    const { ret } = hypercallOf(context);
+    // A kernel that does not preset the field reads what user space left there for the last exit.
+    if (ret !== undefined) vcpu.ret?.set(state, ret === 0n ? 0 : 1);
+    const refused = ret === undefined ? vcpu.ret?.get(state) === 1 : ret !== 0n;
+    if (!refused && next < request.parts.length) {
       vcpu.part.set(state, next);
       context.say("the next part goes to user space");
       return context.always(request.parts[next]);
@@ -145,7 +166,7 @@ const answerHypercall: StepCode = {
     vcpu.hypercall.set(state, 0);
     vcpu.part.set(state, 0);
     context.say("the guest goes on behind its TDCALL");
-    return context.always(answer(hypercallOf(context).ret === 0n ? STATUS.SUCCESS : STATUS.INVALID_OPERAND));
+    return context.always(answer(refused ? STATUS.INVALID_OPERAND : STATUS.SUCCESS));
   },
 };
 

@@ -7,7 +7,7 @@ import type { Field, Region } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { allocateFrame, release } from "../memory/frames.ts";
 import { type Context, NEXT, type StepCode } from "../step.ts";
-import { type Leaf, leafSteps, type Registers } from "../tdx/leaf.ts";
+import { isRefused, type Leaf, leafSteps, type Registers } from "../tdx/leaf.ts";
 import { leafNamed } from "../tdx/leaves.ts";
 import { type KvmTd, type KvmTds, type KvmTdVcpu, type TdLocals, tdHolders } from "./tdx-state.ts";
 
@@ -71,7 +71,7 @@ export interface KvmLeaf {
   /** From the state; the same in both halves. */
   readonly registers: (context: Context) => Registers;
   /** What KVM does with the status, by the codes of step.ts. */
-  readonly answered: (context: Context, status: TdxStatus, output: number) => number;
+  readonly answered: (context: Context, status: TdxStatus, output: number, violation?: bigint) => number;
   /** Runs first: a code of step.ts to pass over the leaf, or undefined. It may write. */
   readonly before?: (context: Context) => number | undefined;
   readonly reads?: readonly Region[];
@@ -91,7 +91,7 @@ function theLeaf(name: string): Leaf {
 export function kvmLeaf(row: KvmLeaf): StepCode {
   const { acquire, commit } = leafSteps({
     of: (context) => ({ leaf: theLeaf(row.leaf), registers: row.registers(context) }),
-    answered: (context, status, output) => behindLeaf(context, row.answered(context, status, output)),
+    answered: (context, status, output, violation) => behindLeaf(context, row.answered(context, status, output, violation)),
     reads: ["td", "ept", ...(row.reads ?? [])],
     writes: ["td", ...(row.writes ?? [])],
     jumps: row.jumps,
@@ -103,7 +103,7 @@ export function kvmLeaf(row: KvmLeaf): StepCode {
     ...acquire,
     events,
     run(context) {
-      const passed = before?.(context);
+      const passed = isRefused(context) ? undefined : before?.(context);
       return passed === undefined ? acquire.run(context) : behindLeaf(context, passed);
     },
     commits: { ...commit, events },

@@ -67,7 +67,9 @@ const unlockMmu: StepCode = {
   jumps: [],
   returns: false,
   run(context) {
-    tdOf(context).mmuWriter.set(context.state, 0);
+    const { mmuWriter } = tdOf(context);
+    // KVM_TDX_TERMINATE_VM comes here without it where TDH.MNG.VPFLUSHDONE fails.
+    if (mmuWriter.get(context.state) === context.thread.index + 1) mmuWriter.set(context.state, 0);
     context.say("mmu_lock is released");
     return NEXT;
   },

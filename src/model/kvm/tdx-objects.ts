@@ -6,7 +6,7 @@ import { BYTES, type Cuts, vmSpace } from "../cells.ts";
 import { SHARED_BIT } from "../cuts.ts";
 import { type Objects, objectOfOperand } from "../objects.ts";
 import { cutLine } from "../tdx/hardware.ts";
-import { SHARED_BIT_48, type TdxObjects } from "../tdx/objects.ts";
+import { HIGHEST_GPA, SHARED_BIT_48, type TdxObjects } from "../tdx/objects.ts";
 import { GLOBAL_HKID, LEVEL, PRIVATE_HKIDS, TDCS_PAGES, TDVPS_TDCX } from "../tdx/tables.ts";
 
 export const KVM_X86_TDX_VM = 5n;
@@ -40,6 +40,8 @@ const RANGES: Readonly<Record<string, { readonly gpa: number; readonly size?: nu
   "guest.load": { gpa: 0 },
   "guest.store": { gpa: 0 },
   "TDG.MEM.PAGE.ACCEPT": { gpa: 0 },
+  "TDG.MEM.PAGE.ATTR.RD": { gpa: 0 },
+  "TDG.MEM.PAGE.ATTR.WR": { gpa: 0 },
   KVM_TDX_INIT_MEM_REGION: { gpa: 2, pages: 3 },
   KVM_PRE_FAULT_MEMORY: { gpa: 1, size: 2 },
 };
@@ -51,24 +53,35 @@ function vcpuOf(program: Program, objects: Objects, call: Call): number | undefi
   return call.spec.startsWith("KVM_") && call.spec !== "KVM_RUN" ? objectOfOperand(program, objects.vcpuOf, call.operands[0]) : own?.index;
 }
 
+/** How many pages of a region KVM_TDX_INIT_MEM_REGION comes to: the first one behind every slot ends it, however many it was asked for. */
+export function regionPages(objects: Objects, vm: number, gpa: bigint, pages: bigint): bigint {
+  const ends = objects.slots.filter((slot) => slot.vm === vm).map((slot) => BigInt(slot.gfn + slot.pages));
+  const end = ends.reduce((a, b) => (a > b ? a : b), 0n);
+  const first = gpa >> 12n;
+  const most = end > first ? end - first + 1n : 1n;
+  return pages < most ? pages : most;
+}
+
 /** gfns of a VM that faults, pre-faults and initial regions can map: pages of a TD that are told apart. */
 function pagesOf(program: Program, objects: Objects, call: Call, vm: number): number[] {
   const range = RANGES[call.spec];
   const gpa = range && intAt(call, range.gpa);
   if (!range || gpa === undefined) return [];
   const bytes = range.size === undefined ? undefined : intAt(call, range.size);
-  const pages = range.pages === undefined ? (bytes === undefined ? 1n : bytes >> 12n) : (intAt(call, range.pages) ?? 0n);
+  const pages = range.pages === undefined ? (bytes === undefined ? 1n : bytes >> 12n) : regionPages(objects, vm, gpa, intAt(call, range.pages) ?? 0n);
   if (pages > BigInt(PAGES_APART)) return [];
-  const first = Number((gpa & ~sharedBitOf(program, objects, vm) & ((1n << 52n) - 1n)) >> 12n);
+  const first = Number((gpa & ~sharedBitOf(program, objects, vm) & ~SHARED_BIT & HIGHEST_GPA) >> 12n);
   return Array.from({ length: Number(pages) }, (_, page) => first + page);
 }
 
 /**
- * Adds the TDs of KVM to those that the scenario drives itself; undefined where it has neither. All calls of KVM_TDX_INIT_VM on one VM make the same TD: at most
+ * Adds the TDs of KVM to those that the scenario drives itself, and takes key ids away that the machine does not have; undefined where it has neither. All calls of KVM_TDX_INIT_VM on one VM make the same TD: at most
  * one of them can succeed at a time.
  */
 export function addKvmTds(program: Program, objects: Objects, direct: TdxObjects | undefined): TdxObjects | undefined {
   const vms = objects.vms.filter((vm) => isTdVm(objects, vm.index));
+  const end = PRIVATE_HKIDS.first + Number(program.machine?.keyids ?? PRIVATE_HKIDS.count);
+  direct?.hkids.splice(0, direct.hkids.length, ...direct.hkids.filter((hkid) => hkid < end));
   if (vms.length === 0) return direct;
   const found: TdxObjects = direct ?? { tds: [], vcpus: [], tdOf: new Map(), vcpuOf: new Map(), hkids: [], gfns: new Set(), touched: [] };
   let builds = 0;
@@ -88,7 +101,7 @@ export function addKvmTds(program: Program, objects: Objects, direct: TdxObjects
     found.touched.push(new Set());
   }
   // tdx_guest_keyid_alloc takes the lowest one; one that a failed teardown leaks is not taken again.
-  for (let hkid = GLOBAL_HKID + 1; builds > 0 && hkid < PRIVATE_HKIDS.first + PRIVATE_HKIDS.count; hkid++) {
+  for (let hkid = GLOBAL_HKID + 1; builds > 0 && hkid < end; hkid++) {
     if (!found.hkids.includes(hkid)) found.hkids.push(hkid);
     builds -= 1;
   }

@@ -10,7 +10,7 @@ import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import type { Context, Plan } from "../step.ts";
 import { SEPT_VE_DISABLE } from "../tdx/build.ts";
-import { guestBitsOf, isTdVm, PAGES_APART, sharedBitOf } from "./tdx-objects.ts";
+import { guestBitsOf, isTdVm, PAGES_APART, regionPages, sharedBitOf } from "./tdx-objects.ts";
 
 export const KVM_MAX_CPUID_ENTRIES = 256n;
 const KVM_TDX_MEASURE_MEMORY_REGION = 1n;
@@ -130,14 +130,43 @@ function planInitMemRegion(machine: Machine, id: CallId, call: Call): Plan {
   const wrong =
     (flags & ~KVM_TDX_MEASURE_MEMORY_REGION) !== 0n || !aligned || pages === 0n || asU64(gpa + size) <= gpa || (gpa & bit) !== 0n || (last & bit) !== 0n;
   const refused = wrong || (overflows && machine.features.td_region_size === "checked");
-  if (!refused && overflows) throw new NotModelled(id, "a region whose size in bytes has lost its upper bits goes on for 2^52 pages: not modelled");
-  if (!refused && pages > BigInt(PAGES_APART)) throw new NotModelled(id, `KVM_TDX_INIT_MEM_REGION of more than ${PAGES_APART} pages is not modelled`);
-  const gfns = refused ? [] : Array.from({ length: Number(pages) }, (_, page) => Number(gpa >> 12n) + page);
+  // A size that has lost its upper bits passes the checks, and the loop goes by nr_pages all the same.
+  const count = regionPages(machine.objects, vcpu?.vm ?? -1, gpa, pages);
+  if (!refused && count > BigInt(PAGES_APART)) throw new NotModelled(id, `KVM_TDX_INIT_MEM_REGION of more than ${PAGES_APART} pages is not modelled`);
+  const gfns = refused ? [] : Array.from({ length: Number(count) }, (_, page) => Number(gpa >> 12n) + page);
   const mapping = objectOfOperand(machine.program, machine.objects.mappingOf, address);
   const source = mapping === undefined || address?.kind !== "handle" ? undefined : { mapping, page: Number(address.offset >> 12n) };
   const measure = (flags & KVM_TDX_MEASURE_MEMORY_REGION) !== 0n;
   return onVcpu(machine, id, call, { refused: refused ? "EINVAL" : undefined, gfns, source, measure });
 }
+
+/** Of a VM whose type the TDX module knows nothing of, nothing here hangs on the interrupt controller. */
+function planIrqchip(machine: Machine, id: CallId, call: Call): Plan {
+  const vm = objectOfOperand(machine.program, machine.objects.vmOf, call.operands[0]);
+  if (vm !== undefined && !isTdVm(machine.objects, vm)) throw new NotModelled(id, "the interrupt controller of a VM that is no TD is not modelled");
+  const split = call.spec === "KVM_ENABLE_CAP";
+  if (split && argument(call, id, "cap") !== KVM_CAP_SPLIT_IRQCHIP) throw new NotModelled(id, "of KVM_ENABLE_CAP only KVM_CAP_SPLIT_IRQCHIP is modelled");
+  const wrong = (argument(call, id, "flags") ?? 0n) !== 0n;
+  return plan(id, call, {
+    operations: [machine.kvmTds ? call.spec : "unknown"],
+    success: ZERO,
+    data: {
+      ...NOTHING,
+      vm: vm ?? 0,
+      vcpu: -1,
+      refused: split && (argument(call, id, "args0") ?? 0n) > KVM_MAX_IRQ_ROUTES ? "EINVAL" : undefined,
+    } satisfies TdCommand,
+    reads: ["handle", "td"],
+    decode(context) {
+      if (vm === undefined || !bound(machine, context.state, call.operands[0])) return "EBADF";
+      if (isDead(machine, context, vm)) return "EIO";
+      return wrong ? "EINVAL" : undefined;
+    },
+  });
+}
+
+const KVM_CAP_SPLIT_IRQCHIP = 121n;
+const KVM_MAX_IRQ_ROUTES = 4096n;
 
 type Maker = (machine: Machine, id: CallId, call: Call) => Plan;
 
@@ -148,6 +177,9 @@ export const tdCommands: Readonly<Record<string, Maker>> = {
   KVM_TDX_INIT_MEM_REGION: planInitMemRegion,
   KVM_TDX_FINALIZE_VM: (machine, id, call) => onVm(machine, id, call),
   KVM_TDX_GET_CPUID: planGetCpuid,
+  KVM_TDX_TERMINATE_VM: (machine, id, call) => onVm(machine, id, call),
+  KVM_CREATE_IRQCHIP: planIrqchip,
+  KVM_ENABLE_CAP: planIrqchip,
 };
 
 /** What a step remembers when it gives up under locks: the locks are dropped on the way to the end. */

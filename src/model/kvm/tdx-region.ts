@@ -86,7 +86,7 @@ const lockInvalidate: StepCode = {
   },
 };
 
-/** A page that somebody has used is EEXIST; the gfn must be private. */
+/** A page that somebody has used is EEXIST up to 6.19; the gfn must be private. */
 const freshPage: StepCode = {
   reads: ["page", "lock", "uptodate", "kind", "slot", "handle", "pte", "control", "file"],
   writes: ["page", "uptodate", "content", "free", "reference"],
@@ -103,7 +103,7 @@ const freshPage: StepCode = {
     if (page.is === "no memory") return fail(context, "ENOMEM");
     if (page.is === "broken") return fail(context, "EHWPOISON");
     const { frame } = page;
-    if (file.uptodate[cell].get(state) === 1) {
+    if (machine.features.td_used_page === "EEXIST" && file.uptodate[cell].get(state) === 1) {
       context.say("the page has been used already");
       return fail(context, "EEXIST");
     }
@@ -119,15 +119,20 @@ const freshPage: StepCode = {
 
 /** get_user_pages_fast: only where the page is not in the host page table it takes mmap_lock. */
 const getSource: StepCode = {
-  reads: ["pte", "page", "lock", "size", "hole", "control", "uptodate"],
+  reads: ["pte", "page", "lock", "size", "hole", "control", "uptodate", "slot", "handle", "file"],
   writes: ["pte", "page", "uptodate", "content", "free", "reference"],
   copying: COPY_ON_WRITE,
+  interruptible: INTERRUPTIBLE,
   jumps: ["put_source"],
   returns: false,
   events: true,
   run(context) {
     const { machine, state } = context;
     const { source } = command(context);
+    if (signalPending(context)) return fail(context, "EINTR");
+    // Where the source comes before the invalidate lock, the slot has been looked at before it.
+    const file = fileOf(context);
+    if (typeof file === "string") return fail(context, file);
     const mapping = source && machine.mappings[source.mapping];
     if (!source || !mapping) return fail(context, "EFAULT");
     const page = source.page + context.cursor;
@@ -146,7 +151,7 @@ const getSource: StepCode = {
 };
 const MMAP_LOCK = 2;
 
-/** kvm_tdp_map_page tries again while an invalidation of the gfn is in progress, and no signal is pending. */
+/** Up to 6.18 kvm_tdp_map_page tries again while an invalidation of the gfn is in progress; kvm_tdp_mmu_map_private_pfn does not look. Neither with a signal. */
 const share: StepCode = {
   reads: ["notifier", "lock"],
   writes: ["lock"],
@@ -159,7 +164,8 @@ const share: StepCode = {
     const vm = vmOf(context);
     const { cell } = context;
     if (signalPending(context)) return fail(context, "EINTR");
-    if (vm.inProgress.get(state) > 0 && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state)) return BLOCKED;
+    const retries = !isHook(context) && vm.inProgress.get(state) > 0;
+    if (retries && cell >= vm.rangeStart.get(state) && cell < vm.rangeEnd.get(state)) return BLOCKED;
     if (!shareMmu(context)) return BLOCKED;
     context.say("mmu_lock is taken for read");
     return NEXT;
@@ -198,12 +204,19 @@ const premap: StepCode = {
   },
 };
 
+/** kvm_tdp_mmu_map_private_pfn wants the page to be new to the mirror: RET_PF_SPURIOUS is -EIO. */
 const freeze: StepCode = {
-  reads: ["ept", "td"],
-  writes: ["ept"],
-  jumps: [],
+  reads: ["ept", "td", "reference"],
+  writes: ["ept", "lock"],
+  jumps: ["put_source"],
   returns: false,
   run(context) {
+    const leaf = vmOf(context).ept[PRIVATE][context.cell]?.get(context.state) ?? 0;
+    if (leaf !== 0) {
+      unshareMmu(context);
+      context.say("the mirror maps the page already");
+      return fail(context, "EIO");
+    }
     tdOf(context).frozen.get(context.cell)?.set(context.state, 1);
     context.say("the entry of the mirror is FROZEN");
     return NEXT;

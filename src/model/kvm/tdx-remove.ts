@@ -24,7 +24,7 @@ const isRunnable = (context: Context, td: KvmTd): boolean => td.state.get(contex
 const clearMirror: StepCode = {
   reads: ["ept", "slot", "td", "kind"],
   writes: ["ept", "td"],
-  jumps: ["unlock_mmu", "clear_mirror"],
+  jumps: ["unlock_mmu", "clear_mirror", "reclaim_page"],
   returns: false,
   events: true,
   run(context) {
@@ -41,7 +41,9 @@ const clearMirror: StepCode = {
     frame.set(state, leaves[cell]?.get(state) ?? 0);
     leaves[cell]?.set(state, 0);
     if (context.telling) context.say(`the mirror no longer maps ${gfnText(context)} to frame ${frame.get(state)}`);
-    if (tdOf(context).hkid.get(state) !== 0) return NEXT;
+    const { hkid, terminated } = tdOf(context);
+    if (hkid.get(state) !== 0) return NEXT;
+    if (terminated?.get(state) === 1) return context.onward("reclaim_page");
     bug(context, "a page is zapped behind the release of the key id");
     return leak(context);
   },
@@ -49,8 +51,12 @@ const clearMirror: StepCode = {
 
 /** The page keeps the reference of the secure EPT, where it has one, and with that it never comes back. */
 function leak(context: Context): number {
+  if (context.telling) context.say(`frame ${localsOf(context).frame.get(context.state)} stays with the TD`);
+  return nextPage(context);
+}
+
+function nextPage(context: Context): number {
   const { cell, frame, again } = localsOf(context);
-  if (context.telling) context.say(`frame ${frame.get(context.state)} stays with the TD`);
   for (const local of [cell, frame, again]) local.set(context.state, 0);
   return context.onward("clear_mirror");
 }
@@ -119,7 +125,7 @@ const block = kvmLeaf({
         td.premapped.set(state, pages - 1);
         if (context.telling) context.say(`${gfnText(context)} was mapped and never added: nr_premapped is ${pages - 1}`);
         unpin(context);
-        return leak(context);
+        return nextPage(context);
       }
       bug(context, "a page was never added, and nr_premapped is 0");
     }
@@ -231,15 +237,28 @@ const putPinned: StepCode = {
   events: true,
   run(context) {
     const { state } = context;
-    const { cell, frame } = localsOf(context);
+    const { frame } = localsOf(context);
     if (context.telling && tdOf(context).pins.get(cellOf(context))?.get(state))
       context.say(`puts the reference of the secure EPT on frame ${frame.get(state)}`);
     unpin(context);
-    cell.set(state, 0);
-    frame.set(state, 0);
-    return context.onward("clear_mirror");
+    return nextPage(context);
   },
 };
+
+/** tdx_reclaim_page of a TD that is terminated: whatever goes wrong, the page stays with it. */
+const reclaimPage = kvmLeaf({
+  leaf: "TDH.PHYMEM.PAGE.RECLAIM",
+  registers: (context) => ({ page: localsOf(context).frame.get(context.state) }),
+  jumps: ["clear_mirror"],
+  reads: ["page", "reference"],
+  writes: ["page", "free", "content", "ept"],
+  answered(context, status) {
+    if (!isSuccess(status)) return leak(context);
+    resetIfAsked(context, localsOf(context).frame.get(context.state));
+    unpin(context);
+    return nextPage(context);
+  },
+});
 
 /** tdx_no_vcpus_enter_start: wait_for_sept_zap, then the kick; it comes back when all have left, and the leaf runs again. */
 const hold: StepCode = {
@@ -272,4 +291,5 @@ export const removeSteps = {
   reset_page: resetPage,
   put_pinned: putPinned,
   hold_vcpus: { ...hold, jumps: [...STAGES, "hold_vcpus"] },
+  reclaim_page: reclaimPage,
 };

@@ -9,7 +9,8 @@ import type { Scope } from "../scope.ts";
 import type { Plan } from "../step.ts";
 import { vmIndexOf } from "./tdx-leaf.ts";
 import { sharedBitOf } from "./tdx-objects.ts";
-import { type KvmTd, TD_STATE } from "./tdx-state.ts";
+import type { KvmTd } from "./tdx-state.ts";
+import { CREATED } from "./tdx-vcpus.ts";
 
 /** Locks are by frame, entries by what a walk finds: every leaf may meet every other one. */
 const MODULE: ReadonlySet<Region> = new Set(["td", "sept", "pamt", "module"]);
@@ -33,7 +34,10 @@ export function withTds(machine: Machine, made: Plan): Plan {
   if (!td) return made;
   const { scope } = made;
   const refused = isIoctl(machine, made, td) ? refusals(machine, made, td) : {};
-  return { ...made, ...refused, ...(scope ? { scope: () => widened(machine, td, scope()) } : {}) };
+  // How many vCPUs there are hangs on every call that makes one.
+  const counts = made.call.spec === "KVM_CREATE_VCPU" && machine.program.machine?.cpus !== undefined;
+  const counted: ReadonlySet<Region> = new Set(counts ? CREATED : []);
+  return { ...made, ...refused, ...(scope ? { scope: () => widened(machine, td, scope(), counted) } : {}) };
 }
 
 /** The call names the VM or a vCPU of it. */
@@ -43,7 +47,7 @@ function isIoctl({ program, objects }: Machine, { call }: Plan, td: KvmTd): bool
   return call.spec.startsWith("KVM_") && (vm === td.vm || vcpu?.vm === td.vm);
 }
 
-/** kvm_vm_ioctl and kvm_vcpu_ioctl answer EIO for a dead VM; a vCPU is made behind KVM_TDX_INIT_VM; a slot is neither read-only nor an alias. */
+/** kvm_vm_ioctl and kvm_vcpu_ioctl answer EIO for a dead VM; a slot is neither read-only nor an alias. */
 function refusals(machine: Machine, made: Plan, td: KvmTd): Pick<Plan, "decode" | "reads"> {
   const { call, id } = made;
   const slot = call.spec.startsWith("KVM_SET_USER_MEMORY_REGION") ? slotRefused(machine, id, call, td.vm) : false;
@@ -54,8 +58,8 @@ function refusals(machine: Machine, made: Plan, td: KvmTd): Pick<Plan, "decode" 
       if (refused === "EBADF") return refused;
       if (td.dead.get(context.state) === 1) return "EIO";
       if (slot) return "EINVAL";
-      const early = call.spec === "KVM_CREATE_VCPU" && refused !== "EINVAL" && td.state.get(context.state) !== TD_STATE.INITIALIZED;
-      return early ? "EIO" : refused;
+      // Whether the id is taken is asked behind what the TD says.
+      return call.spec === "KVM_CREATE_VCPU" && refused === "EEXIST" ? undefined : refused;
     },
   };
 }
@@ -66,14 +70,14 @@ function slotRefused(machine: Machine, id: CallId, call: Call, vm: number): bool
   return (flags & BigInt(KVM_MEM_READONLY)) !== 0n || (last & sharedBitOf(machine.program, machine.objects, vm)) !== 0n;
 }
 
-function widened(machine: Machine, td: KvmTd, scope: Scope): Scope {
+function widened(machine: Machine, td: KvmTd, scope: Scope, counted: ReadonlySet<Region>): Scope {
   const byRegion = new Map<Region, number[]>();
   for (const { atom } of fieldsOf(machine, td)) {
     const { region } = machine.layout.atoms[atom];
     byRegion.set(region, [...(byRegion.get(region) ?? []), atom]);
   }
   return (region) => {
-    if (MODULE.has(region)) return undefined;
+    if (MODULE.has(region) || counted.has(region)) return undefined;
     const narrow = scope(region);
     const own = byRegion.get(region);
     return narrow && own ? [...new Set([...narrow, ...own])].sort((a, b) => a - b) : narrow;

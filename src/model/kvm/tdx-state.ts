@@ -10,6 +10,9 @@ import type { VmState } from "./state.ts";
 /** kvm_tdx->state. */
 export const TD_STATE = { UNINITIALIZED: 0, INITIALIZED: 1, RUNNABLE: 2 } as const;
 
+/** kvm->arch.irqchip_mode. */
+export const IRQCHIP = { NONE: 0, KERNEL: 1, SPLIT: 2 } as const;
+
 /** A table of the mirror: the page behind `sp->external_spt`, and whether the entry that names it is FROZEN. */
 export interface MirrorTable {
   /** The entry of the secure EPT that names the table. */
@@ -36,6 +39,14 @@ export interface KvmTd {
   readonly dead: Field;
   /** wait_for_sept_zap. */
   readonly waits: Field;
+  /** How many of its vCPUs, in the order of their making, the holder of kvm->lock has locked. Only where a kernel locks them all. */
+  readonly locked: Field | undefined;
+  /** Who has locked them: 0 or 1 + actor. Only one at a time begins to. */
+  readonly locker: Field | undefined;
+  /** vm_terminated, where a scenario asks for it. */
+  readonly terminated: Field | undefined;
+  /** An `IRQCHIP`, where the scenario sets it up itself; elsewhere it is split, as every VMM has it for a TD. */
+  readonly irqchip: Field | undefined;
   /** mmu_lock: 0 or 1 + the actor who holds it for write, and how many hold it for read. */
   readonly mmuWriter: Field;
   readonly mmuReaders: Field;
@@ -60,6 +71,8 @@ export interface KvmTdVcpu {
   /** 0, or 1 + number of the MapGPA call that waits for user space, and the part of its range that went there. */
   readonly hypercall: Field;
   readonly part: Field;
+  /** kvm_run->hypercall.ret is not 0, for a kernel that leaves it as it is. */
+  readonly ret: Field | undefined;
   readonly tdvpr: Field;
   readonly tdcx: readonly Field[];
 }
@@ -90,18 +103,31 @@ export interface KvmTds {
   readonly locals: readonly TdLocals[];
   /** By index in `TdxState.keys`: tdx_guest_keyid_pool has given it out. */
   readonly keyids: readonly Field[];
+  /** By actor: on the list of its processor is a vCPU that has been freed. Empty for kernels that take it off, and where no id is given twice. */
+  readonly listed: readonly Field[];
   /** tdx_lock: 0 or 1 + actor. */
   readonly tdxLock: Field;
   /** By package: who calls the module on its first processor, on which nobody else runs meanwhile: 0 or 1 + actor. */
   readonly processors: readonly Field[];
 }
 
-export interface KvmTdSizes {
-  readonly frames: number;
-  readonly actors: number;
+/** What only some scenarios and kernels have. */
+export interface KvmTdExtras {
   /** MapGPA calls of the scenario, and the most parts that one has. */
   readonly hypercalls: number;
   readonly parts: number;
+  /** Some sub-command locks every vCPU. */
+  readonly guarded: boolean;
+  readonly terminates: boolean;
+  /** VMs whose interrupt controller the scenario sets up. */
+  readonly irqchips: ReadonlySet<number>;
+  readonly listed: boolean;
+  readonly staleRet: boolean;
+}
+
+export interface KvmTdSizes extends KvmTdExtras {
+  readonly frames: number;
+  readonly actors: number;
 }
 
 /** Undefined where no VM is a TD: such a scenario costs nothing. */
@@ -127,12 +153,14 @@ export function kvmTds(
     vcpus,
     locals: threads.flatMap(({ td }) => (td ? [td] : [])),
     keyids: tdx.keys.map((key) => layout.field("td", 1, `keyid ${key.hkid}`)),
+    listed: sizes.listed ? threads.map((_, actor) => layout.field("td", 1, `listed ${actor}`)) : [],
     tdxLock: layout.actorField("lock", sizes.actors, "tdx_lock"),
     processors: Array.from({ length: tdx.packages }, (_, index) => layout.actorField("lock", sizes.actors, `processor ${index}`)),
   };
 }
 
-function kvmTd(layout: Layout, vm: VmState, td: TdState, tdx: TdxState, { frames, actors }: KvmTdSizes): KvmTd {
+function kvmTd(layout: Layout, vm: VmState, td: TdState, tdx: TdxState, sizes: KvmTdSizes): KvmTd {
+  const { frames, actors } = sizes;
   const name = `kvm ${vm.object.index}`;
   const field = (max: number): Field => layout.field("td", max, name);
   const cells = [...tdx.objects.gfns].map((gfn) => vm.cells.at(gfn)).filter((cell) => cell >= 0 && vm.cells.single(cell));
@@ -149,6 +177,10 @@ function kvmTd(layout: Layout, vm: VmState, td: TdState, tdx: TdxState, { frames
     bugged: field(1),
     dead: field(1),
     waits: layout.field("td", 1, `${name} waits`),
+    locked: sizes.guarded && tdx.vcpus.length > 0 ? layout.field("td", tdx.vcpus.length, `vcpus ${name}`) : undefined,
+    locker: sizes.guarded && tdx.vcpus.length > 0 ? layout.actorField("td", actors, `vcpus ${name}`) : undefined,
+    terminated: sizes.terminates ? field(1) : undefined,
+    irqchip: sizes.irqchips.has(vm.object.index) ? field(IRQCHIP.SPLIT) : undefined,
     mmuWriter: layout.actorField("lock", actors, `mmu ${name}`),
     mmuReaders: layout.field("lock", actors, `mmu readers ${name}`),
     frozen: byCell("ept", 1, "frozen"),
@@ -162,7 +194,7 @@ function kvmTd(layout: Layout, vm: VmState, td: TdState, tdx: TdxState, { frames
   };
 }
 
-function kvmTdVcpu(layout: Layout, vcpu: number, tdVcpu: TdVcpuState, { frames, hypercalls, parts }: KvmTdSizes): KvmTdVcpu {
+function kvmTdVcpu(layout: Layout, vcpu: number, tdVcpu: TdVcpuState, { frames, hypercalls, parts, staleRet }: KvmTdSizes): KvmTdVcpu {
   const name = `kvm vcpu ${vcpu}`;
   return {
     vcpu,
@@ -172,6 +204,7 @@ function kvmTdVcpu(layout: Layout, vcpu: number, tdVcpu: TdVcpuState, { frames, 
     entering: layout.field("td", 1, `${name} kicked`),
     hypercall: layout.field("td", hypercalls, name),
     part: layout.field("td", parts, name),
+    ret: staleRet ? layout.field("td", 1, name) : undefined,
     tdvpr: layout.field("td", frames, `${name} pages`),
     tdcx: Array.from({ length: TDVPS_TDCX.min }, () => layout.field("td", frames, `${name} pages`)),
   };

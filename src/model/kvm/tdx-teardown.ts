@@ -37,8 +37,10 @@ const flushVp = kvmLeaf({
 
 const vcpuAt = (context: Context) => vcpusOf(context.machine, tdOf(context))[localsOf(context).index.get(context.state)];
 
-/** A TD that is not yet built has neither vCPUs nor tables. */
-const toReclaim = (context: Context): number => context.onward(context.operation.labels.has("reclaim_tdvps") ? "reclaim_tdvps" : "reclaim_tdcs");
+/** A TD that is not yet built has neither vCPUs nor tables; one that is terminated keeps its pages until they are zapped. */
+const RECLAIMS = ["reclaim_tdvps", "reclaim_tdcs", "unlock_mmu", "unlock_kvm"];
+
+const toReclaim = (context: Context): number => context.onward(RECLAIMS.find((name) => context.operation.labels.has(name)) ?? "");
 
 const tdr = (context: Context): { readonly tdr: number } => ({ tdr: tdOf(context).tdr.get(context.state) });
 
@@ -46,7 +48,7 @@ const tdr = (context: Context): { readonly tdr: number } => ({ tdr: tdOf(context
 const vpflushdone = kvmLeaf({
   leaf: "TDH.MNG.VPFLUSHDONE",
   registers: tdr,
-  jumps: ["reclaim_tdvps", "reclaim_tdcs"],
+  jumps: RECLAIMS,
   reads: ["lock"],
   writes: ["lock"],
   before(context) {
@@ -82,7 +84,7 @@ const cacheWb = kvmLeaf({
 const keyFreeid = kvmLeaf({
   leaf: "TDH.MNG.KEY.FREEID",
   registers: tdr,
-  jumps: ["reclaim_tdvps", "reclaim_tdcs"],
+  jumps: RECLAIMS,
   writes: ["lock"],
   answered(context, status) {
     unlockModule(context);

@@ -1,7 +1,7 @@
 // The loop of fallocate that adds pages, and what it takes back when memory runs out or a signal comes (mm/shmem.c shmem_fallocate, shmem_undo_range).
 
 import { NotModelled } from "../objects.ts";
-import { INTERRUPTIBLE, signalPending } from "../signals.ts";
+import { INTERRUPTIBLE, isKilled, signalPending } from "../signals.ts";
 import { AGAIN, BLOCKED, type Context, type StepCode } from "../step.ts";
 import { addPage, dropPage, makeUptodate, pagesOf, setSize, sizeOf } from "./file.ts";
 import { framesLeft } from "./frames.ts";
@@ -30,7 +30,8 @@ const allocate: StepCode = {
     }
     if (!enterInnerLock(context)) return BLOCKED;
     if (isHuge(file)) return takeHuge(context, file, context.cell) ? context.each() : failUnlocked(context, "ENOSPC");
-    if (machine.features.shmem_signal === "any" && signalPending(context)) return undoAllocation(context, "EINTR", "a signal is pending");
+    const ends = machine.features.shmem_signal === "any" ? signalPending(context) : isKilled(context);
+    if (ends) return undoAllocation(context, "EINTR", "a signal is pending");
     // SGP_FALLOC on a page that was allocated before and not used since clears it, so that an undo leaves it alone.
     const pages = file.cells.end(context.cell) - file.cells.start(context.cell);
     if (file.frames[context.cell].get(state) === 0 && framesLeft(machine, state) < pages) return undoAllocation(context, "ENOMEM", "no frame is free");

@@ -239,8 +239,11 @@ const dropFd: StepCode = {
   jumps: [],
   returns: false,
   run(context) {
-    descriptorOf(context.machine, context.plan.call.actor, context.plan.data as number)?.set(context.state, CLOSED);
-    context.say("the descriptor is given back");
+    const { machine, plan: own } = context;
+    const handle = own.data as number;
+    descriptorOf(machine, own.call.actor, handle)?.set(context.state, CLOSED);
+    // Where a process ends it has many.
+    context.say(own.idle ? `the descriptor ${machine.program.handles[handle].name} goes with the process` : "the descriptor is given back");
     return NEXT;
   },
 };

@@ -46,7 +46,7 @@ export function descriptorsOf(machine: Machine, file: number): readonly HandleId
 function isInUse(machine: Machine, state: Int32Array, index: number): boolean {
   if (!machine.closed.has(index)) return false;
   return machine.threads.some((thread) => {
-    const plan = thread.operation.get(state) > 0 ? machine.plans[machine.instruction(state, thread.index)?.call ?? -1] : undefined;
+    const plan = thread.operation.get(state) > 0 ? machine.planAt(state, thread.index) : undefined;
     // Who runs the release of a guest_memfd has dropped its reference.
     return plan?.file === index && plan.call.spec !== "close" && machine.operations[thread.operation.get(state) - 1].name !== "release";
   });

@@ -30,7 +30,9 @@ export interface FrameFields {
   readonly wide: readonly { readonly field: Field; readonly pages: number }[];
   /** Page tables and TLBs. */
   readonly mapped: readonly Field[];
-  /** By frame; all 0 between two uses. */
+  /** Memory of alloc_frame(2M), and what it has beyond the one frame that its holder names. */
+  readonly blocks: readonly { readonly field: Field; readonly pages: number }[];
+  /** By frame that any allocation may take; all 0 between two uses. */
   readonly marks: Uint8Array;
   /** Free frames that an allocation may take. */
   readonly free: Int32Array;
@@ -60,12 +62,13 @@ export function frameFields(machine: Machine): FrameFields {
   for (const [file, pipe] of machine.pipes) for (const { frame } of pipe.buffers) add(frame, { kind: "pipe", file });
   const tables = [...machine.vms.flatMap((vm) => vm.ept.flat()), ...machine.vcpus.flatMap((vcpu) => vcpu.tlb.flat())];
   const mapped = [...tables, ...machine.mappings.flatMap((mapping) => mapping.ptes)].filter((field) => field !== undefined);
-  const count = machine.frames.length;
+  const count = machine.tdx?.blocks[0]?.first ?? machine.frames.length;
+  const blocks = machine.objects.drivers.flatMap(({ index, pages }) => (pages > 1 ? [{ field: machine.drivers[index], pages: pages - 1 }] : []));
   // Huge pages come from a pool of their own.
   const wide = machine.files.flatMap(({ object, cells, frames }) =>
     frames.flatMap((field, cell) => (object.huge !== undefined || cells.single(cell) ? [] : [{ field, pages: cells.end(cell) - cells.start(cell) }])),
   );
-  return { holders, owners, kinds, wide, mapped, marks: new Uint8Array(count), free: new Int32Array(count) };
+  return { holders, owners, kinds, wide, mapped, blocks, marks: new Uint8Array(count), free: new Int32Array(count) };
 }
 
 /** Calls `visit` for every holder of a frame; in-flight references are no owners. */
@@ -94,12 +97,12 @@ function isMapped(machine: Machine, state: Int32Array, frame: number): boolean {
 export function framesLeft(machine: Machine, state: Int32Array): number {
   const limit = Number(machine.setting("frames"));
   if (limit < 0) return Number.POSITIVE_INFINITY;
-  const { holders, wide } = machine.frameFields;
+  const { holders, wide, blocks } = machine.frameFields;
   const held = new Set<number>();
   for (const holder of holders) held.add(holder.get(state));
   held.delete(0);
   let left = limit - held.size;
-  for (const { field, pages } of wide) if (field.get(state) > 0) left -= pages;
+  for (const { field, pages } of [...wide, ...blocks]) if (field.get(state) > 0) left -= pages;
   return Math.max(0, left);
 }
 

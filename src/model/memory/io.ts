@@ -8,6 +8,7 @@ import type { Machine } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { CutNeeded } from "../refine.ts";
+import { INTERRUPTIBLE, isKilled } from "../signals.ts";
 import { AGAIN, BLOCKED, type Context, DONE, NEXT, type Plan, type StepCode } from "../step.ts";
 import { appends, mayAppend } from "./descriptors.ts";
 import { addPage, isInaccessible, isMadeInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
@@ -186,11 +187,13 @@ function pageBytes(context: Context, frame: number, from: bigint, to: bigint): n
 const checkSealChunk: StepCode = {
   reads: ["file", "size"],
   writes: ["lock", "position"],
+  interruptible: { ...INTERRUPTIBLE, returns: false },
   jumps: [],
   run(context) {
     const { machine, state } = context;
     const file = fileOf(context);
     if (context.cursor === 0 && !writeChecks(context, file)) return failUnlocked(context, "EFBIG");
+    if (isKilled(context)) return cutShort(context, "EINTR");
     const { to } = chunk(context);
     const seals = file.seals.get(state);
     const refused = isInaccessible(state, file) || seals & (SEAL.WRITE | SEAL.FUTURE_WRITE) || (seals & SEAL.GROW && to > sizeOf(machine, state, file));

@@ -3,12 +3,14 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned, pageUp, S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
+import { KILLED } from "../ends.ts";
 import { userFaultRefused } from "../kvm/gmem-file.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
 import type { Machine } from "../machine.ts";
 import { intOf, MAP_ANONYMOUS, MAP_TYPE, mappingOfOperand, NotModelled } from "../objects.ts";
 import { bound, canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { FAILED } from "../runner.ts";
+import { INTERRUPTIBLE, isKillable, isKilled } from "../signals.ts";
 import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { copyFrame, holdCopy, tryAgain } from "./copying.ts";
 import { addPage, isInaccessible, makeUptodate, offsetOf, sizeOf } from "./file.ts";
@@ -208,11 +210,14 @@ export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
 const accessHost: StepCode = {
   reads: ["pte", "page", "content"],
   writes: ["content"],
+  interruptible: INTERRUPTIBLE,
   jumps: [],
-  narrow: narrowHostAccess,
+  narrow: (context) => (isKillable(context) ? undefined : narrowHostAccess(context)),
   events: true,
   run(context) {
     const { machine, state } = context;
+    // Behind its page fault a thread that is killed does not come back to the instruction.
+    if (isKilled(context)) return context.always(KILLED);
     const { mapping: index, page, range, value } = access(context);
     const mapping = machine.mappings[index];
     const cell = singleCell(mapping.cells, page);

@@ -85,7 +85,8 @@ const clearPte: StepCode = {
   },
 };
 
-function clearEntry(context: Context, mapping: MappingState, cell: number): void {
+/** The PTE, and the page that the mapping alone may have. */
+export function clearEntry(context: Context, mapping: MappingState, cell: number): void {
   mapping.ptes[cell]?.set(context.state, 0);
   const copy = mapping.copies[cell]?.get(context.state) ?? 0;
   mapping.copies[cell]?.set(context.state, 0);

@@ -4,6 +4,7 @@
 import type { Call, CallId, Result } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
+import { INTERRUPTED, INTERRUPTIBLE, isKilled } from "../signals.ts";
 import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { framesLeft } from "./frames.ts";
 import { getUserPage } from "./mapping.ts";
@@ -46,10 +47,13 @@ const NO_MAPPING = refused("ENOMEM");
 const populate: StepCode = {
   reads: ["size", "lock", "page", "pte", "uptodate", "hole", "control", "file", "slot", "ept", "faults", "reference"],
   writes: ["page", "uptodate", "content", "free", "pte", "ept", "tlb", "faults"],
+  interruptible: INTERRUPTIBLE,
   jumps: [],
   events: true,
   run(context) {
     const { machine, state } = context;
+    // __get_user_pages looks before each page.
+    if (isKilled(context)) return context.always(INTERRUPTED);
     const data = context.plan.data as number | Populate;
     const advised = typeof data !== "number";
     const mapping = machine.mappings[advised ? data.mapping : data];

@@ -129,11 +129,11 @@ const changeVma: StepCode = {
   },
 };
 
-const MADV = { POPULATE_READ: 22, POPULATE_WRITE: 23, DONTNEED: 4, FREE: 8, REMOVE: 9, DONTFORK: 10 } as const;
+const MADV = { POPULATE_READ: 22, POPULATE_WRITE: 23, DONTNEED: 4, FREE: 8, REMOVE: 9, DONTFORK: 10, DOFORK: 11 } as const;
 /** NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTFORK, DOFORK, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP, COLD: nothing here can see what they do. */
 const SILENT: ReadonlySet<number> = new Set([0, 1, 2, 3, 10, 11, 14, 15, 16, 17, 20]);
-/** DONTFORK, DOFORK: of these only a fork sees what they do. */
-const FORKED: ReadonlySet<number> = new Set([10, 11]);
+/** DONTFORK, DOFORK: only a fork sees what they do. */
+const ofForks = (machine: Machine, advice: number): boolean => (advice === MADV.DONTFORK || advice === MADV.DOFORK) && machine.program.processes !== undefined;
 /** MERGEABLE, UNMERGEABLE, WIPEONFORK, KEEPONFORK, PAGEOUT, DONTNEED_LOCKED, COLLAPSE, hwpoison and guard pages. */
 const OTHER: ReadonlySet<number> = new Set([12, 13, 18, 19, 21, 24, 25, 100, 101, 102, 103]);
 
@@ -146,8 +146,6 @@ export function planMadvise(machine: Machine, id: CallId, call: Call): Plan {
   const advice = Number(BigInt.asIntN(32, intOf(call, id, 2)));
   const range = rangeOf(machine, id, call);
   const known = SILENT.has(advice) || advice === MADV.DONTNEED || advice === MADV.FREE || advice === MADV.REMOVE;
-  if (FORKED.has(advice) && machine.program.processes !== undefined)
-    throw new NotModelled(id, "what MADV_DONTFORK and MADV_DOFORK leave out of a child is not modelled");
   if (advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE) return planPopulate(machine, id, call, range, advice === MADV.POPULATE_WRITE);
   if (OTHER.has(advice)) throw new NotModelled(id, `madvise with advice ${advice} is not modelled`);
   const mapping = range.mapping === undefined ? undefined : machine.mappings[range.mapping];
@@ -156,7 +154,7 @@ export function planMadvise(machine: Machine, id: CallId, call: Call): Plan {
   const hole = mapping && remove ? holeOf(mapping, range) : NO_HOLE;
   const cells = remove && file !== undefined ? rangeCells(machine.files[file], hole, true) : range.cells;
   return plan(id, call, {
-    operations: remove ? ["madvise.remove"] : advice === MADV.DONTNEED ? ["madvise.dontneed"] : ["madvise"],
+    operations: [remove ? "madvise.remove" : advice === MADV.DONTNEED ? "madvise.dontneed" : ofForks(machine, advice) ? "madvise.fork" : "madvise"],
     success: range.beyond ? NO_MEMORY : ZERO,
     file: file ?? -1,
     cells,
@@ -231,6 +229,7 @@ function adviceRefuses(context: Context, mapping: MappingState, range: Range, ad
   const there = range.cells.filter((cell) => mapping.mapped[cell].get(state) === 1).length;
   if (there === 0) return "ENOMEM";
   if (there < range.cells.length && advice !== MADV.DONTNEED) {
+    if (ofForks(machine, advice)) return undefined;
     if (SILENT.has(advice)) return "ENOMEM";
     throw new NotModelled(own.id, "madvise of a range that is unmapped in part is not modelled");
   }
@@ -247,6 +246,25 @@ function adviceRefuses(context: Context, mapping: MappingState, range: Range, ad
   if (machine.features.shared_readonly === "free" || writable) return undefined;
   throw new NotModelled(own.id, "MADV_REMOVE on a mapping without PROT_WRITE before Linux 6.7 is not modelled");
 }
+
+/** VM_DONTCOPY of what is mapped there, and ENOMEM behind it where not everything is. */
+const markVma: StepCode = {
+  reads: ["pte"],
+  writes: ["pte"],
+  jumps: [],
+  returns: false,
+  run(context) {
+    const { machine, state, plan: own } = context;
+    const mapping = machine.mappings[mappingIndex(context)];
+    const left = intOf(own.call, own.id, 2) === BigInt(MADV.DONTFORK);
+    for (const cell of own.cells) {
+      if (mapping.mapped[cell].get(state) === 1) mapping.uncopied?.[cell].set(state, left ? 1 : 0);
+      else context.remember(NO_MEMORY);
+    }
+    if (context.telling) context.say(left ? "a child will not have it" : "a child will have it");
+    return NEXT;
+  },
+};
 
 /** zap_page_range: each page by itself, for faults on others go on meanwhile. A private copy is lost; anonymous memory is. */
 const zapRange: StepCode = {
@@ -278,4 +296,4 @@ function zapCell(context: Context, mapping: MappingState, cell: number): void {
   if (context.telling) context.say("the page table entry is gone; the page of the file stays");
 }
 
-export const protectSteps = { change_vma: changeVma, zap_range: zapRange };
+export const protectSteps = { change_vma: changeVma, zap_range: zapRange, mark_vma: markVma };

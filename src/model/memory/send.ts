@@ -7,6 +7,7 @@ import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { fileOfOperand, intOf, NotModelled } from "../objects.ts";
 import { canRead, canWrite, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
+import { INTERRUPTED, INTERRUPTIBLE, isKilled } from "../signals.ts";
 import { AGAIN, type Context, type Plan, type StepCode } from "../step.ts";
 import { appends } from "./descriptors.ts";
 import { addPage, isMadeInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
@@ -156,10 +157,13 @@ const moved = (context: Context): bigint => {
 const copyPage: StepCode = {
   reads: ["file", "size", "position", "page", "uptodate", "content", "lock"],
   writes: ["position", "size", "page", "uptodate", "content", "free"],
+  interruptible: INTERRUPTIBLE,
   jumps: [],
   events: true,
   run(context) {
     const { machine, state } = context;
+    // The copy writes by generic_perform_write, which looks before each page.
+    if (isKilled(context)) return context.always(INTERRUPTED);
     const { from, to, limit } = copyOf(context);
     const [source, target] = [machine.files[from.file], machine.files[to.file]];
     const done = moved(context);

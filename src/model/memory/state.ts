@@ -63,6 +63,8 @@ export interface MappingState {
   readonly mayWrite: Field;
   /** By cell: PROT_ bits, where some mprotect changes them. */
   readonly prots: readonly Field[] | undefined;
+  /** By cell: VM_DONTCOPY, where some madvise sets it and processes fork. */
+  readonly uncopied: readonly Field[] | undefined;
   /** By cell of one page: the frame in the PTE, 0 for none. */
   readonly ptes: readonly (Field | undefined)[];
   /** By cell of one page of a private mapping: the copy made on write. */
@@ -124,6 +126,7 @@ export function mappingState(layout: Layout, object: MappingObject, cells: Cells
     cells,
     mayWrite: layout.field("pte", 1, `map ${object.index}`),
     prots: object.reprotected ? each.map((cell) => layout.field("pte", 7, at(cell))) : undefined,
+    uncopied: object.unforked ? each.map((cell) => layout.field("pte", 1, at(cell))) : undefined,
     mapped: each.map((cell) => layout.field("pte", 1, at(cell))),
     ptes: each.map(single("pte")),
     copies: object.shared ? each.map(() => undefined) : each.map(single("page")),

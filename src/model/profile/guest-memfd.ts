@@ -18,7 +18,7 @@ export const PRE_FAULT: StepList = ["check_args", ...FAULT, "advance"];
 export const GUEST_MEMFD = {
   ...MAINLINE,
   KVM_CHECK_EXTENSION: ["check_args"],
-  poison: ["poison_page"],
+  poison: ["lock_invalidate", "invalidate_begin", "poison_page", "invalidate_end", "unlock_invalidate"],
   KVM_CREATE_GUEST_MEMFD: ["check_flags", "check_size", "new_file", "install_fd"],
   ftruncate: ["refuse"],
   "fallocate.punch_hole": ["check_args", "lock_invalidate", "invalidate_begin", "truncate", "invalidate_end", "unlock_invalidate"],

@@ -86,6 +86,7 @@ export const PLAIN = {
   mprotect: ["check_args", ["mn_start", "change_vma", "mn_end"]],
   "madvise.populate": ["check_args", "populate"],
   madvise: ["check_args"],
+  "madvise.fork": ["check_args", "mark_vma"],
   "madvise.dontneed": ["check_args", ["mn_start", "zap_range", "mn_end"]],
   "madvise.remove": ["check_args", "lock_inode", "check_seals", "announce_hole", UNMAP_USER, "truncate", "retract_hole", "unlock_inode"],
   KVM_CREATE_VM: ["check_args", "create", "install_fd"],
@@ -126,5 +127,10 @@ export const PLAIN = {
   fork: ["copy_files", "copy_mm"],
   send_fd: ["pass_fd"],
   signal: ["send_signal"],
+  exit_group: ["zap_threads", "wait_threads"],
+  exit_mm: ["release_notifier"],
+  exit_mmap: ["unmap_vmas"],
+  exit_task_work: ["free_pages"],
+  exit_notify: ["become_zombie"],
   unknown: ["check_args"],
 } as const satisfies Record<string, StepList>;

@@ -6,6 +6,7 @@ import type { StepList } from "./types.ts";
 const ENTER = ["vp_acquire", "vp_enter"] as const;
 const ACCESS = ["td_access", "td_leave"] as const;
 const ATTRIBUTES = ["attributes_acquire", "attributes_commit", "td_leave"] as const;
+const HALT = ["td_hlt", "td_leave"] as const;
 const ACCEPT = ["accept_walk", "accept_acquire", "accept_zero", "accept_commit", "td_leave"] as const;
 
 export const TDX_MODULE = {
@@ -14,8 +15,13 @@ export const TDX_MODULE = {
   "TD.access.outside": [...ENTER, ...ACCESS],
   "TDG.MEM.PAGE.ACCEPT": ACCEPT,
   "TDG.MEM.PAGE.ACCEPT.outside": [...ENTER, ...ACCEPT],
+  "TDG.MEM.PAGE.ACCEPT.large": ["accept_begin", ...ENTER, "accept_walk", "accept_acquire", "accept_zero_large", "accept_commit", "td_leave"],
   "TDG.MEM.PAGE.ATTR.RD": ATTRIBUTES,
   "TDG.MEM.PAGE.ATTR.RD.outside": [...ENTER, ...ATTRIBUTES],
+  "TDG.MEM.PAGE.ATTR.WR": ATTRIBUTES,
+  "TDG.MEM.PAGE.ATTR.WR.outside": [...ENTER, ...ATTRIBUTES],
+  "TD.hlt": HALT,
+  "TD.hlt.outside": [...ENTER, ...HALT],
   "TDG.VP.VMCALL": ["td_vmcall"],
   "TDG.VP.VMCALL.outside": [...ENTER, "td_vmcall"],
   "TD.rest": ["td_run", "td_rest"],

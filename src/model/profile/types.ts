@@ -27,7 +27,21 @@ export type NotifierFeatures = Pick<Features, "range_add" | "swap_slots" | "pte_
 /** Those of KVM's TDX code. */
 export type TdxFeatures = Pick<
   Features,
-  "td_page_reference" | "td_slot_deleted" | "td_pending_access" | "td_page_reset" | "td_region_size" | "td_region_end" | "td_extend_failure" | "td_vp_init"
+  | "td_page_reference"
+  | "td_slot_deleted"
+  | "td_pending_access"
+  | "td_private_retry"
+  | "td_page_reset"
+  | "td_region_size"
+  | "td_region_end"
+  | "td_used_page"
+  | "td_extend_failure"
+  | "td_irqchip"
+  | "td_failed_vcpu"
+  | "td_hypercall_ret"
+  | "td_terminate"
+  | "td_vp_init"
+  | "guest_tdcall"
 >;
 
 /** Those of guest_memfd and of the VMs that use it. */

@@ -128,10 +128,14 @@ export const mngAddcx: Leaf = {
   },
 };
 
+/** Counters are set before the parameters are looked at: a TD that is refused for them has its first epoch all the same. */
+const firstEpoch: Check = { what: "TD_EPOCH becomes 1", answers: [], effect: (call) => call.theTd.epoch.set(call.state, 1) };
+
 export const mngInit: Leaf = {
   name: "TDH.MNG.INIT",
   number: 21,
-  checks: [...tdrOperand("RCX", "exclusive"), ...liveTd("TDH.MNG.INIT"), ...tdParamsChecks],
+  checks: [...tdrOperand("RCX", "exclusive"), ...liveTd("TDH.MNG.INIT"), firstEpoch, ...tdParamsChecks],
+  acquires: ["td"],
   writes: ["td"],
   commit(call) {
     const { state, theTd: td } = call;

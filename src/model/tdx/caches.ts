@@ -6,7 +6,7 @@ import { kotLock, packageBit, packageOf } from "./build.ts";
 import { ask, pageOperand } from "./checks.ts";
 import { flushShared, writeBack } from "./hardware.ts";
 import { busy, type Hpa, type Leaf, type LeafCall, MALFORMED, type Registers } from "./leaf.ts";
-import { pageTypeOf, physicalPage, physicalPageOf } from "./physical.ts";
+import { pageTypeOf, physicalEntry, physicalPage, sizeText } from "./physical.ts";
 import type { KeyState, WriteBackState } from "./state.ts";
 import { GLOBAL_HKID, KOT, PRIVATE_HKIDS, PT, pageTypeName } from "./tables.ts";
 
@@ -30,6 +30,14 @@ export const cacheWb: Leaf = {
       lock: (call) => ({ lock: call.tdx.cacheLocks[packageOf(call)], mode: "exclusive" }),
     },
     kotLock("shared"),
+    {
+      what: "a start forgets where another one was interrupted on the package",
+      answers: [],
+      effect(call) {
+        const session = sessionOf(call);
+        if (session && !resumes(call)) endSession(call.state, session);
+      },
+    },
     ask("to start: some key id is flushed", { status: "TDX_NO_HKID_READY_TO_WBCACHE" }, (call) => {
       return !resumes(call) && !call.tdx.keys.some((key) => isFlushed(call, key));
     }),
@@ -38,6 +46,7 @@ export const cacheWb: Leaf = {
     }),
   ],
   interruptions: [INTERRUPTED],
+  acquires: ["td"],
   writes: ["td", "content"],
   commit(call) {
     const { state, tdx } = call;
@@ -107,11 +116,13 @@ export const pageRdmd: Leaf = {
   writes: [],
   commit(call) {
     const { state, tdx } = call;
-    const entry = tdx.pamt[physicalPageOf(call)];
+    const entry = physicalEntry(call);
     const type = pageTypeOf(call);
     const owner = tdx.tds[entry.owner.get(state) - 1];
+    // Of a page that is nobody's RDX has what its last owner left there.
+    const rdx = type === PT.NDA ? "" : `, RDX ${owner ? `the TDR, frame ${owner.tdr.get(state)}` : "no owner"}`;
     const epoch = type === PT.REG || type === PT.EPT ? `, R9 BEPOCH ${entry.bepoch.get(state)}` : "";
-    call.say(`RCX ${pageTypeName(type)}, RDX ${owner ? `the TDR, frame ${owner.tdr.get(state)}` : "no owner"}, R8 4 KB${epoch}`);
+    call.say(`RCX ${pageTypeName(type)}${rdx}, R8 ${sizeText(call)}${epoch}`);
     return undefined;
   },
 };

@@ -2,7 +2,8 @@
 
 import type { TdxOperandName, TdxStatus, TdxStatusName } from "../../base/tdx-status.ts";
 import { SHARED_BIT } from "../cuts.ts";
-import { busy, type Check, type Hpa, type LeafCall, MALFORMED, NO_TDMR, type Registers } from "./leaf.ts";
+import { blockAt, framesOf, pamtBehind, pamtOf } from "./blocks.ts";
+import { busy, type Check, type Hpa, type LeafCall, type Locking, MALFORMED, NO_TDMR, NO_TDMR_2M, type Registers } from "./leaf.ts";
 import type { LockMode } from "./locks.ts";
 import { HIGHEST_GPA, SHARED_BIT_48 } from "./objects.ts";
 import { placeAt, type SeptEntry, type TdState, tdAt, tdVcpuAt } from "./state.ts";
@@ -30,27 +31,68 @@ export function ask(what: string, refusal: TdxStatus, fails: (call: LeafCall) =>
   return { what, answers: [refusal], test: (call) => (fails(call) ? refusal : undefined) };
 }
 
-/** A page by its physical address, whatever it is: alignment, range, the lock of its PAMT entry. */
-export function lockedPage(of: (registers: Registers) => Hpa | undefined, operand: Name, mode: LockMode): Check[] {
-  const hpa = (call: LeafCall): Hpa => of(call.registers) ?? NO_TDMR;
+/** pamt_walk: the entry of the page, and above it that of its 2 MB, shared; where that is a page itself the walk ends there. Those of 1 GB are shared by all. */
+function pamtWalk(call: LeafCall, frame: Hpa, mode: LockMode): Locking[] {
+  if (frame <= NO_TDMR) return [];
+  const block = blockAt(call.tdx, frame);
+  const leaf: Locking = { lock: pamtOf(call.tdx, call.state, frame).lock, mode };
+  return !block || leaf.lock === block.pamt.lock ? [leaf] : [{ lock: block.pamt.lock, mode: "shared" }, leaf];
+}
+
+/** The format of a page's address, and that it is in a TDMR. */
+function addressOf(hpa: (call: LeafCall) => Hpa, operand: Name): Check[] {
   return [
     ask(`the page in ${operand} is 4 KB aligned and carries no key id`, answer("TDX_OPERAND_INVALID", operand), (call) => hpa(call) === MALFORMED),
-    ask(`the page in ${operand} is in a TDMR`, answer("TDX_OPERAND_ADDR_RANGE_ERROR", operand), (call) => hpa(call) === NO_TDMR),
-    {
-      what: `PAMT entry of the page in ${operand}, ${mode}`,
-      answers: [busy(operand)],
-      lock: (call) => (hpa(call) > 0 ? { lock: call.tdx.pamt[hpa(call)].lock, mode } : undefined),
-    },
+    ask(`the page in ${operand} is in a TDMR`, answer("TDX_OPERAND_ADDR_RANGE_ERROR", operand), (call) => hpa(call) <= NO_TDMR),
   ];
 }
 
-/** check_and_lock_explicit_private_hpa: alignment, range, the lock of the PAMT entry, then its type. */
+/** A page by its physical address, whatever it is and of whichever size: alignment, range, the lock of its PAMT entry. */
+export function lockedPage(of: (registers: Registers) => Hpa | undefined, operand: Name, mode: LockMode): Check[] {
+  const hpa = (call: LeafCall): Hpa => of(call.registers) ?? NO_TDMR;
+  return [
+    ...addressOf(hpa, operand),
+    { what: `PAMT entry of the page in ${operand}, ${mode}`, answers: [busy(operand)], lock: (call) => pamtWalk(call, hpa(call), mode) },
+  ];
+}
+
+/** check_and_lock_explicit_private_hpa: alignment, range, the lock of the PAMT entry, then its size and its type. */
 export const pageOperand = (of: (registers: Registers) => Hpa | undefined, operand: Name, mode: LockMode, type: PageType): Check[] => [
   ...lockedPage(of, operand, mode),
-  ask(`its page type is ${pageTypeName(type)}`, answer("TDX_PAGE_METADATA_INCORRECT", operand), (call) => {
-    return call.tdx.pamt[of(call.registers) ?? NO_TDMR].type.get(call.state) !== type;
+  ask(`it is a page of 4 KB, of type ${pageTypeName(type)}`, answer("TDX_PAGE_METADATA_INCORRECT", operand), (call) => {
+    const frame = of(call.registers) ?? NO_TDMR;
+    const leaf = pamtOf(call.tdx, call.state, frame);
+    return leaf !== call.tdx.pamt[frame] || leaf.type.get(call.state) !== type;
   }),
 ];
+
+/** check_and_lock_free_range_hpa: a page of the size of the level, or memory for one, which nobody has given to the module. */
+export function freeRange(operand: Name): Check[] {
+  const hpa = ({ registers }: LeafCall): Hpa => registers.page ?? NO_TDMR;
+  const large = ({ registers }: LeafCall): boolean => registers.level === LEVEL.PD;
+  const blockOf = (call: LeafCall) => (hpa(call) > 0 ? blockAt(call.tdx, hpa(call)) : undefined);
+  const aligned = (call: LeafCall): boolean => hpa(call) === NO_TDMR_2M || blockOf(call)?.first === hpa(call);
+  const isFree = (call: LeafCall, frame: number): boolean => call.tdx.pamt[frame].type.get(call.state) === PT.NDA;
+  return [
+    ask(`the page in ${operand} is aligned to the level and carries no key id`, answer("TDX_OPERAND_INVALID", operand), (call) => {
+      return hpa(call) === MALFORMED || (large(call) && !aligned(call));
+    }),
+    ask(`the page in ${operand} is in a TDMR`, answer("TDX_OPERAND_ADDR_RANGE_ERROR", operand), (call) => hpa(call) <= NO_TDMR),
+    {
+      what: `PAMT entry of the page in ${operand}, of the level's size, exclusive`,
+      answers: [busy(operand)],
+      lock(call) {
+        const block = large(call) ? blockOf(call) : undefined;
+        return block ? { lock: block.pamt.lock, mode: "exclusive" } : pamtWalk(call, hpa(call), "exclusive");
+      },
+    },
+    ask(`it, and every page of 4 KB in it, is ${pageTypeName(PT.NDA)}`, answer("TDX_PAGE_METADATA_INCORRECT", operand), (call) => {
+      const block = blockOf(call);
+      if (block && block.pamt.type.get(call.state) !== PT.NDA) return true;
+      return block && large(call) ? framesOf(block).some((frame) => !isFree(call, frame)) : !isFree(call, hpa(call));
+    }),
+  ];
+}
 
 /** The TD whose TDR is in a register. */
 export const tdrOperand = (operand: Name, mode: LockMode): Check[] => [
@@ -173,11 +215,21 @@ export const entryState = (leaf: string): Check =>
     return !ALLOWED_ENTRY_STATES[leaf].includes(entryStateOf(call));
   });
 
-/** pamt_implicit_get_and_lock of what the entry names. */
+/** pamt_implicit_get_and_lock of what the entry names; the entries above it in the PAMT are not locked. */
 export const mappedPage = (operand: Name = "RCX"): Check => ({
   what: "PAMT entry of the page that is mapped, exclusive",
   answers: [busy(operand)],
-  lock: (call) => (call.mapped > 0 ? { lock: call.tdx.pamt[call.mapped].lock, mode: "exclusive" } : undefined),
+  lock: (call) => (call.mapped > 0 ? { lock: pamtBehind(call.tdx, call.state, call.theEntry).lock, mode: "exclusive" } : undefined),
+});
+
+/** The lock of PAMT entries that are joined or split; others have it shared while they walk to a page of 4 KB. */
+export const joinedPages = (block: (call: LeafCall) => number): Check => ({
+  what: "PAMT entry of the large page, exclusive",
+  answers: [busy("RCX")],
+  lock(call) {
+    const large = blockAt(call.tdx, block(call));
+    return large && { lock: large.pamt.lock, mode: "exclusive" };
+  },
 });
 
 /** A TD that may be running has translations of the entry, unless nobody could have made one. */
@@ -196,7 +248,7 @@ export function isTracked(td: TdState, state: Int32Array, bepoch: number): boole
 
 export const tracked = (operand: Name = "RCX"): Check =>
   ask("where the TD may be running, the block is tracked", answer("TDX_TLB_TRACKING_NOT_DONE", operand), (call) => {
-    return tracks(call) && !isTracked(call.theTd, call.state, call.tdx.pamt[call.mapped].bepoch.get(call.state));
+    return tracks(call) && !isTracked(call.theTd, call.state, pamtBehind(call.tdx, call.state, call.theEntry).bepoch.get(call.state));
   });
 
 /** The order of a MEM leaf as far as the entry's state. */

@@ -1,18 +1,86 @@
-// TDH.VP.ENTER, and the way out: a vCPU inside counts in REFCOUNT of the epoch in which it entered, and holds its TDVPR and the TDR shared
-// (td_transitions/tdh_vp_enter.c, td_exit.c).
+// TDH.VP.ENTER, and the way out: a vCPU inside counts in REFCOUNT of the epoch in which it entered, and holds its TDVPR and the TDR shared. One that is
+// suspected of being stepped asks first whether it would leave at once (td_transitions/tdh_vp_enter.c, td_exit.c, td_exit_stepping.c).
 
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
-import { ask, liveTd, tdvprOperand, tdvpsComplete } from "./checks.ts";
-import type { Leaf, LeafCall } from "./leaf.ts";
-import { release } from "./locks.ts";
+import { ask, liveTd, tdvprOperand, tdvpsComplete, walkTo } from "./checks.ts";
+import { busy, type Check, type Leaf, type LeafCall, MORE, SUCCESS } from "./leaf.ts";
+import { acquire, release } from "./locks.ts";
 import type { TdState, TdVcpuState, TdxState } from "./state.ts";
-import { VCPU } from "./tables.ts";
+import { ENTRY, isHeldAtTheDoor, listedGpa } from "./stepping.ts";
+import { LEVEL, SEPT, VCPU } from "./tables.ts";
 import { epochLock } from "./track.ts";
 import { associate, flushProcessor, processorOf } from "./vp.ts";
 
 function associateOnce(call: LeafCall): void {
   if (call.theVcpu.lp.get(call.state) === 0) associate(call);
+}
+
+/** adjust_tlb_tracking_state: the vCPU counts in the epoch that it finds, and hits no translation of an older one. */
+function countIn(call: LeafCall): boolean {
+  const { state, theTd: td, theVcpu: vcpu } = call;
+  const epoch = td.epoch.get(state);
+  const count = td.refcount[epoch & 1];
+  count.set(state, count.get(state) + 1);
+  const flushes = vcpu.epoch.get(state) !== epoch;
+  if (flushes) flushProcessor(call, processorOf(call, vcpu));
+  vcpu.epoch.set(state, epoch);
+  return flushes;
+}
+
+/** revert_tlb_tracking_state: the count alone; what was flushed stays so. */
+function countOut(state: Int32Array, td: TdState, vcpu: TdVcpuState): void {
+  const count = td.refcount[vcpu.epoch.get(state) & 1];
+  count.set(state, count.get(state) - 1);
+}
+
+/** The epoch's lock is dropped behind the count: where the filter comes next, before the entry is through. */
+const sampleEpoch: Check = {
+  ...epochLock("shared"),
+  lock: (call) => (isHeldAtTheDoor(call.theVcpu, call.state) ? undefined : { lock: call.theTd.epochLock, mode: "shared" }),
+};
+
+/** is_epf_expected: any entry but a mapped one is a violation to come, also one that is pending where the guest would get a #VE. */
+function leavesAgain(td: TdState, state: Int32Array, gpa: bigint): boolean {
+  const entry = walkTo(td, state, Number(gpa >> 12n), LEVEL.PT);
+  return entry?.state.get(state) !== SEPT.MAPPED;
+}
+
+const TREE_BUSY = busy("SEPT_TREE");
+
+/**
+ * td_entry_stepping_filter: with the tree locked, is the page that is listed still none that the guest can use? Then the exit is made up. Undefined: the vCPU
+ * may enter. Others see it counted, and then the tree locked, before it is through.
+ */
+function filter(call: LeafCall, gpa: bigint): ReturnType<Leaf["commit"]> {
+  const { state, theTd: td, theVcpu: vcpu } = call;
+  const entry = (vcpu.stepping as NonNullable<TdVcpuState["stepping"]>).entry;
+  if (entry.get(state) === ENTRY.NONE) {
+    associateOnce(call);
+    countIn(call);
+    call.unlock(td.epochLock);
+    entry.set(state, ENTRY.COUNTED);
+    call.say(`${vcpu.object.name} is suspected of being stepped: it counts in epoch ${vcpu.epoch.get(state)}, and wants the secure EPT tree`);
+    return MORE;
+  }
+  if (entry.get(state) === ENTRY.COUNTED) {
+    entry.set(state, ENTRY.NONE);
+    if (!acquire(state, td.tree, "exclusive")) {
+      countOut(state, td, vcpu);
+      call.say("the secure EPT tree is locked");
+      return TREE_BUSY;
+    }
+    entry.set(state, ENTRY.LOCKED);
+    call.say("the secure EPT tree is locked exclusive");
+    return MORE;
+  }
+  entry.set(state, ENTRY.NONE);
+  release(state, td.tree, "exclusive");
+  if (!leavesAgain(td, state, gpa)) return undefined;
+  countOut(state, td, vcpu);
+  call.violation = gpa;
+  call.say("the access would leave the guest again: it is not entered");
+  return SUCCESS;
 }
 
 export const vpEnter: Leaf = {
@@ -34,8 +102,9 @@ export const vpEnter: Leaf = {
       // An entry that fails behind this leaves it associated.
       effect: associateOnce,
     },
-    epochLock("shared"),
+    sampleEpoch,
   ],
+  interruptions: [TREE_BUSY],
   acquires: ["td"],
   writes: ["td", "tlb"],
   commit(call) {
@@ -46,21 +115,20 @@ export const vpEnter: Leaf = {
         call.context.plan.id,
         `two vCPUs inside on processor ${lp} at once are not possible; leave one, or give them processors of their own`,
       );
-    const epoch = td.epoch.get(state);
-    const count = td.refcount[epoch & 1];
-    count.set(state, count.get(state) + 1);
+    const gpa = listedGpa(vcpu, state);
+    const refused = gpa === undefined ? undefined : filter(call, gpa);
+    if (refused) return refused;
     associateOnce(call);
     // A vCPU that is new on its processor has no entry there; TDH.VP.FLUSH has seen to that.
-    const flushes = vcpu.epoch.get(state) !== epoch;
-    flushProcessor(call, lp, flushes ? undefined : vcpu);
-    vcpu.epoch.set(state, epoch);
+    const flushes = gpa === undefined && countIn(call);
+    flushProcessor(call, lp, vcpu);
     vcpu.state.set(state, VCPU.ACTIVE);
     vcpu.inside.set(state, 1);
     vcpu.rests.set(state, call.registers.stays ? 1 : 0);
     // The locks of TDVPR and TDR stay until the TD exits.
     call.keep(tdx.pamt[vcpu.tdvpr.get(state)].lock);
     call.keep(tdx.pamt[td.tdr.get(state)].lock);
-    call.say(`${vcpu.object.name} is in the guest, epoch ${epoch}${flushes ? ", its TLB flushed" : ""}`);
+    call.say(`${vcpu.object.name} is in the guest, epoch ${vcpu.epoch.get(state)}${flushes ? ", its TLB flushed" : ""}`);
     return undefined;
   },
 };

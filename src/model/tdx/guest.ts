@@ -4,42 +4,57 @@
 import { formatAddress } from "../../base/units.ts";
 import type { Result } from "../../scenario/program.ts";
 import type { Region } from "../layout.ts";
+import { PAGES_OF_BLOCK } from "../objects.ts";
 import { ZERO } from "../plan.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { frameBehind } from "./blocks.ts";
 import { walkTo } from "./checks.ts";
 import { dieInside, exitTd, isInside, vpEnter } from "./enter.ts";
 import { AS_FOUND, byteIn, MACHINE_CHECK, tdMayTouch } from "./hardware.ts";
-import { actionOf, beforeLeaf, EEQ, goOn, leaveDead, refuseHigh, tdOfContext, vcpuOf, violation } from "./inside.ts";
+import { actionOf, beforeLeaf, EEQ, goOn, leaveDead, targetOf, tdOfContext, vcpuOf, violation, violationResult } from "./inside.ts";
 import { expectByte, judgeLoad } from "./integrity.ts";
 import { leafSteps, statusResult } from "./leaf.ts";
-import type { TdState, TdVcpuState } from "./state.ts";
-import { LEVEL, SEPT, SEPT_NAMES } from "./tables.ts";
+import { attributeSteps } from "./page-attributes.ts";
+import type { SeptEntry, TdState, TdVcpuState, TdxState } from "./state.ts";
+import { forgetViolations } from "./stepping.ts";
+import { LEVEL, SEPT, SEPT_NAMES, VCPU } from "./tables.ts";
 import { tdcallSteps } from "./tdcall.ts";
 
 export type { GuestExits, TdAction } from "./inside.ts";
 
 /** TDH.VP.ENTER in front of an action of a vCPU that is outside. */
 const enter = leafSteps({
-  of: (context) => ({ leaf: vpEnter, registers: { tdvpr: actionOf(context).page(context.state) } }),
-  answered: (context, status) => (status.status === "TDX_SUCCESS" ? NEXT : context.always(statusResult(status))),
+  // Only one that an interrupt has put out of a leaf still rests inside.
+  of: (context) => ({ leaf: vpEnter, registers: { tdvpr: actionOf(context).page(context.state), stays: vcpuOf(context).rests.get(context.state) === 1 } }),
+  answered(context, status, _output, gpa) {
+    if (gpa !== undefined) return context.done(violationResult(gpa, EEQ.NONE));
+    return status.status === "TDX_SUCCESS" ? NEXT : context.always(statusResult(status));
+  },
 });
 
-const gpaText = (context: Context): string => `gpa ${formatAddress(actionOf(context).gpa)}`;
+const gpaText = (context: Context): string => `gpa ${formatAddress(targetOf(context).gpa)}`;
 const VE: Result = { kind: "exception", exception: "#VE" };
+const PAGE_FAULT: Result = { kind: "exception", exception: "#PF" };
+
+/** The translation goes into the TLB: of a large page for every page in it. */
+function fill({ machine, state }: Context, vcpu: TdVcpuState, entry: SeptEntry, gfn: number): void {
+  const tdx = machine.tdx as TdxState;
+  if (entry.level === LEVEL.PT) return void vcpu.tlb.get(gfn)?.set(state, entry.frame.get(state));
+  for (const [at, field] of vcpu.tlb) if (at >= entry.gfn && at < entry.gfn + PAGES_OF_BLOCK) field.set(state, frameBehind(tdx, state, entry, at));
+}
 
 /** The frame behind a private page: the TLB's, else the secure EPT's; undefined where the access ends otherwise, in `context`'s answer. */
 function translate(context: Context, vcpu: TdVcpuState, td: TdState): number | { readonly answer: number } {
   const { state } = context;
-  const { gfn } = actionOf(context);
+  const { gfn } = targetOf(context);
   const cached = vcpu.tlb.get(gfn);
   const hit = cached?.get(state) ?? 0;
   if (hit > 0) return hit;
   const entry = walkTo(td, state, gfn, LEVEL.PT);
   const entryState = entry?.state.get(state) ?? SEPT.FREE;
-  if (entry?.level === LEVEL.PT && entryState === SEPT.MAPPED) {
-    const frame = entry.frame.get(state);
-    cached?.set(state, frame);
-    return frame;
+  if (entry && entryState === SEPT.MAPPED) {
+    fill(context, vcpu, entry, gfn);
+    return frameBehind(context.machine.tdx as TdxState, state, entry, gfn);
   }
   if (context.telling) context.say(`${gpaText(context)}: secure EPT level ${entry?.level} is ${SEPT_NAMES[entryState]}`);
   if (entryState !== SEPT.PENDING) return { answer: violation(context, EEQ.NONE) };
@@ -60,11 +75,17 @@ const access: StepCode = {
   events: true,
   run(context) {
     const { machine, state } = context;
-    const { shared, byte, range, value } = actionOf(context);
+    const { byte, range, value } = actionOf(context);
     const vcpu = vcpuOf(context);
     if (!isInside(state, vcpu)) return context.jump("vp_acquire");
     const td = tdOfContext(context);
-    refuseHigh(context);
+    const { shared, beyond, gfn } = targetOf(context);
+    if (beyond) {
+      const dead = leaveDead(context);
+      if (dead !== undefined) return dead;
+      context.say("a bit above the shared one is reserved in the guest's page tables");
+      return goOn(context, PAGE_FAULT);
+    }
     if (shared) {
       const { exits } = actionOf(context);
       if (exits) return exits.shared(context);
@@ -82,13 +103,13 @@ const access: StepCode = {
     const content = machine.frames[frame].content[range];
     if (value === undefined) {
       const found = content.get(state);
-      judgeLoad(machine, state, td, actionOf(context).gfn, range, frame, found);
+      judgeLoad(machine, state, td, gfn, range, frame, found);
       if (context.telling) context.say(`loads from frame ${frame}`);
       const read = byteIn(found);
       return goOn(context, read < 0 ? AS_FOUND : { kind: "value", value: BigInt(read) });
     }
     content.set(state, value);
-    expectByte(state, td, actionOf(context).gfn, range, value);
+    expectByte(state, td, gfn, range, value);
     machine.tdx?.lines[frame].privateDirty.set(state, td.key.get(state) + 1);
     if (machine.options.taint) machine.frames[frame].tainted.set(state, 1);
     if (context.telling) context.say(`stores 0x${value.toString(16)} into frame ${frame}`);
@@ -116,8 +137,22 @@ const vmcall: StepCode = {
   run(context) {
     const elsewhere = beforeLeaf(context);
     if (elsewhere !== undefined) return elsewhere;
+    forgetViolations(vcpuOf(context), context.state);
     exitTd(context.machine, context.state, vcpuOf(context));
     return context.always(actionOf(context).exit as Result);
+  },
+};
+
+/** HLT is a #VE for the module, whose handler may ask the host to wait: TDG.VP.VMCALL.HLT (tdx_td_dispatcher.c td_generic_ve_exit). */
+const halt: StepCode = {
+  reads: ["td"],
+  writes: ["td", "module"],
+  jumps: ["vp_acquire", "td_leave"],
+  run(context) {
+    const elsewhere = beforeLeaf(context);
+    if (elsewhere !== undefined) return elsewhere;
+    context.say("HLT: #VE in the guest");
+    return goOn(context, VE);
   },
 };
 
@@ -135,12 +170,18 @@ const run: StepCode = {
 
 const KICKED: Result = { kind: "exit", exit: "EXIT_REASON_EXTERNAL_INTERRUPT", fields: [] };
 
-/** The vCPU rests in the guest; a kick has put it out. */
+const NOT_ACCESSIBLE = statusResult({ status: "TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE" });
+
+/** The vCPU rests in the guest; a kick has put it out. Out of a TD that has died by then it leaves without a look at its structures, where it stays ACTIVE. */
 const rest: StepCode = {
   reads: ["td"],
   writes: [],
   jumps: [],
-  run: (context) => (isInside(context.state, vcpuOf(context)) ? BLOCKED : context.always(KICKED)),
+  run(context) {
+    const vcpu = vcpuOf(context);
+    if (isInside(context.state, vcpu)) return BLOCKED;
+    return context.always(vcpu.state.get(context.state) === VCPU.ACTIVE ? NOT_ACCESSIBLE : KICKED);
+  },
 };
 
 export const guestSteps = {
@@ -149,6 +190,8 @@ export const guestSteps = {
   td_access: access,
   td_leave: leave,
   ...tdcallSteps,
+  ...attributeSteps,
+  td_hlt: halt,
   td_vmcall: vmcall,
   td_run: run,
   td_rest: rest,

@@ -1,20 +1,24 @@
 // What the hardware keeps of each line of memory beside its bytes: the TD-owner bit, poison, and the caches, whose lines of one page under two keys are strangers
 // to each other (logical integrity; Documentation/arch/x86/tdx.rst, arch/x86/virt/vmx/tdx/tdx.c).
 
-import type { Result } from "../../scenario/program.ts";
+import type { CallId, Result } from "../../scenario/program.ts";
 import { BYTES, type Cuts } from "../cells.ts";
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { clear } from "../memory/frames.ts";
 import { FOUND, LEFT } from "../memory/state.ts";
+import { NotModelled } from "../objects.ts";
+import { pamtOf } from "./blocks.ts";
 import { LINE, type LineState, type TdxState } from "./state.ts";
-import { PT } from "./tables.ts";
+import { LIFECYCLE, type PageType, PT, pageTypeName } from "./tables.ts";
 
 const LINE_BYTES = 64;
 
 /** Who touches a poisoned line. */
 export const MACHINE_CHECK: Result = { kind: "exception", exception: "#MC" };
 export const AS_FOUND: Result = { kind: "found" };
+/** Such a one shuts the processor down, and TDX with it. */
+export const MODULE_MACHINE_CHECK = "a machine check while the TDX module runs ends TDX on the whole machine: what follows is not modelled";
 
 /** A byte that is touched needs its line apart from the rest of the page: poison and ownership are of whole lines. */
 export function cutLine(cuts: Cuts, byte: number): void {
@@ -51,30 +55,48 @@ export function zeroPage(machine: Machine, state: Int32Array, frame: number): vo
   if (machine.options.taint) machine.frames[frame].tainted.set(state, 1);
 }
 
-/** The module copies a page into one of the TD. With `hostReads` it reads with the shared key: zeros where lines are a TD's. `from` 0: memory that no name means. */
+/** The module copies a page into one of the TD. With `hostReads` it reads with the shared key: zeros where lines are a TD's. `from` 0 or below: memory that no name means. */
 export function copyPage(machine: Machine, state: Int32Array, from: number, to: number, hostReads: boolean): void {
-  directLines(machine, state, to);
   const source = machine.tdx?.lines[from];
   machine.frames[to].content.forEach((range, index) => {
     const visible = !hostReads || source === undefined || source.owner[index].get(state) === LINE.HOST;
-    range.set(state, from === 0 ? FOUND : visible ? machine.frames[from].content[index].get(state) : 0);
+    range.set(state, from <= 0 ? FOUND : visible ? machine.frames[from].content[index].get(state) : 0);
   });
+  // Line by line each is read before it is written: a page may be its own source.
+  directLines(machine, state, to);
   if (machine.options.taint) machine.frames[to].tainted.set(state, 1);
 }
+
+/** Page type of a frame, whatever size its page has. */
+const typeOf = ({ tdx }: Machine, state: Int32Array, frame: number): number | undefined => tdx && pamtOf(tdx, state, frame).type.get(state);
 
 /** The host fills a frame through its cached mapping: whole lines, which belong to nobody from here on (no check, no fault). */
 export function hostFills(machine: Machine, state: Int32Array, frame: number): void {
   const lines = linesOf(machine, frame);
   if (!lines) return;
   const key = lines.privateDirty.get(state);
-  if (key > 0 && machine.tdx?.pamt[frame].type.get(state) === PT.NDA) machine.emit("handed-over-dirty", frame, key);
+  if (key > 0 && typeOf(machine, state, frame) === PT.NDA) machine.emit("handed-over-dirty", frame, key);
   for (const line of lines.owner) line.set(state, LINE.HOST);
   lines.sharedDirty.set(state, 1);
 }
 
 /** The host touches a page that is a TD's: what it may hold is judged by its taint. */
 export function judgeHostAccess(machine: Machine, state: Int32Array, frame: number): void {
-  if (machine.tdx?.pamt[frame].type.get(state) === PT.REG) machine.emit("host-access", frame);
+  if (typeOf(machine, state, frame) === PT.REG) machine.emit("host-access", frame);
+}
+
+/**
+ * The host writes to a page that the module has for itself: the next time that it looks there is a machine check. Of a TD whose keys are gone it looks at the TDR
+ * only.
+ */
+export function refuseOwnPage(machine: Machine, state: Int32Array, frame: number, id: CallId): void {
+  if (!machine.tdx) return;
+  const { type, owner } = pamtOf(machine.tdx, state, frame);
+  const is = type.get(state) as PageType;
+  if (is === PT.NDA || is === PT.RSVD || is === PT.REG) return;
+  const td = machine.tdx.tds[owner.get(state) - 1];
+  if (td && td.lifecycle.get(state) >= LIFECYCLE.BLOCKED) return;
+  throw new NotModelled(id, `the page is the TDX module's own (${pageTypeName(is)}): ${MODULE_MACHINE_CHECK}`);
 }
 
 /** A page is given to the module under a key: no line of it may lie modified under another one. */
@@ -113,7 +135,7 @@ export function flushShared(machine: Machine, state: Int32Array, frame: number):
 
 /** The page is by now one that a TD reads under another key. */
 function isUnderOtherKey({ tdx }: Machine, state: Int32Array, frame: number, key: number): boolean {
-  const { type, owner } = (tdx as TdxState).pamt[frame];
+  const { type, owner } = pamtOf(tdx as TdxState, state, frame);
   const td = type.get(state) === PT.REG ? tdx?.tds[owner.get(state) - 1] : undefined;
   return td !== undefined && td.key.get(state) !== key;
 }

@@ -5,13 +5,16 @@ import type { Machine } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { BLOCKED, type Context, type Plan, type StepCode } from "../step.ts";
+import { framesNamed, pagesText } from "./blocks.ts";
 import { exitTd, isInside } from "./enter.ts";
-import { AS_FOUND, flushShared, hostRead, judgeHostAccess, MACHINE_CHECK, partialWrite, resetPage } from "./hardware.ts";
+import { AS_FOUND, flushShared, hostRead, judgeHostAccess, MACHINE_CHECK, partialWrite, refuseOwnPage, resetPage } from "./hardware.ts";
 import { hpaOf } from "./operands.ts";
 
 /** The plan data of an operation on a frame. */
 interface OnFrame {
   readonly frame: (state: Int32Array) => number;
+  /** The name of memory of 2 MB alone: all of it. */
+  readonly whole: boolean;
   readonly byte: number;
   readonly value: number;
 }
@@ -24,6 +27,7 @@ export function hostPlan(machine: Machine, id: CallId, call: Call): Plan | undef
   if (!machine.tdx) throw new NotModelled(id, `${call.spec} is modelled for scenarios that use the TDX module`);
   const data: OnFrame = {
     frame: hpaOf(machine, id, call.operands[0]),
+    whole: call.operands[0]?.kind === "handle" && call.operands[0].offset === 0n,
     byte: call.spec === "movnti" ? Number(intOf(call, id, 1) & 4095n) : 0,
     value: call.spec === "movnti" ? Number(intOf(call, id, 2) & 0xffn) : 0,
   };
@@ -46,7 +50,7 @@ function kickPlan(machine: Machine, id: CallId, call: Call): Plan {
 const data = (context: Context): OnFrame => context.plan.data as OnFrame;
 
 const onFrame = (run: (context: Context, frame: number) => number): StepCode => ({
-  reads: ["driver", "handle", "page", "content", "pamt"],
+  reads: ["driver", "handle", "page", "content", "pamt", "td"],
   writes: ["content"],
   jumps: [],
   events: true,
@@ -61,21 +65,40 @@ const loadFrame: StepCode = onFrame((context, frame) => {
   return found < 0 ? context.always(AS_FOUND) : context.done({ kind: "value", value: BigInt(found) });
 });
 
+/** The frames that a call on whole pages means, and their name. */
+function pagesOf(context: Context, frame: number): { readonly frames: readonly number[]; readonly text: string } {
+  const { machine } = context;
+  return data(context).whole
+    ? { frames: framesNamed(machine, frame, undefined), text: pagesText(machine, frame, undefined) }
+    : { frames: [frame], text: `frame ${frame}` };
+}
+
 const clflush: StepCode = onFrame((context, frame) => {
-  const wrote = flushShared(context.machine, context.state, frame);
-  context.say(wrote ? `modified lines of frame ${frame} reach memory` : `no line of frame ${frame} was modified`);
+  const { machine, state } = context;
+  const { frames, text } = pagesOf(context, frame);
+  const dirty = frames.filter((one) => machine.tdx?.lines[one].sharedDirty.get(state) === 1);
+  for (const one of dirty) {
+    refuseOwnPage(machine, state, one, context.plan.id);
+    flushShared(machine, state, one);
+  }
+  context.say(dirty.length > 0 ? `modified lines of ${text} reach memory` : `no line of ${text} was modified`);
   return context.always(ZERO);
 });
 
 const movdir64b: StepCode = onFrame((context, frame) => {
-  judgeHostAccess(context.machine, context.state, frame);
-  resetPage(context.machine, context.state, frame);
-  context.say(`frame ${frame} is written line by line: zeros, nobody's`);
+  const { frames, text } = pagesOf(context, frame);
+  for (const one of frames) {
+    judgeHostAccess(context.machine, context.state, one);
+    refuseOwnPage(context.machine, context.state, one, context.plan.id);
+    resetPage(context.machine, context.state, one);
+  }
+  context.say(`${text} is written line by line: zeros, nobody's`);
   return context.always(ZERO);
 });
 
 const movnti: StepCode = onFrame((context, frame) => {
   judgeHostAccess(context.machine, context.state, frame);
+  refuseOwnPage(context.machine, context.state, frame, context.plan.id);
   const { byte, value } = data(context);
   const poisoned = partialWrite(context.machine, context.state, frame, byte, value);
   context.say(poisoned ? `part of a line of a TD is written: the line of frame ${frame} is poisoned` : `writes part of a line of frame ${frame}`);

@@ -4,7 +4,7 @@
 import type { Field, Layout } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { FOUND, LEFT } from "../memory/state.ts";
-import type { TdState } from "./state.ts";
+import type { SeptEntry, TdState } from "./state.ts";
 
 /** By gfn, by content range: 0 nothing known, else 1 + a byte, or 1 + `FOUND` for initial content that no name means. */
 export type Expected = ReadonlyMap<number, readonly Field[]>;
@@ -16,10 +16,13 @@ export function expectedFields(layout: Layout, td: string, gfns: ReadonlySet<num
 /** A byte as a reader has it. */
 const seen = (content: number): number => (content & LEFT ? content & 255 : content);
 
-/** The TD has accepted the page. */
-export function expectZeros(state: Int32Array, td: TdState, gfn: number): void {
-  for (const field of td.expected.get(gfn) ?? []) field.set(state, 1);
+/** What is kept of the pages that a leaf entry covers. */
+function expectAll(state: Int32Array, td: TdState, { gfn, level }: SeptEntry, value: number): void {
+  for (const [at, fields] of td.expected) if (at >= gfn && at < gfn + 512 ** level) for (const field of fields) field.set(state, value);
 }
+
+/** The TD has accepted the page. */
+export const expectZeros = (state: Int32Array, td: TdState, entry: SeptEntry): void => expectAll(state, td, entry, 1);
 
 /** The page was added with what the frame has now. */
 export function expectPage(machine: Machine, state: Int32Array, td: TdState, gfn: number, frame: number): void {
@@ -31,9 +34,7 @@ export function expectByte(state: Int32Array, td: TdState, gfn: number, range: n
 }
 
 /** The page has left the TD: whoever comes next owes it nothing. */
-export function expectNothing(state: Int32Array, td: TdState, gfn: number): void {
-  for (const field of td.expected.get(gfn) ?? []) field.set(state, 0);
-}
+export const expectNothing = (state: Int32Array, td: TdState, entry: SeptEntry): void => expectAll(state, td, entry, 0);
 
 /** A load of the TD found `content` in the frame; one that is not what it stored last is reported. */
 export function judgeLoad(machine: Machine, state: Int32Array, td: TdState, gfn: number, range: number, frame: number, content: number): void {

@@ -1,21 +1,24 @@
 // A leaf of the TDX module as a row: its checks and locks in the module's order, and its effect. It runs in two steps, for between them another thread meets
-// its locks and answers TDX_OPERAND_BUSY: `acquire` goes down the checks, and drops every lock at the first that fails; `commit` has the effect and unlocks.
+// its locks and answers TDX_OPERAND_BUSY: `acquire` goes down the checks, and `commit` has the effect and unlocks; where a check fails `acquire` comes again to
+// drop the locks before it, for those too are met by others.
 
 import { assert } from "../../base/assert.ts";
 import type { TdxOperandName, TdxStatus } from "../../base/tdx-status.ts";
 import type { Result } from "../../scenario/program.ts";
-import type { Region } from "../layout.ts";
+import type { Field, Region } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
-import { type Context, NEXT, type Shape, type StepCode } from "../step.ts";
+import { AGAIN, type Context, NEXT, type Shape, type StepCode } from "../step.ts";
 import { acquire, type LockMode, release, type TryLock } from "./locks.ts";
 import type { SeptEntry, TdState, TdVcpuState, TdxState } from "./state.ts";
 import { ALLOWED_ENTRY_STATES, KEYS_AWAY, LIFECYCLE } from "./tables.ts";
 
-/** A physical address as the model has it: the number of a frame, or one of the two below. */
+/** A physical address as the model has it: the number of a frame, or one of the three below. */
 export type Hpa = number;
 /** An address in no TDMR. */
 export const NO_TDMR = 0;
+/** The same, at a boundary of 2 MB. */
+export const NO_TDMR_2M = -2;
 /** Not page aligned, or wider than the physical address. */
 export const MALFORMED = -1;
 
@@ -57,6 +60,8 @@ export class LeafCall {
   mapped: Hpa = NO_TDMR;
   /** What the leaf leaves in RCX, where that is a frame. */
   output: Hpa = NO_TDMR;
+  /** Guest address of an EPT violation that the leaf leaves with, though the guest was not entered. */
+  violation: bigint | undefined;
   readonly #held: { readonly lock: TryLock; readonly mode: LockMode }[] = [];
 
   constructor(leaf: Leaf, context: Context, registers: Registers) {
@@ -89,26 +94,40 @@ export class LeafCall {
     else this.#held.splice(at, 1);
   }
 
-  drop(): void {
-    for (const { lock, mode } of this.#held.reverse()) release(this.state, lock, mode);
-    this.#held.length = 0;
+  /** Dropped before the leaf is through. */
+  unlock(lock: TryLock): void {
+    const at = this.#held.findIndex((held) => held.lock === lock);
+    if (at < 0) return;
+    release(this.state, lock, this.#held[at].mode);
+    this.#held.splice(at, 1);
+  }
+
+  /** How many it has taken so far. */
+  get locks(): number {
+    return this.#held.length;
+  }
+
+  /** All but the first `kept`. */
+  drop(kept = 0): void {
+    for (const { lock, mode } of this.#held.splice(kept).reverse()) release(this.state, lock, mode);
   }
 
   /** TD of the leaf, behind the check that has found it. */
   get theTd(): TdState {
-    return this.td ?? this.#unchecked();
+    return this.checked(this.td);
   }
 
   get theVcpu(): TdVcpuState {
-    return this.vcpu ?? this.#unchecked();
+    return this.checked(this.vcpu);
   }
 
   get theEntry(): SeptEntry {
-    return this.entry ?? this.#unchecked();
+    return this.checked(this.entry);
   }
 
-  /** Only a variant that takes the checks away comes here. */
-  #unchecked(): never {
+  /** What the checks have found to be there. Only a variant that takes them away does without. */
+  checked<T>(found: T | undefined): T {
+    if (found !== undefined) return found;
     throw new NotModelled(this.context.plan.id, `what ${this.leaf.name} does with operands that it has not checked is not modelled`);
   }
 
@@ -131,8 +150,11 @@ export interface Check {
   readonly answers: readonly TdxStatus[];
   /** Finds what the operands name; runs in both steps. */
   readonly resolve?: (call: LeafCall) => void;
-  readonly lock?: (call: LeafCall) => Locking | undefined;
-  /** Runs when the lock could not be had. */
+  /** What is taken here, in this order. */
+  readonly lock?: (call: LeafCall) => Locking | readonly Locking[] | undefined;
+  /** Locks that `test` has taken itself, one by one; `commit` drops them. */
+  readonly holds?: (call: LeafCall) => readonly Locking[];
+  /** Runs when a lock could not be had. */
   readonly contended?: (call: LeafCall) => void;
   readonly test?: (call: LeafCall) => TdxStatus | undefined;
   /** What is done here and stays done where a later check fails; `Leaf.acquires` names its region. */
@@ -147,14 +169,17 @@ export interface Leaf {
   /** In the module's order; the first that fails is the answer. */
   readonly checks: readonly Check[];
   /** Behind the last check nothing fails; a status is answered where the leaf may stop for an interrupt, with nothing done. */
-  readonly commit: (call: LeafCall) => TdxStatus | undefined;
+  readonly commit: (call: LeafCall) => TdxStatus | typeof MORE | undefined;
   /** Statuses that `commit` may answer beside TDX_SUCCESS. */
   readonly interruptions?: readonly TdxStatus[];
-  /** Regions that an `effect` of its checks changes. */
+  /** Regions that an `effect` of its checks changes, or what they leave where a lock is held. */
   readonly acquires?: readonly Region[];
   /** Regions that `commit` changes. */
   readonly writes: readonly Region[];
 }
+
+/** A commit that is more than one critical section: it comes again, with its locks. */
+export const MORE = "more";
 
 export const SUCCESS: TdxStatus = { status: "TDX_SUCCESS" };
 export const busy = (operand: TdxOperandName): TdxStatus => ({ status: "TDX_OPERAND_BUSY", operand });
@@ -171,28 +196,70 @@ export function statusResult(status: TdxStatus): Result {
   return result;
 }
 
-/** Goes down the checks; the first that fails is answered, and every lock dropped. */
-export function acquireLeaf(call: LeafCall): TdxStatus | undefined {
-  for (const check of call.leaf.checks) {
+const NO_LOCKS: readonly Locking[] = [];
+const listOf = (wanted: Locking | readonly Locking[] | undefined): readonly Locking[] =>
+  wanted === undefined ? NO_LOCKS : "lock" in wanted ? [wanted] : wanted;
+
+/** Why a leaf is refused. */
+interface Refusal {
+  /** Index of the check that fails. */
+  readonly check: number;
+  readonly status: TdxStatus;
+}
+
+/** Goes down the checks as far as the first that fails. What those before it have locked is locked still. */
+function acquireLeaf(call: LeafCall): Refusal | undefined {
+  for (const [index, check] of call.leaf.checks.entries()) {
     check.resolve?.(call);
-    const refused = passes(call, check);
-    if (refused) {
-      call.drop();
-      return refused;
-    }
+    const { locks } = call;
+    const status = passes(call, check);
+    if (!status) continue;
+    call.drop(locks);
+    return { check: index, status };
   }
   return undefined;
 }
 
 function passes(call: LeafCall, check: Check): TdxStatus | undefined {
-  const wanted = check.lock?.(call);
-  if (wanted && !call.take(wanted.lock, wanted.mode)) {
+  for (const { lock, mode } of listOf(check.lock?.(call))) {
+    if (call.take(lock, mode)) continue;
     check.contended?.(call);
     return check.answers[0];
   }
   const refused = check.test?.(call);
   if (!refused) check.effect?.(call);
   return refused;
+}
+
+function hold(call: LeafCall, check: Check): void {
+  for (const { lock, mode } of listOf(check.lock?.(call))) call.holds(lock, mode);
+  for (const { lock, mode } of check.holds?.(call) ?? NO_LOCKS) call.holds(lock, mode);
+}
+
+/** The most answers of one check, and the most checks of a leaf. */
+const ANSWERS = 2;
+const CHECKS = 60;
+/** A refusal as a number above 0, for the thread that is about to answer it. */
+export const REFUSAL_MAX = ANSWERS * CHECKS;
+
+/** It has gone down the checks, and is about to answer. */
+export const isRefused = ({ thread, state }: Context): boolean => (thread.refusal as Field).get(state) > 0;
+
+function refusalNumber({ checks }: Leaf, { check, status }: Refusal): number {
+  const answer = checks[check].answers.findIndex((one) => statusText(one) === statusText(status));
+  assert(answer >= 0 && answer < ANSWERS && check < CHECKS, "a check answers what it lists");
+  return 1 + check * ANSWERS + answer;
+}
+
+/** The way out of a leaf that is refused: what it has locked is dropped, and it answers. */
+function backOut(call: LeafCall, refusal: number): Refusal {
+  const index = Math.floor((refusal - 1) / ANSWERS);
+  for (const check of call.leaf.checks.slice(0, index)) {
+    check.resolve?.(call);
+    hold(call, check);
+  }
+  call.drop();
+  return { check: index, status: call.leaf.checks[index].answers[(refusal - 1) % ANSWERS] };
 }
 
 /** Leaves that fill an entry which names nothing yet. */
@@ -209,15 +276,15 @@ function refuseNonsense(call: LeafCall): void {
 }
 
 /** The effect, behind an `acquireLeaf` of the same call that has passed; `locked` false where a variant has taken that away, and with it the locks. */
-export function commitLeaf(call: LeafCall, locked = true): TdxStatus {
+export function commitLeaf(call: LeafCall, locked = true): TdxStatus | typeof MORE {
   for (const check of call.leaf.checks) {
     check.resolve?.(call);
-    const wanted = locked ? check.lock?.(call) : undefined;
-    if (wanted) call.holds(wanted.lock, wanted.mode);
+    if (locked) hold(call, check);
   }
   if (!locked) refuseNonsense(call);
   const keyed = call.td === undefined || call.td.lifecycle.get(call.state) === LIFECYCLE.KEYS_CONFIGURED;
   const answer = call.leaf.commit(call) ?? SUCCESS;
+  if (answer === MORE) return MORE;
   if (!keyed && Object.hasOwn(ALLOWED_ENTRY_STATES, call.leaf.name)) call.machine.emit("key-order", call.td?.key.get(call.state) ?? 0, KEYS_AWAY);
   call.drop();
   return answer;
@@ -225,25 +292,33 @@ export function commitLeaf(call: LeafCall, locked = true): TdxStatus {
 
 /** What every leaf may look at. */
 const LOOKS_AT: readonly Region[] = ["module", "td", "sept", "pamt", "driver", "handle", "page"];
-const ACQUIRE: Shape = { reads: LOOKS_AT, writes: ["module"] };
-/** Of a leaf that changes something before its last check. */
-const ACQUIRE_EARLY: Shape = { reads: LOOKS_AT, writes: ["module", "td"] };
-const COMMITS = new WeakMap<Leaf, Shape>();
+/** Of leaves that KVM calls; the scenario calls one that changes "content" before its last check, too. */
+const ACQUIRE: Shape = { reads: LOOKS_AT, writes: ["module", "td"] };
+const ACQUIRE_ANY: Shape = { reads: LOOKS_AT, writes: [...ACQUIRE.writes, "content"] };
 
-function commitShape(leaf: Leaf): Shape {
-  let shape = COMMITS.get(leaf);
-  if (!shape) COMMITS.set(leaf, (shape = { reads: [...LOOKS_AT, "tlb", "content"], writes: ["module", ...leaf.writes] }));
-  return shape;
+interface Shapes {
+  readonly acquire: Shape;
+  readonly commit: Shape;
+}
+const SHAPES = new WeakMap<Leaf, Shapes>();
+
+function shapesOf(leaf: Leaf): Shapes {
+  let shapes = SHAPES.get(leaf);
+  if (!shapes) {
+    const acquire = { reads: LOOKS_AT, writes: ["module", ...(leaf.acquires ?? [])] } satisfies Shape;
+    SHAPES.set(leaf, (shapes = { acquire, commit: { reads: [...LOOKS_AT, "tlb", "content"], writes: ["module", ...leaf.writes] } }));
+  }
+  return shapes;
 }
 
 export interface LeafSource {
   /** The leaf that this step of this call performs, and what its caller has put into the registers: read from the state, the same in both steps. */
   readonly of: (context: Context) => { readonly leaf: Leaf; readonly registers: Registers };
   /**
-   * What the caller does with the status, by the codes of step.ts. It is asked when `acquire` fails and when `commit` is through; `output` is the frame in RCX.
-   * An `acquire` that passes goes on with the next step of the operation, which must be its `commit`.
+   * What the caller does with the status, by the codes of step.ts. It is asked when `acquire` fails and when `commit` is through; `output` is the frame in RCX,
+   * `violation` the guest address of an exit that TDH.VP.ENTER has made up. An `acquire` that passes goes on with the next step of the operation, which must be its `commit`.
    */
-  readonly answered: (context: Context, status: TdxStatus, output: Hpa) => number;
+  readonly answered: (context: Context, status: TdxStatus, output: Hpa, violation?: bigint) => number;
   /** Name of the step that `acquire` is: a variant may have taken it out of the operation. */
   readonly acquiredBy?: string;
   /** More that `of` and `answered` read and write. */
@@ -269,30 +344,43 @@ export function leafSteps(source: LeafSource): { acquire: StepCode; commit: Step
   });
   return {
     acquire: {
-      ...own(ACQUIRE_EARLY),
-      ...(plain ? { narrow: (context: Context) => (source.of(context).leaf.acquires ? ACQUIRE_EARLY : ACQUIRE) } : {}),
+      ...own(plain ? ACQUIRE_ANY : ACQUIRE),
+      ...(plain ? { narrow: (context: Context) => shapesOf(source.of(context).leaf).acquire } : {}),
       run(context) {
         const { leaf, registers } = source.of(context);
         const call = new LeafCall(leaf, context, registers);
-        const refused = acquireLeaf(call);
+        const refusal = context.thread.refusal as Field;
+        const known = refusal.get(context.state);
+        refusal.set(context.state, 0);
+        const refused = known > 0 ? backOut(call, known) : acquireLeaf(call);
         if (!refused) {
           if (context.telling) context.say(`${leaf.name}: every check passes, its locks are taken`);
           return NEXT;
         }
-        if (context.telling) context.say(`${leaf.name} answers ${statusText(refused)}`);
-        return source.answered(context, refused, NO_TDMR);
+        if (call.locks > 0) {
+          if (context.telling) context.say(`${leaf.name}: the locks in front of one check are taken, which fails: ${leaf.checks[refused.check].what}`);
+          refusal.set(context.state, refusalNumber(leaf, refused));
+          context.advanced = true;
+          return AGAIN;
+        }
+        if (context.telling) context.say(`${leaf.name} answers ${statusText(refused.status)}`);
+        return source.answered(context, refused.status, NO_TDMR);
       },
     },
     commit: {
       events: true,
       ...own({ reads: [...LOOKS_AT, "tlb", "content"], writes: ANY }),
-      ...(plain ? { narrow: (context: Context) => commitShape(source.of(context).leaf) } : {}),
+      ...(plain ? { narrow: (context: Context) => shapesOf(source.of(context).leaf).commit } : {}),
       run(context) {
         const { leaf, registers } = source.of(context);
         const call = new LeafCall(leaf, context, registers);
         const status = commitLeaf(call, source.acquiredBy === undefined || context.operation.labels.has(source.acquiredBy));
-        if (context.telling) context.say(`${leaf.name} answers ${statusText(status)}`);
-        return source.answered(context, status, call.output);
+        if (status === MORE) {
+          context.advanced = true;
+          return AGAIN;
+        }
+        if (context.telling) context.say(`${leaf.name} answers ${call.violation === undefined ? statusText(status) : "an EPT violation"}`);
+        return source.answered(context, status, call.output, call.violation);
       },
     },
   };

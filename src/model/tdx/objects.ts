@@ -72,7 +72,7 @@ function findOne(program: Program, found: TdxObjects, call: Call, id: CallId): v
   }
 }
 
-/** The widest guest physical address of a TD, all bits set. */
+/** The widest guest physical address that there is, all bits set: MAX_PA of the module is 52. */
 export const HIGHEST_GPA = (1n << 52n) - 1n;
 
 /** The page of a guest physical address, whichever shared bit it has. */
@@ -114,6 +114,7 @@ function findPages(program: Program, found: TdxObjects, call: Call): void {
   found.gfns.add(gfnOf(gpa.value));
   // In a TD with an address width of 52 bits, bit 47 is one of the address.
   const raw = asU64(gpa.value);
-  if (!vcpu && (raw & SHARED_BIT_48) !== 0n && raw < SHARED_BIT) found.gfns.add(Number(raw >> 12n));
-  if (vcpu) found.touched[vcpu.index].add(gfnOf(gpa.value));
+  const high = (raw & SHARED_BIT_48) !== 0n && raw < SHARED_BIT ? [Number(raw >> 12n)] : [];
+  for (const gfn of high) found.gfns.add(gfn);
+  if (vcpu) for (const gfn of [gfnOf(gpa.value), ...high]) found.touched[vcpu.index].add(gfn);
 }

@@ -5,13 +5,15 @@ import type { CallId, Operand } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { FAILED } from "../runner.ts";
-import { type Hpa, MALFORMED, NO_TDMR } from "./leaf.ts";
+import { pageInBlock } from "./blocks.ts";
+import { type Hpa, MALFORMED, NO_TDMR, NO_TDMR_2M } from "./leaf.ts";
 import { PHYSICAL_BITS } from "./tables.ts";
 
 /** An address that no name of the scenario stands for is in no TDMR. */
 function integerHpa(value: bigint): Hpa {
   const address = asU64(value);
-  return (address & 4095n) !== 0n || address >> BigInt(PHYSICAL_BITS) !== 0n ? MALFORMED : NO_TDMR;
+  if ((address & 4095n) !== 0n || address >> BigInt(PHYSICAL_BITS) !== 0n) return MALFORMED;
+  return (address & 0x1fffffn) === 0n ? NO_TDMR_2M : NO_TDMR;
 }
 
 /**
@@ -33,7 +35,12 @@ export function hpaOf(machine: Machine, id: CallId, operand: Operand | undefined
   const driver = machine.drivers[objects.driverOf.get(call) ?? -1];
   if (!driver) throw new NotModelled(id, `${program.handles[operand.handle].name} is no page that a leaf can be given`);
   const bound = machine.handles[operand.handle];
-  return (state) => (bound.get(state) >= FAILED ? MALFORMED : driver.get(state));
+  const failed = (state: Int32Array): boolean => bound.get(state) >= FAILED;
+  if (operand.offset === 0n) return (state) => (failed(state) ? MALFORMED : driver.get(state));
+  if ((operand.offset & 4095n) !== 0n) return () => MALFORMED;
+  const offset = tdx?.blocks[0]?.cells.at(pageInBlock(machine, id, operand) as number) ?? 0;
+  // A page of memory that nobody has taken yet is no address at all: 0 + its offset.
+  return (state) => (failed(state) ? MALFORMED : driver.get(state) === 0 ? NO_TDMR : driver.get(state) + offset);
 }
 
 /** `frame(fd, off)`: the page of the file there; a hole has none. */

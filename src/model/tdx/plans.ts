@@ -2,17 +2,23 @@
 
 import { asU64 } from "../../base/units.ts";
 import { callSpec } from "../../scenario/catalogue/index.ts";
-import type { Call, CallId } from "../../scenario/program.ts";
+import type { Call, CallId, Operand } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { plan } from "../plan.ts";
 import type { Context, Plan } from "../step.ts";
 import { guestPlan } from "./guest-plans.ts";
 import { hostPlan } from "./host.ts";
+import { EEQ, violationResult } from "./inside.ts";
 import { type Hpa, type Leaf, leafSteps, type Registers, SUCCESS, statusResult } from "./leaf.ts";
 import { leafNamed } from "./leaves.ts";
 import { hpaOf } from "./operands.ts";
+import { PHYSICAL_BITS, PRIVATE_HKIDS } from "./tables.ts";
 import { refuseAbsent, refuseUnmodelled } from "./unmodelled.ts";
+
+/** Where a key id stands in an address, and the part of it that is no private one. */
+const KEY_IDS = BigInt(PRIVATE_HKIDS.first + PRIVATE_HKIDS.count - 1) << BigInt(PHYSICAL_BITS);
+const SHARED_HKIDS = BigInt(PRIVATE_HKIDS.first - 1) << BigInt(PHYSICAL_BITS);
 
 /** The plan data of a leaf that the scenario calls. */
 export interface DirectLeaf {
@@ -45,6 +51,21 @@ export function tdxPlan(machine: Machine, id: CallId, call: Call): Plan | undefi
   });
 }
 
+/** Bits of an operand that are no address: flags, and the key id of TDH.PHYMEM.PAGE.WBINVD. Only an integer can have them set. */
+const NO_ADDRESS: Readonly<Record<string, Readonly<Record<string, bigint>>>> = {
+  "TDH.MEM.SEPT.ADD": { td: 1n, page: 1n << 63n },
+  "TDH.MEM.SEPT.RD": { td: 1n },
+  "TDH.MEM.PAGE.ADD": { source: SHARED_HKIDS },
+  "TDH.MEM.PAGE.DEMOTE": { td: 1n },
+  "TDH.VP.ENTER": { vcpu: 3n << 52n },
+  "TDH.PHYMEM.PAGE.WBINVD": { page: KEY_IDS },
+};
+
+function addressIn(call: Call, name: string, index: number): Operand {
+  const operand = call.operands[index];
+  return operand?.kind === "int" ? { ...operand, value: asU64(operand.value) & ~(NO_ADDRESS[call.spec]?.[name] ?? 0n) } : operand;
+}
+
 const HPAS = { td: "tdr", vcpu: "tdvpr", page: "page", source: "source" } as const;
 
 /** The registers by the names of the parameters in the catalogue. */
@@ -53,7 +74,7 @@ function registersOf(machine: Machine, id: CallId, call: Call, names: readonly s
   const hpas: { readonly to: (typeof HPAS)[keyof typeof HPAS]; readonly of: (state: Int32Array) => Hpa }[] = [];
   names.forEach((name, index) => {
     if (Object.hasOwn(HPAS, name)) {
-      hpas.push({ to: HPAS[name as keyof typeof HPAS], of: hpaOf(machine, id, call.operands[index]) });
+      hpas.push({ to: HPAS[name as keyof typeof HPAS], of: hpaOf(machine, id, addressIn(call, name, index)) });
       return;
     }
     const value = numberOf(call, id, index);
@@ -85,4 +106,9 @@ const direct = (context: Context): { leaf: Leaf; registers: Registers } => {
   return { leaf, registers: registers(context.state) };
 };
 
-export const { acquire, commit } = leafSteps({ of: direct, acquiredBy: "acquire", answered: (context, status) => context.always(statusResult(status)) });
+export const { acquire, commit } = leafSteps({
+  of: direct,
+  acquiredBy: "acquire",
+  answered: (context, status, _output, violation) =>
+    violation === undefined ? context.always(statusResult(status)) : context.done(violationResult(violation, EEQ.NONE)),
+});

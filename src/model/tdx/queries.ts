@@ -2,14 +2,17 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Operand } from "../../scenario/program.ts";
+import { SHARED_BIT } from "../cuts.ts";
 import type { Machine } from "../machine.ts";
 import { NoAnswer } from "../refine.ts";
+import { pamtOf } from "./blocks.ts";
 import { keyState } from "./build.ts";
 import { walkTo } from "./checks.ts";
-import { gfnOf } from "./objects.ts";
+import { tdOf } from "./enter.ts";
+import { gfnOf, HIGHEST_GPA } from "./objects.ts";
 import { hpaOf } from "./operands.ts";
 import { type TdState, type TdVcpuState, type TdxState, tdAt, tdVcpuAt } from "./state.ts";
-import { LEVEL, PUBLIC_STATE } from "./tables.ts";
+import { LEVEL, PUBLIC_STATE, PUBLIC_VCPU_STATE } from "./tables.ts";
 
 type Asked = (tdx: TdxState, state: Int32Array, operands: readonly Operand[], field: string | undefined) => bigint;
 
@@ -59,15 +62,19 @@ const ofFrame =
   (tdx, state) => {
     const frame = page(state);
     if (frame <= 0) throw new NoAnswer("the page is none of a TDMR");
-    return BigInt(value(tdx.pamt[frame], state));
+    return BigInt(value(pamtOf(tdx, state, frame), state));
   };
+
+/** The page of a private address: bit 47 is one of its bits where the address width is 52. */
+const gfnIn = (td: TdState, state: Int32Array, gpa: bigint): number =>
+  td.wide.get(state) === 1 ? Number((gpa & ~SHARED_BIT & HIGHEST_GPA) >> 12n) : gfnOf(gpa);
 
 /** The entry at which a walk for the page ends, as the hardware and a leaf for level 0 would find it. */
 const septOf =
   (page: Page): Asked =>
   (tdx, state, operands, field) => {
     const td = theTd(tdx, state, page(state));
-    const entry = walkTo(td, state, gfnOf(int(operands[1])), LEVEL.PT);
+    const entry = walkTo(td, state, gfnIn(td, state, int(operands[1])), LEVEL.PT);
     if (!entry) throw new NoAnswer("no call of the scenario names this guest address");
     if (field === "level") return BigInt(entry.level);
     return BigInt(field === "frame" ? entry.frame.get(state) : PUBLIC_STATE[entry.state.get(state)]);
@@ -75,12 +82,11 @@ const septOf =
 
 const tlbOf =
   (page: Page): Asked =>
-  (tdx, state, operands) =>
-    BigInt(
-      theVcpu(tdx, state, page(state))
-        .tlb.get(gfnOf(int(operands[1])))
-        ?.get(state) ?? 0,
-    );
+  (tdx, state, operands) => {
+    const vcpu = theVcpu(tdx, state, page(state));
+    const gfn = gfnIn(tdOf(tdx, state, vcpu), state, int(operands[1]));
+    return BigInt(vcpu.tlb.get(gfn)?.get(state) ?? 0);
+  };
 
 const QUERIES: Readonly<Record<string, (page: Page) => Asked>> = {
   sept: septOf,
@@ -91,7 +97,7 @@ const QUERIES: Readonly<Record<string, (page: Page) => Asked>> = {
   chldcnt: ofTd((td, state) => td.chldcnt.get(state)),
   op_state: ofTd((td, state) => td.opState.get(state)),
   life_cycle: ofTd((td, state) => td.lifecycle.get(state)),
-  vcpu_state: (page) => (tdx, state) => BigInt(theVcpu(tdx, state, page(state)).state.get(state)),
+  vcpu_state: (page) => (tdx, state) => BigInt(PUBLIC_VCPU_STATE[theVcpu(tdx, state, page(state)).state.get(state)]),
   key_state: () => (tdx, state, operands) => {
     const key = tdx.keys.find(({ hkid }) => BigInt(hkid) === int(operands[0]));
     const call = { tdx, state };

@@ -1,15 +1,15 @@
-// Leaves that work on the secure EPT and its pages (vmm_dispatcher/api_calls/tdh_mem_*.c, tdh_mr_extend.c). A frame of a scenario is one page of 4 KB: none is
-// the first of a larger one.
+// Leaves that work on the secure EPT and its pages (vmm_dispatcher/api_calls/tdh_mem_*.c, tdh_mr_extend.c); those that join and split pages are in large.ts.
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
 import { formatAddress } from "../../base/units.ts";
 import { NotModelled } from "../objects.ts";
+import { blockAt, frameBehind, namedBehind, pamtBehind, restBehind } from "./blocks.ts";
 import {
   ask,
   blocked,
-  entryAt,
   entryState,
   entryStateOf,
+  freeRange,
   gfnOfCall,
   liveTd,
   mappedPage,
@@ -23,28 +23,24 @@ import {
   walk,
   walkTo,
 } from "./checks.ts";
-import { copyPage } from "./hardware.ts";
+import { copyPage, MODULE_MACHINE_CHECK } from "./hardware.ts";
 import { expectNothing, expectPage } from "./integrity.ts";
-import { busy, type Check, type Leaf, type LeafCall, MALFORMED } from "./leaf.ts";
-import { assignPage, freePage, setEntry } from "./pages.ts";
-import { LINE, type SeptEntry } from "./state.ts";
-import { LEVEL, PT, SEPT, SEPT_NAMES, type SeptState } from "./tables.ts";
+import { type Check, type Leaf, type LeafCall, MALFORMED } from "./leaf.ts";
+import { assignBlock, assignPage, freePage, setEntry } from "./pages.ts";
+import { LINE } from "./state.ts";
+import { isLeafState, LEVEL, PT, SEPT, SEPT_NAMES, type SeptState } from "./tables.ts";
 
 const gpaText = (call: LeafCall): string => `gpa ${formatAddress(BigInt(gfnOfCall(call)) << 12n)}`;
 
 /** Writes the entry and tells it. */
-function change(call: LeafCall, to: SeptState, frame: number): void {
-  const from = SEPT_NAMES[entryStateOf(call)];
+export function change(call: LeafCall, to: SeptState, frame: number): void {
+  const was = entryStateOf(call);
+  const from = SEPT_NAMES[was];
   setEntry(call, call.theEntry, to, frame);
-  if (to === SEPT.FREE && call.theEntry.level === LEVEL.PT) expectNothing(call.state, call.theTd, call.theEntry.gfn);
+  if (to === SEPT.FREE && isLeafState(was)) expectNothing(call.state, call.theTd, call.theEntry);
   const where = call.theEntry.level === LEVEL.PT ? gpaText(call) : `the entry of level ${call.theEntry.level} of ${gpaText(call)}`;
   call.say(`${where}: ${from} becomes ${SEPT_NAMES[to]}${to === SEPT.FREE ? "" : `, frame ${frame}`}`);
 }
-
-/** An address that is aligned to a large page: no frame of a scenario is. */
-const largePage: Check = ask("the page in R8 is aligned to the level", { status: "TDX_OPERAND_INVALID", operand: "R8" }, (call) => {
-  return (call.registers.level ?? LEVEL.PT) > LEVEL.PT;
-});
 
 /** Version 0 takes the page only for a free entry; a table that is there already is an answer of later versions with a flag. */
 const entryFree: Check = ask("the entry is free", { status: "TDX_EPT_ENTRY_STATE_INCORRECT", operand: "RCX" }, (call) => entryStateOf(call) !== SEPT.FREE);
@@ -67,10 +63,17 @@ const sourcePage: Check = ask("the page in R9 is 4 KB aligned and carries no key
   return (call.registers.source ?? MALFORMED) === MALFORMED;
 });
 
-/** A machine check while the module itself runs shuts the processor down, and TDX with it. */
+/** The module reads a page of the host. */
 function refusePoison(call: LeafCall, frame: number): void {
   const bad = call.tdx.lines[frame]?.owner.some((line) => line.get(call.state) === LINE.POISON);
-  if (bad) throw new NotModelled(call.context.plan.id, "a machine check while the TDX module runs ends TDX on the whole machine: what follows is not modelled");
+  if (bad) throw new NotModelled(call.context.plan.id, MODULE_MACHINE_CHECK);
+}
+
+/** The module reads bytes of a TD's page with the TD's key: each line has to be the TD's. */
+function refuseForeign({ tdx, machine, state, context }: LeafCall, frame: number, from = 0, to = 4096): void {
+  const touched = (range: number): boolean => machine.bytes.start(range) < to && machine.bytes.end(range) > from;
+  const bad = tdx.lines[frame].owner.some((line, range) => touched(range) && line.get(state) !== LINE.TD);
+  if (bad) throw new NotModelled(context.plan.id, MODULE_MACHINE_CHECK);
 }
 
 /** The tree and its entries are locked by the TDR, which is held exclusive. */
@@ -104,12 +107,14 @@ export const pageAdd: Leaf = {
 export const pageAug: Leaf = {
   name: "TDH.MEM.PAGE.AUG",
   number: 6,
-  checks: [...toLeafEntry("TDH.MEM.PAGE.AUG", "shared", "shared", LEVEL.PT, LEVEL.PD), largePage, ...newPage("R8")],
+  checks: [...toLeafEntry("TDH.MEM.PAGE.AUG", "shared", "shared", LEVEL.PT, LEVEL.PD), ...freeRange("R8")],
   writes: ["td", "sept", "pamt"],
   commit(call) {
     const page = call.registers.page as number;
     change(call, SEPT.PENDING, page);
-    assignPage(call, page, PT.REG, call.theTd);
+    const block = call.theEntry.level === LEVEL.PD ? blockAt(call.tdx, page) : undefined;
+    if (block) assignBlock(call, block, call.theTd);
+    else assignPage(call, page, PT.REG, call.theTd);
     return undefined;
   },
 };
@@ -119,7 +124,7 @@ const BLOCKED_STATE = new Map<number, SeptState>([
   [SEPT.MAPPED, SEPT.BLOCKED],
   [SEPT.PENDING, SEPT.PENDING_BLOCKED],
 ]);
-const UNBLOCKED_STATE = new Map<number, SeptState>([...BLOCKED_STATE].map(([plain, state]) => [state, plain as SeptState]));
+export const UNBLOCKED_STATE = new Map<number, SeptState>([...BLOCKED_STATE].map(([plain, state]) => [state, plain as SeptState]));
 
 const ALREADY_BLOCKED: TdxStatus = { status: "TDX_GPA_RANGE_ALREADY_BLOCKED", operand: "RCX" };
 const STATE_INCORRECT: TdxStatus = { status: "TDX_EPT_ENTRY_STATE_INCORRECT", operand: "RCX" };
@@ -142,7 +147,7 @@ export const rangeBlock: Leaf = {
   commit(call) {
     const epoch = call.theTd.epoch.get(call.state);
     change(call, BLOCKED_STATE.get(entryStateOf(call)) as SeptState, call.mapped);
-    call.tdx.pamt[call.mapped].bepoch.set(call.state, epoch);
+    pamtBehind(call.tdx, call.state, call.theEntry).bepoch.set(call.state, epoch);
     call.say(`BEPOCH of frame ${call.mapped} is ${epoch}`);
     return undefined;
   },
@@ -173,17 +178,16 @@ export const pageRemove: Leaf = {
   checks: [...toLeafEntry("TDH.MEM.PAGE.REMOVE", "shared", "shared", LEVEL.PT, LEVEL.PDPT), mappedPage(), blocked, tracked()],
   writes: ["td", "sept", "pamt"],
   commit(call) {
+    const size = call.theEntry.level === LEVEL.PD ? "the 2 MB at frame" : "frame";
     giveBack(call);
-    call.say(`frame ${call.output} is the host's again, neither flushed nor cleared`);
+    call.say(`${size} ${call.output} is the host's again, neither flushed nor cleared`);
     return undefined;
   },
 };
 
-/** Entries of the table behind an entry that the scenario names; every other one is free. */
-function* behind(call: LeafCall): Generator<SeptEntry> {
-  const { level, gfn } = call.theEntry;
-  const size = 512 ** level;
-  for (const entry of call.theTd.entries[level - 1].values()) if (entry.gfn >= gfn && entry.gfn < gfn + size) yield entry;
+/** States of the entries in the table behind an entry: of those that calls name, and of the rest where they are not free. */
+function statesBehind({ theTd: td, theEntry: entry, state }: LeafCall): number[] {
+  return [...namedBehind(td, entry).map((one) => one.state.get(state)), restBehind(td, entry)?.state.get(state) ?? SEPT.FREE];
 }
 
 export const septRemove: Leaf = {
@@ -195,7 +199,7 @@ export const septRemove: Leaf = {
     blocked,
     tracked(),
     ask("each of its 512 entries is free", { status: "TDX_EPT_PAGE_NOT_FREE", operand: "RCX" }, (call) => {
-      return [...behind(call)].some((entry) => entry.state.get(call.state) !== SEPT.FREE);
+      return statesBehind(call).some((is) => is !== SEPT.FREE);
     }),
   ],
   writes: ["td", "sept", "pamt"],
@@ -235,7 +239,7 @@ export const pageRelocate: Leaf = {
     const from = entryStateOf(call);
     const pending = from === SEPT.PENDING || from === SEPT.PENDING_BLOCKED;
     if (!pending) {
-      refusePoison(call, mapped);
+      refuseForeign(call, mapped);
       copyPage(machine, state, mapped, page, false);
     }
     freePage(call, mapped, td);
@@ -244,41 +248,6 @@ export const pageRelocate: Leaf = {
     call.output = mapped;
     return undefined;
   },
-};
-
-const childLocked: Check = {
-  what: "its first entry is not locked",
-  answers: [busy("RCX")],
-  test: (call) => (childOf(call)?.lock.field.get(call.state) ? busy("RCX") : undefined),
-};
-
-function childOf(call: LeafCall): SeptEntry | undefined {
-  return entryAt(call.theTd, call.theEntry.gfn, call.theEntry.level - 1);
-}
-
-/** The 512 pages would have to be neighbours; frames of a scenario are not. */
-export const pagePromote: Leaf = {
-  name: "TDH.MEM.PAGE.PROMOTE",
-  number: 23,
-  checks: [
-    ...toLeafEntry("TDH.MEM.PAGE.PROMOTE", "shared", "shared", LEVEL.PD, LEVEL.PDPT),
-    mappedPage(),
-    blocked,
-    tracked(),
-    childLocked,
-    ask("its 512 entries are alike and their pages neighbours", { status: "TDX_EPT_INVALID_PROMOTE_CONDITIONS", operand: "RCX" }, () => true),
-  ],
-  writes: [],
-  commit: () => undefined,
-};
-
-/** A large page is never mapped, so the state of the entry is the last thing that is asked. */
-export const pageDemote: Leaf = {
-  name: "TDH.MEM.PAGE.DEMOTE",
-  number: 15,
-  checks: [...toLeafEntry("TDH.MEM.PAGE.DEMOTE", "shared", "shared", LEVEL.PD, LEVEL.PDPT), blocked, tracked(), ...newPage("R8")],
-  writes: [],
-  commit: () => undefined,
 };
 
 const NOT_PRESENT: TdxStatus = { status: "TDX_EPT_ENTRY_NOT_PRESENT", operand: "RCX" };
@@ -305,22 +274,11 @@ export const mrExtend: Leaf = {
   ],
   writes: [],
   commit(call) {
+    const from = Number((call.registers.gpa ?? 0n) & 4095n);
+    refuseForeign(call, frameBehind(call.tdx, call.state, call.theEntry, gfnOfCall(call)), from, from + 256);
     call.say(`256 bytes of ${gpaText(call)} are measured`);
     return undefined;
   },
 };
 
-export const septLeaves: readonly Leaf[] = [
-  septAdd,
-  pageAdd,
-  pageAug,
-  rangeBlock,
-  rangeUnblock,
-  pageRemove,
-  septRemove,
-  septRead,
-  pageRelocate,
-  pagePromote,
-  pageDemote,
-  mrExtend,
-];
+export const septLeaves: readonly Leaf[] = [septAdd, pageAdd, pageAug, rangeBlock, rangeUnblock, pageRemove, septRemove, septRead, pageRelocate, mrExtend];

@@ -1,12 +1,16 @@
 // State of the TDX module and of the hardware that knows it: where each word is. The PAMT by frame, key ids, TDs with their secure EPT, vCPUs with their TLBs.
 
+import type { Cells } from "../cells.ts";
 import type { Field, Layout } from "../layout.ts";
+import { PAGES_OF_BLOCK } from "../objects.ts";
+import type { Block, RestOfTable } from "./blocks.ts";
 import { type Expected, expectedFields } from "./integrity.ts";
 import { type TryLock, tryLock } from "./locks.ts";
 import type { TdObject, TdVcpuObject, TdxObjects } from "./objects.ts";
+import { type RepeatedAccess, type SteppingState, steppingState } from "./stepping.ts";
 import { GLOBAL_HKID, LEVEL, PRIVATE_HKIDS, PT, TDCS_PAGES, TDVPS_TDCX } from "./tables.ts";
 
-/** The entry of one 4 KB page. */
+/** The entry of one page, of 4 KB or of 2 MB. */
 export interface PamtEntry {
   /** A `PT`. */
   readonly type: Field;
@@ -43,6 +47,8 @@ export interface SeptEntry {
   readonly lock: TryLock;
   /** Bit 52: a host leaf has found it locked. */
   readonly hostPriority: Field;
+  /** ACCEPT_COUNTER of a pending page of 2 MB: cells of its block that are zeroed. Only where a scenario has such memory. */
+  readonly accepted?: Field;
 }
 
 export interface KeyState {
@@ -96,6 +102,8 @@ export interface TdState {
   readonly epochLock: TryLock;
   /** `[level]`: by the gfn of the entry shifted to its level. */
   readonly entries: readonly ReadonlyMap<number, SeptEntry>[];
+  /** By the place of a table of level 0; empty where no memory of 2 MB is. */
+  readonly rests: ReadonlyMap<number, RestOfTable>;
   /** Ghost; empty unless private-integrity is watched. */
   readonly expected: Expected;
 }
@@ -120,10 +128,12 @@ export interface TdVcpuState {
   readonly epoch: Field;
   /** Entered by a TDH.VP.ENTER of the scenario: it stays inside until it exits or is kicked. */
   readonly rests: Field;
-  /** Inside a TDG leaf, where no interrupt reaches it: 0, or what its walk found, 1 no leaf entry, 2 a leaf entry. */
+  /** Inside a TDG leaf, where no interrupt reaches it: 0, or what its walk found: 1 no leaf entry, 2 a leaf entry; of ATTR.RD and .WR 2 + the level. */
   readonly leaf: Field;
   /** hp_lock_busy: its last TDCALL gave way to a host that waits for an entry. */
   readonly hostWaits: Field;
+  /** What counts its EPT violations, where they can become too many. */
+  readonly stepping?: SteppingState;
   /** By gfn: the frame that the TLB has for the private page, 0 for none. */
   readonly tlb: ReadonlyMap<number, Field>;
 }
@@ -140,8 +150,10 @@ export interface TdxState {
   readonly keyTables: readonly TryLock[];
   readonly tds: readonly TdState[];
   readonly vcpus: readonly TdVcpuState[];
-  /** By frame; of `[0]`, which is no frame, nothing is asked. */
+  /** Of 4 KB, by frame; of `[0]`, which is no frame, nothing is asked. */
   readonly pamt: readonly PamtEntry[];
+  /** Memory of alloc_frame(2M). */
+  readonly blocks: readonly Block[];
   readonly lines: readonly LineState[];
   readonly packages: number;
 }
@@ -150,6 +162,8 @@ export interface TdxState {
 export const EPOCH_MAX = 1023;
 
 export interface TdxSizes {
+  /** By vCPU: accesses that can have it taken for one that is being stepped. */
+  readonly repeated: readonly (readonly RepeatedAccess[])[];
   readonly frames: number;
   readonly actors: number;
   readonly packages: number;
@@ -159,6 +173,9 @@ export interface TdxSizes {
   readonly interrupts: boolean;
   /** Whether private-integrity is watched. */
   readonly integrity: boolean;
+  /** How many alloc_frame(2M) there are, and how their pages are partitioned. */
+  readonly blocks: number;
+  readonly blockCells: Cells;
 }
 
 export function tdxState(layout: Layout, objects: TdxObjects, sizes: TdxSizes): TdxState {
@@ -169,14 +186,16 @@ export function tdxState(layout: Layout, objects: TdxObjects, sizes: TdxSizes): 
     const name = `hkid ${hkid}`;
     return { hkid, state: layout.field("td", index === 0 ? 0 : 3, name), wbinvd: layout.field("td", (1 << packages) - 1, name) };
   });
-  const pamt = Array.from({ length: frames + 1 }, (_, frame): PamtEntry => {
-    const name = `frame ${frame}`;
-    return {
-      type: layout.field("pamt", PT.EPT, name),
-      owner: layout.field("pamt", objects.tds.length, name),
-      bepoch: layout.field("pamt", EPOCH_MAX, name),
-      lock: tryLock(layout, `pamt ${name}`, sharers),
-    };
+  const pamtEntry = (name: string): PamtEntry => ({
+    type: layout.field("pamt", PT.EPT, name),
+    owner: layout.field("pamt", objects.tds.length, name),
+    bepoch: layout.field("pamt", EPOCH_MAX, name),
+    lock: tryLock(layout, `pamt ${name}`, sharers),
+  });
+  const pamt = Array.from({ length: frames + 1 }, (_, frame) => pamtEntry(`frame ${frame}`));
+  const blocks = Array.from({ length: sizes.blocks }, (_, index): Block => {
+    const first = frames + 1 - (sizes.blocks - index) * sizes.blockCells.count;
+    return { index, first, cells: sizes.blockCells, pamt: pamtEntry(`2 MB at frame ${first}`) };
   });
   return {
     objects,
@@ -189,8 +208,9 @@ export function tdxState(layout: Layout, objects: TdxObjects, sizes: TdxSizes): 
     })),
     keyTables: Array.from({ length: packages }, (_, index) => tryLock(layout, `ket ${index}`, sharers)),
     tds: objects.tds.map((td) => tdState(layout, td, objects, keys.length, sharers, sizes)),
-    vcpus: objects.vcpus.map((vcpu) => tdVcpuState(layout, vcpu, objects, frames)),
+    vcpus: objects.vcpus.map((vcpu) => tdVcpuState(layout, vcpu, objects, sizes)),
     pamt,
+    blocks,
     lines: Array.from({ length: frames + 1 }, () => ({
       owner: Array.from({ length: ranges }, () => layout.field("content", LINE.POISON)),
       sharedDirty: layout.field("content", 1),
@@ -203,14 +223,8 @@ export function tdxState(layout: Layout, objects: TdxObjects, sizes: TdxSizes): 
 /** Key ids outside of it are no private ones, and the first is the module's own. */
 export const isPrivateKey = (hkid: number): boolean => hkid > GLOBAL_HKID && hkid < PRIVATE_HKIDS.first + PRIVATE_HKIDS.count;
 
-function tdState(
-  layout: Layout,
-  object: TdObject,
-  objects: TdxObjects,
-  keys: number,
-  sharers: number,
-  { frames, packages, ranges, integrity }: TdxSizes,
-): TdState {
+function tdState(layout: Layout, object: TdObject, objects: TdxObjects, keys: number, sharers: number, sizes: TdxSizes): TdState {
+  const { frames, packages, ranges, integrity } = sizes;
   const name = `td ${object.index}`;
   const field = (max: number): Field => layout.field("td", max, name);
   const epoch = (max: number): Field => layout.field("td", max, `${name} epoch`);
@@ -223,7 +237,7 @@ function tdState(
     key: field(keys),
     configured: field((1 << packages) - 1),
     numTdcx: field(TDCS_PAGES.max),
-    chldcnt: layout.field("td", frames, `${name} children`),
+    chldcnt: layout.field("td", frames + sizes.blocks * PAGES_OF_BLOCK, `${name} children`),
     opState: field(2),
     epoch: epoch(EPOCH_MAX),
     refcount: [epoch(vcpus), epoch(vcpus)],
@@ -235,16 +249,17 @@ function tdState(
     pwl: field(LEVEL.PML5),
     tree: tryLock(layout, `tree ${name}`, sharers),
     epochLock: tryLock(layout, `epoch ${name}`, sharers),
-    entries: Array.from({ length: LEVEL.PML5 + 1 }, (_, level) => entriesAt(layout, name, level, objects.gfns, frames, sharers)),
+    entries: Array.from({ length: LEVEL.PML5 + 1 }, (_, level) => entriesAt(layout, name, level, objects.gfns, sharers, sizes)),
+    rests: restsOf(layout, name, objects.gfns, sizes),
     expected: integrity ? expectedFields(layout, name, objects.gfns, ranges) : new Map(),
   };
 }
 
 /** One entry for each block of the level in which some page is named. */
-function entriesAt(layout: Layout, td: string, level: number, gfns: ReadonlySet<number>, frames: number, sharers: number): Map<number, SeptEntry> {
-  const places = [...new Set([...gfns].map((gfn) => placeAt(gfn, level)))].sort((a, b) => a - b);
+function entriesAt(layout: Layout, td: string, level: number, gfns: ReadonlySet<number>, sharers: number, sizes: TdxSizes): Map<number, SeptEntry> {
+  const { frames, blocks, blockCells } = sizes;
   return new Map(
-    places.map((place) => {
+    placesAt(gfns, level).map((place) => {
       const gfn = place * 512 ** level;
       const name = `${td} level ${level} gfn ${gfn}`;
       const entry: SeptEntry = {
@@ -254,16 +269,29 @@ function entriesAt(layout: Layout, td: string, level: number, gfns: ReadonlySet<
         frame: layout.field("sept", frames, name),
         lock: tryLock(layout, `entry ${name}`, sharers),
         hostPriority: layout.field("module", 1, `entry ${name}`),
+        ...(blocks > 0 && level === LEVEL.PD ? { accepted: layout.field("sept", blockCells.count, name) } : {}),
       };
       return [place, entry];
     }),
   );
 }
 
+function restsOf(layout: Layout, td: string, gfns: ReadonlySet<number>, { blocks, frames }: TdxSizes): Map<number, RestOfTable> {
+  const places = blocks > 0 ? placesAt(gfns, LEVEL.PD) : [];
+  return new Map(
+    places.map((place) => {
+      const name = `${td} level 0 behind ${place}`;
+      return [place, { state: layout.field("sept", 6, name), first: layout.field("sept", frames, name) }];
+    }),
+  );
+}
+
+const placesAt = (gfns: ReadonlySet<number>, level: number): number[] => [...new Set([...gfns].map((gfn) => placeAt(gfn, level)))].sort((a, b) => a - b);
+
 /** Which entry of a level covers a gfn. */
 export const placeAt = (gfn: number, level: number): number => Math.floor(gfn / 512 ** level);
 
-function tdVcpuState(layout: Layout, object: TdVcpuObject, objects: TdxObjects, frames: number): TdVcpuState {
+function tdVcpuState(layout: Layout, object: TdVcpuObject, objects: TdxObjects, { frames, repeated }: TdxSizes): TdVcpuState {
   const name = `td vcpu ${object.index}`;
   const field = (max: number): Field => layout.field("td", max, name);
   return {
@@ -277,8 +305,9 @@ function tdVcpuState(layout: Layout, object: TdVcpuObject, objects: TdxObjects, 
     association: tryLock(layout, `association ${name}`, 1),
     epoch: field(EPOCH_MAX),
     rests: field(1),
-    leaf: field(2),
+    leaf: field(4),
     hostWaits: field(1),
+    stepping: steppingState(layout, name, repeated[object.index]),
     tlb: new Map([...objects.touched[object.index]].map((gfn) => [gfn, layout.field("tlb", frames, `${name} gfn ${gfn}`)])),
   };
 }

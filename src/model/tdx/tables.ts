@@ -26,9 +26,11 @@ export const KOT_NAMES = ["HKID_FREE", "HKID_ASSIGNED", "HKID_FLUSHED", "HKID_RE
 export const FREED_UNFLUSHED = 1;
 export const KEYS_AWAY = 2;
 
-/** VCPU_STATE in the TDVPS. */
+/** VCPU_STATE in the TDVPS, as the state holds it; `VCPU_NAMES` and `PUBLIC_VCPU_STATE` are by this number. */
 export const VCPU = { UNINITIALIZED: 0, READY: 1, ACTIVE: 2, DISABLED: 3 } as const;
 export const VCPU_NAMES = ["VCPU_UNINITIALIZED", "VCPU_READY", "VCPU_ACTIVE", "VCPU_DISABLED"] as const;
+/** What the field of the TDVPS holds in each of them. */
+export const PUBLIC_VCPU_STATE = [0, 2, 4, 8] as const;
 
 /** States of a secure EPT entry, as the state holds them; `SEPT_NAMES` and `PUBLIC_STATE` are by this number. */
 export const SEPT = { FREE: 0, NL_MAPPED: 1, NL_BLOCKED: 2, MAPPED: 3, BLOCKED: 4, PENDING: 5, PENDING_BLOCKED: 6 } as const;

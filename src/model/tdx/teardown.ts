@@ -2,11 +2,12 @@
 // tdh_mng_key_freeid.c, tdh_mng_key_reclaimid.c, tdh_phymem_page_reclaim.c). A fatal TD can be taken apart as any other: none of them looks at that.
 
 import { Field } from "../layout.ts";
+import { blockAt } from "./blocks.ts";
 import { allPackages, kotLock } from "./build.ts";
 import { ask, keysConfigured, tdrOperand, tdvprOperand, tdvpsComplete } from "./checks.ts";
 import { busy, type Check, type Leaf, type LeafCall } from "./leaf.ts";
 import { freePage } from "./pages.ts";
-import { pageTypeOf, physicalPage, physicalPageOf } from "./physical.ts";
+import { isLargePage, pageTypeOf, physicalEntry, physicalPage, physicalPageOf, sizeText } from "./physical.ts";
 import { type KeyState, type TdState, type TdVcpuState, tdAt, tdVcpuAt } from "./state.ts";
 import { FREED_UNFLUSHED, KOT, LIFECYCLE, OP_STATE, PT, pageTypeName, TDCS_PAGES } from "./tables.ts";
 import { flushProcessor, processorOf } from "./vp.ts";
@@ -96,7 +97,7 @@ const ownerOf: Check = {
   answers: [],
   resolve(call) {
     if (physicalPageOf(call) <= 0) return;
-    call.td = isTdr(call) ? tdAt(call.tdx, call.state, physicalPageOf(call)) : call.tdx.tds[call.tdx.pamt[physicalPageOf(call)].owner.get(call.state) - 1];
+    call.td = isTdr(call) ? tdAt(call.tdx, call.state, physicalPageOf(call)) : call.tdx.tds[physicalEntry(call).owner.get(call.state) - 1];
   },
 };
 
@@ -110,6 +111,9 @@ export const pageReclaim: Leaf = {
       { status: "TDX_PAGE_METADATA_INCORRECT", operand: "RCX" },
       (call) => pageTypeOf(call) === PT.NDA || pageTypeOf(call) === PT.RSVD,
     ),
+    ask("a page of 2 MB is named by its first one", { status: "TDX_OPERAND_INVALID", operand: "RCX" }, (call) => {
+      return isLargePage(call) && blockAt(call.tdx, physicalPageOf(call))?.first !== physicalPageOf(call);
+    }),
     ownerOf,
     {
       what: "PAMT entry of the TDR that owns it, shared",
@@ -127,9 +131,8 @@ export const pageReclaim: Leaf = {
     const frame = physicalPageOf(call);
     const type = pageTypeOf(call);
     call.output = frame;
-    call.say(
-      `RCX ${pageTypeName(type)}, RDX ${type === PT.TDR ? "no owner" : `the TDR, frame ${td.tdr.get(state)}`}, R8 4 KB: frame ${frame} is the host's again`,
-    );
+    const owner = type === PT.TDR ? "no owner" : `the TDR, frame ${td.tdr.get(state)}`;
+    call.say(`RCX ${pageTypeName(type)}, RDX ${owner}, R8 ${sizeText(call)}: frame ${frame} is the host's again`);
     const vcpu = type === PT.TDVPR ? tdVcpuAt(call.tdx, state, frame) : undefined;
     if (vcpu) forget(state, vcpu);
     if (type === PT.TDR) forget(state, td);

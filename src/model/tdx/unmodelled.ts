@@ -7,11 +7,12 @@ import type { Registers } from "./leaf.ts";
 
 const METADATA = "the metadata fields of the module are not modelled; ask the state: op_state, life_cycle, chldcnt, vcpu_state, epoch";
 const GUEST_METADATA = "the metadata of the TD are not modelled";
+const TD_SETTINGS = `${GUEST_METADATA}; among them TD_CTLS, and NOTIFY_ENABLES, with which a TD asks for a #VE when one of its vCPUs is suspected of being stepped`;
 const DEBUG = "TDs that are being debugged are not modelled";
 const NESTED = "nested VMs of a TD are not modelled";
 const MIGRATION = "TDs that are migrated are not modelled";
 /** Names that begin as those of a family that is not. */
-const MODELLED_CALLS: ReadonlySet<string> = new Set(["TDG.VP.VMCALL.MAPGPA"]);
+const MODELLED_CALLS: ReadonlySet<string> = new Set(["TDG.VP.VMCALL.MAPGPA", "TDG.VP.VMCALL.HLT"]);
 const SYSTEM = "the module is initialised on every processor, with all memory in its TDMRs, before the scenario begins";
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -21,7 +22,7 @@ const REASONS: Readonly<Record<string, string>> = {
   "TDH.VP.WR": METADATA,
   "TDH.MEM.RD": DEBUG,
   "TDH.MEM.WR": DEBUG,
-  "TDG.MEM.PAGE.ATTR.WR": NESTED,
+  "TDG.VM.WR": TD_SETTINGS,
   "TDG.VP.ENTER": NESTED,
   "TDG.VP.INVEPT": NESTED,
   "TDG.VP.INVVPID": NESTED,

@@ -116,6 +116,7 @@ const MAPPING = [
     ["SEEK_DATA", 3n, "next data at or behind the offset"],
     ["SEEK_HOLE", 4n, "next hole at or behind the offset"],
   ]),
+  ...group("SIG", [["SIGKILL", 9n, "ends a process; nothing can block or handle it"]]),
   ...group("MADV_", [
     ["MADV_NORMAL", 0n, "no advice"],
     ["MADV_RANDOM", 1n, "expect accesses in no order"],
@@ -181,6 +182,7 @@ const KVM = [
     ["KVM_X86_TDX_VM", 5n, "VM type: Intel TDX", IN.tdx],
   ]),
   ...group("KVM_CAP_", [
+    ["KVM_CAP_SPLIT_IRQCHIP", 121n, "capability: local APICs in the kernel, the rest of the interrupt controller in user space", IN.tdx],
     ["KVM_CAP_MEMORY_ATTRIBUTES", 225n, "capability: KVM_SET_MEMORY_ATTRIBUTES", ["v10"]],
     ["KVM_CAP_USER_MEMORY2", 231n, "capability: KVM_SET_USER_MEMORY_REGION2", IN.upstream],
     ["KVM_CAP_MEMORY_FAULT_INFO", 232n, "capability: KVM_EXIT_MEMORY_FAULT", IN.upstream],
@@ -230,9 +232,9 @@ const KVM = [
   ]),
   ...group("VCPU_", [
     ["VCPU_UNINITIALIZED", 0n, "state of a TD's vCPU before TDH.VP.INIT", IN.tdx],
-    ["VCPU_READY", 1n, "state of a TD's vCPU that is not in the guest", IN.tdx],
-    ["VCPU_ACTIVE", 2n, "state of a TD's vCPU that is in the guest", IN.tdx],
-    ["VCPU_DISABLED", 3n, "state of a TD's vCPU that cannot be entered any more", IN.tdx],
+    ["VCPU_READY", 2n, "state of a TD's vCPU that is not in the guest", IN.tdx],
+    ["VCPU_ACTIVE", 4n, "state of a TD's vCPU that is in the guest", IN.tdx],
+    ["VCPU_DISABLED", 8n, "state of a TD's vCPU that cannot be entered any more", IN.tdx],
   ]),
   ...group("HKID_", [
     ["HKID_FREE", 0n, "key ownership table: nobody has the key id", IN.tdx],

@@ -174,8 +174,8 @@ export const invariants: readonly InvariantRow[] = [
     subsystem: "kvm",
     when: "at the step that follows the pointer",
     modelled: true,
-    statement: "No step follows a NULL pointer.",
-    source: "20221116205025.1510291-1-ackerleytng@google.com on v9 7/8",
+    statement: "No step follows a NULL pointer, or adds to a list that leads to freed memory.",
+    source: "20221116205025.1510291-1-ackerleytng@google.com on v9 7/8; 20251017003244.186495-26-seanjc@google.com",
   },
   {
     name: "no-kvm-bug",

@@ -7,6 +7,28 @@ const TDX = "arch/x86/kvm/vmx/tdx.c";
 const MMU = "arch/x86/kvm/mmu/tdp_mmu.c";
 
 export const kvmTdxSteps = [
+  // vCPUs and their mutexes.
+  {
+    name: "count_vcpu",
+    help: "created_vcpus counts a vCPU that is about to be made; no more of a TD than the machine has processors.",
+    source: "virt/kvm/kvm_main.c kvm_vm_ioctl_create_vcpu",
+  },
+  {
+    name: "create_td_vcpu",
+    help: "The vCPU of a TD that is initialised, with a split irqchip; it is put on the list of its processor.",
+    source: `${TDX} tdx_vcpu_create`,
+  },
+  {
+    name: "lock_vcpu",
+    help: "Takes vcpu->mutex: one ioctl on a vCPU at a time, and none while it is in KVM_RUN.",
+    source: "virt/kvm/kvm_main.c kvm_vcpu_ioctl",
+  },
+  {
+    name: "lock_vcpus",
+    help: "Takes the mutex of each vCPU; EBUSY while one is being made.",
+    source: `${TDX} tdx_acquire_vm_state_locks, Linux 6.19 (15945e9ec195)`,
+  },
+  { name: "unlock_vcpus", help: "Releases the mutexes of the vCPUs.", source: `${TDX} tdx_release_vm_state_locks, Linux 6.19 (15945e9ec195)` },
   // Building a TD.
   { name: "take_keyid", help: "Takes the lowest free private key id.", source: "arch/x86/virt/vmx/tdx/tdx.c tdx_guest_keyid_alloc" },
   { name: "td_create", help: "TDH.MNG.CREATE: a fresh page becomes the TDR.", source: `${TDX} __tdx_td_init` },
@@ -17,6 +39,8 @@ export const kvmTdxSteps = [
   { name: "vp_create", help: "TDH.VP.CREATE: a fresh page becomes the TDVPR.", source: `${TDX} tdx_td_vcpu_init` },
   { name: "vp_addcx", help: "TDH.VP.ADDCX of each other page of the TDVPS.", source: `${TDX} tdx_td_vcpu_init` },
   { name: "vp_init", help: "TDH.VP.INIT on the processor of the caller.", source: `${TDX} tdx_td_vcpu_init` },
+  { name: "create_irqchip", help: "An interrupt controller in the kernel.", source: "arch/x86/kvm/x86.c kvm_arch_vm_ioctl" },
+  { name: "enable_cap", help: "The local APICs in the kernel, the rest in user space.", source: "arch/x86/kvm/x86.c kvm_vm_ioctl_enable_cap" },
   { name: "check_td", help: "Tests what may have changed since the arguments were checked: state of the TD and of the vCPU.", source: `${TDX} tdx_vcpu_ioctl` },
   { name: "get_source", help: "Pins the source page of user space.", source: `${TDX} tdx_gmem_post_populate` },
   {
@@ -54,6 +78,11 @@ export const kvmTdxSteps = [
   { name: "page_wbinvd", help: "TDH.PHYMEM.PAGE.WBINVD under the key of the TD.", source: `${TDX} tdx_sept_drop_private_spte` },
   { name: "reset_page", help: "MOVDIR64B overwrites the page.", source: "arch/x86/virt/vmx/tdx/tdx.c tdx_quirk_reset_page" },
   { name: "put_pinned", help: "Drops the reference that the secure EPT had on the page, where it had one.", source: `${TDX} tdx_unpin` },
+  {
+    name: "reclaim_page",
+    help: "TDH.PHYMEM.PAGE.RECLAIM of a page that is zapped behind KVM_TDX_TERMINATE_VM.",
+    source: `${TDX} tdx_sept_remove_private_spte, as in 20250729193341.621487-6-seanjc@google.com`,
+  },
   // Running.
   {
     name: "run_vcpu",
@@ -72,6 +101,11 @@ export const kvmTdxSteps = [
     source: `${TDX} tdx_complete_vmcall_map_gpa`,
   },
   // The end of a TD.
+  {
+    name: "terminate",
+    help: "The VM is dead and terminated, unless a vCPU is busy.",
+    source: `${TDX} tdx_terminate_vm, as in 20250729193341.621487-6-seanjc@google.com`,
+  },
   { name: "flush_vp", help: "TDH.VP.FLUSH of each vCPU, on the processor that it is associated with.", source: `${TDX} tdx_mmu_release_hkid` },
   { name: "vpflushdone", help: "TDH.MNG.VPFLUSHDONE.", source: `${TDX} tdx_mmu_release_hkid` },
   { name: "cache_wb", help: "TDH.PHYMEM.CACHE.WB on each package.", source: `${TDX} smp_func_do_phymem_cache_wb` },
@@ -105,6 +139,15 @@ export const kvmTdxFeatures = [
     source: "arch/x86/kvm/vmx/tdx.c tdx_handle_ept_violation, KVM_MEMSLOT_INVALID, Linux 6.18",
   },
   {
+    name: "td_private_retry",
+    help: "Where KVM tries a private EPT violation again that it cannot resolve yet.",
+    values: [
+      { name: "local", help: "on the spot, so that the TDX module does not take the vCPU for one that is being stepped" },
+      { name: "enters", help: "in the guest, which leaves with the same violation" },
+    ],
+    source: "arch/x86/kvm/vmx/tdx.c tdx_handle_ept_violation; the series before it was merged",
+  },
+  {
     name: "td_pending_access",
     help: "What KVM does when the guest touches a page that it has not accepted, in a TD with SEPT_VE_DISABLE.",
     values: [
@@ -129,7 +172,7 @@ export const kvmTdxFeatures = [
       { name: "unchecked", help: "nr_pages << 12 loses its upper bits" },
       { name: "checked", help: "EINVAL" },
     ],
-    source: "arch/x86/kvm/vmx/tdx.c tdx_vcpu_init_mem_region, aec196ba2aff",
+    source: "arch/x86/kvm/vmx/tdx.c tdx_vcpu_init_mem_region; aec196ba2aff, behind Linux 7.2",
   },
   {
     name: "td_region_end",
@@ -138,7 +181,7 @@ export const kvmTdxFeatures = [
       { name: "behind", help: "the first one behind it, so that a region up to the shared bit is refused" },
       { name: "last", help: "the last one of it" },
     ],
-    source: "arch/x86/kvm/vmx/tdx.c tdx_vcpu_init_mem_region, ea93efec4dda",
+    source: "[PATCH v9 061/105] KVM: TDX: Create initial guest memory; arch/x86/kvm/vmx/tdx.c tdx_vcpu_init_mem_region, Linux 6.16",
   },
   {
     name: "td_extend_failure",
@@ -148,6 +191,62 @@ export const kvmTdxFeatures = [
       { name: "bugged", help: "the VM is bugged, too" },
     ],
     source: "arch/x86/kvm/vmx/tdx.c, Linux 6.19",
+  },
+  {
+    name: "td_used_page",
+    help: "What KVM_TDX_INIT_MEM_REGION does with a page of the guest_memfd that has been used before.",
+    values: [
+      { name: "EEXIST", help: "it is refused, whatever became of it" },
+      { name: "mapped", help: "it is added; only one that the mirror maps already is EIO" },
+    ],
+    source: "virt/kvm/guest_memfd.c kvm_gmem_populate; 8622ef05709f, Linux 7.0; arch/x86/kvm/mmu/mmu.c kvm_tdp_mmu_map_private_pfn",
+  },
+  {
+    name: "td_irqchip",
+    help: "What KVM_CREATE_IRQCHIP answers for a TD, whose EOIs the TDX module keeps to itself.",
+    values: [
+      { name: "accepted", help: "it makes one, and no vCPU can be created any more" },
+      { name: "ENOTTY", help: "it is refused" },
+    ],
+    source: "arch/x86/kvm/x86.c kvm_arch_vm_ioctl, has_protected_eoi; b3a37bff8daf, Linux 6.18",
+  },
+  {
+    name: "td_failed_vcpu",
+    help: "What becomes of a vCPU of a TD whose id is taken, and which is freed right behind its making.",
+    values: [
+      { name: "stays_listed", help: "the list of its processor leads to it still" },
+      { name: "taken_off", help: "it is taken off the list" },
+    ],
+    source: "arch/x86/kvm/vmx/tdx.c tdx_vcpu_free; 20251017003244.186495-26-seanjc@google.com, Linux 6.19",
+  },
+  {
+    name: "td_hypercall_ret",
+    help: "What kvm_run->hypercall.ret holds at a KVM_EXIT_HYPERCALL of a TD.",
+    values: [
+      { name: "preset", help: "0, for user space that does not write it" },
+      { name: "as_left", help: "what user space left there for the last one" },
+    ],
+    source: "arch/x86/kvm/vmx/tdx.c __tdx_map_gpa; 20241213194137.315304-1-pbonzini@redhat.com",
+  },
+  {
+    name: "td_terminate",
+    help: "Whether there is KVM_TDX_TERMINATE_VM. No kernel up to 7.2 has it.",
+    values: [
+      { name: "absent", help: "an unknown sub-command: EINVAL" },
+      { name: "reclaims", help: "the key id is released at once, and pages that are zapped later are reclaimed" },
+      { name: "guarded", help: "the same, and other sub-commands look whether the VM is terminated" },
+    ],
+    source:
+      "20250729193341.621487-6-seanjc@google.com; b27f807e-b04f-487d-be13-74a8b0a61b42@intel.com; Documentation/virt/kvm/x86/intel-tdx.rst of kvm-x86, e4775f57ad51",
+  },
+  {
+    name: "guest_tdcall",
+    help: "What a guest that is no TD gets for TDCALL.",
+    values: [
+      { name: "exits", help: "KVM does not know the VM exit: KVM_EXIT_INTERNAL_ERROR in user space, which ends most VMs" },
+      { name: "UD", help: "#UD, as on a processor without the instruction" },
+    ],
+    source: "arch/x86/kvm/vmx/vmx.c handle_tdx_instruction; 9d7dfb95da2c, Linux 6.18 and 6.17.9",
   },
   {
     name: "td_vp_init",

@@ -15,6 +15,9 @@ const HW_ERROR = optional("hw_error");
 
 const SOURCE = "arch/x86/kvm/vmx/tdx.c";
 const BAD_TARGET: ErrorRow = { errno: "EBADF", when: "the target is not open" };
+const LATE = ["7.2", "mainline"];
+/** From 6.19 on of each sub-command that changes the TD. */
+const GUARD: ErrorRow = { errno: "EBUSY", when: "a vCPU is being made", profiles: LATE };
 const DEAD: ErrorRow = { errno: "EIO", when: "the VM is dead or bugged" };
 const NO_TD: ErrorRow = { errno: "ENOTTY", when: "the VM is not of type KVM_X86_TDX_VM" };
 const HARDWARE: ErrorRow = { errno: "EINVAL", when: "hw_error is not 0" };
@@ -26,7 +29,6 @@ const ON_VCPU: readonly ErrorRow[] = [
   { errno: "EINVAL", when: "the VM is not of type KVM_X86_TDX_VM, the TD has no key id, or it is finalised" },
   HARDWARE,
 ];
-const LATE = ["7.2", "mainline"];
 
 interface Row {
   readonly name: string;
@@ -71,11 +73,13 @@ export const kvmTdxCalls: readonly CallSpec[] = [
       "the width in EAX[23:16] of leaf 0x80000008: 52 (the default; the shared bit is bit 51, as in `SHARED`) or 48 (bit 47).",
     errors: [
       ...ON_VM,
+      GUARD,
       { errno: "EINVAL", when: "the TD is initialised already, or flags is not 0" },
       { errno: "E2BIG", when: "nent is above KVM_MAX_CPUID_ENTRIES (256)" },
       { errno: "EBUSY", when: "the VM has a vCPU" },
       { errno: "EINVAL", when: "an attribute is not supported (SEPT_VE_DISABLE alone is), or guest_phys_bits is neither 48 nor 52" },
       { errno: "ENOSPC", when: "no key id is free" },
+      { errno: "EBUSY", when: "the TDs of the cgroup have as many key ids as its misc.max allows" },
       { errno: "EINVAL", when: "TDH.MNG.INIT answers TDX_OPERAND_INVALID; hw_error holds the status" },
       { errno: "EIO", when: "another leaf fails; what was built is torn down" },
     ],
@@ -87,6 +91,7 @@ export const kvmTdxCalls: readonly CallSpec[] = [
     help: "Creates the vCPU in the TDX module, adds its TDVPS pages and initialises it; `rcx` is what the guest finds in RCX.",
     errors: [
       ...ON_VCPU,
+      GUARD,
       { errno: "EINVAL", when: "flags is not 0, or the vCPU is initialised already" },
       { errno: "EIO", when: "a leaf fails; the VM is bugged" },
     ],
@@ -100,13 +105,17 @@ export const kvmTdxCalls: readonly CallSpec[] = [
       "KVM_TDX_MEASURE_MEMORY_REGION has it measured. The structure comes back with what is left to do.",
     errors: [
       ...ON_VCPU,
+      GUARD,
       { errno: "EINVAL", when: "the vCPU is not initialised, or another flag than KVM_TDX_MEASURE_MEMORY_REGION" },
-      { errno: "EINVAL", when: "source_addr or gpa is not page aligned, nr_pages is 0, gpa + size wraps, or an end of it is not private" },
-      { errno: "EINVAL", when: "nr_pages << 12 overflows", profiles: IN.gmemMmap },
+      {
+        errno: "EINVAL",
+        when: "source_addr or gpa is not page aligned, nr_pages is 0, gpa + size wraps, or an end of it is not private; size is nr_pages << 12 in 64 bits",
+      },
       { errno: "EINTR", when: "a signal is pending" },
       { errno: "EFAULT", when: "nothing is mapped at source_addr, or no guest_memfd is behind the gpa" },
       { errno: "EINVAL", when: "the gfn is not private" },
-      { errno: "EEXIST", when: "the page has been used already" },
+      { errno: "EEXIST", when: "the page has been used already", profiles: IN.tdx.filter((name) => !LATE.includes(name)) },
+      { errno: "EIO", when: "the page is mapped already", profiles: LATE },
       { errno: "EBUSY", when: "TDH.MEM.PAGE.ADD answers TDX_OPERAND_BUSY" },
       { errno: "EIO", when: "TDH.MEM.PAGE.ADD or TDH.MR.EXTEND fails otherwise" },
     ],
@@ -118,6 +127,7 @@ export const kvmTdxCalls: readonly CallSpec[] = [
     help: "Closes the measurement. From here on the TD may run, and KVM_PRE_FAULT_MEMORY is allowed.",
     errors: [
       ...ON_VM,
+      GUARD,
       { errno: "EINVAL", when: "the TD has no key id, or is finalised already" },
       { errno: "EINVAL", when: "a page is mapped that TDH.MEM.PAGE.ADD has not added", profiles: IN.tdx.filter((name) => !LATE.includes(name)) },
       { errno: "EBUSY", when: "TDH.MR.FINALIZE answers TDX_OPERAND_BUSY" },
@@ -133,12 +143,60 @@ export const kvmTdxCalls: readonly CallSpec[] = [
     source: `${SOURCE} tdx_vcpu_get_cpuid`,
   }),
   row({
+    name: "KVM_TDX_TERMINATE_VM",
+    params: [VM, HW_ERROR],
+    help:
+      "Releases the key id while guest_memfds still hold pages of the TD, which are then reclaimed in place of being removed. Posted, and in no kernel up to " +
+      "7.2: `td_terminate = reclaims` of a kernel variant has it.",
+    errors: [...ON_VM, { errno: "EINVAL", when: "the kernel has no such sub-command" }, { errno: "EBUSY", when: "a vCPU is in KVM_RUN or in another ioctl" }],
+    source: `${SOURCE} tdx_terminate_vm, as in 20250729193341.621487-6-seanjc@google.com`,
+  }),
+  {
+    id: "KVM_CREATE_IRQCHIP",
+    name: "KVM_CREATE_IRQCHIP",
+    subsystem: "kvm",
+    context: "host",
+    params: [VM],
+    returns: "zero",
+    prototype: "int ioctl(int vm, KVM_CREATE_IRQCHIP)",
+    help: "An interrupt controller in the kernel, I/O APIC and all. A TD of a scenario that sets up none has a split one.",
+    errors: [
+      BAD_TARGET,
+      DEAD,
+      { errno: "EEXIST", when: "the VM has an interrupt controller in the kernel" },
+      { errno: "ENOTTY", when: "the VM is a TD", profiles: IN.gmemMmap },
+      { errno: "EINVAL", when: "the VM has a vCPU" },
+    ],
+    operations: ["KVM_CREATE_IRQCHIP"],
+    profiles: IN.tdx,
+    source: "arch/x86/kvm/x86.c kvm_arch_vm_ioctl",
+  },
+  {
+    id: "KVM_ENABLE_CAP",
+    name: "KVM_ENABLE_CAP",
+    subsystem: "kvm",
+    context: "host",
+    params: [VM, { name: "cap", type: "int", group: "KVM_CAP_" }, optional("args0"), FLAGS],
+    returns: "zero",
+    prototype: "int ioctl(int vm, KVM_ENABLE_CAP, struct kvm_enable_cap *cap)",
+    help: "Only KVM_CAP_SPLIT_IRQCHIP is modelled: the local APICs are in the kernel, the I/O APIC is not; `args0` is its number of pins.",
+    errors: [
+      BAD_TARGET,
+      DEAD,
+      { errno: "EINVAL", when: "flags is not 0, or args0 is above KVM_MAX_IRQ_ROUTES (4096)" },
+      { errno: "EEXIST", when: "the VM has an interrupt controller in the kernel, or a vCPU" },
+    ],
+    operations: ["KVM_ENABLE_CAP"],
+    profiles: IN.tdx,
+    source: "arch/x86/kvm/x86.c kvm_vm_ioctl_enable_cap",
+  },
+  row({
     name: "KVM_RUN",
     params: [optional("ret")],
     guest: true,
     returns: "offset",
     help:
-      "User space calls KVM_RUN again behind a KVM_EXIT_HYPERCALL, with `ret` as its answer (left out, 0). It answers what the guest gets in R10 when the " +
+      "User space calls KVM_RUN again behind a KVM_EXIT_HYPERCALL, with `ret` as its answer (left out, what KVM put there: 0). It answers what the guest gets in R10 when the " +
       "whole range is done, or the next KVM_EXIT_HYPERCALL.",
     errors: [{ errno: "EINVAL", when: "no exit of the vCPU waits for an answer" }, { errno: "TDVMCALL_STATUS_INVALID_OPERAND", when: "ret is not 0" }, DEAD],
     source: `${SOURCE} tdx_complete_vmcall_map_gpa`,
@@ -154,12 +212,19 @@ export const kvmTdxOperations: readonly OperationRow[] = [
   { name: "KVM_TDX_INIT_MEM_REGION", help: "The sub-command KVM_TDX_INIT_MEM_REGION, page by page." },
   { name: "KVM_TDX_FINALIZE_VM", help: "The sub-command KVM_TDX_FINALIZE_VM." },
   { name: "KVM_TDX_GET_CPUID", help: "The sub-command KVM_TDX_GET_CPUID." },
+  { name: "KVM_TDX_TERMINATE_VM", help: "The sub-command KVM_TDX_TERMINATE_VM." },
+  { name: "KVM_CREATE_IRQCHIP", help: "The ioctl KVM_CREATE_IRQCHIP of a TD." },
+  { name: "KVM_ENABLE_CAP", help: "The ioctl KVM_ENABLE_CAP of a TD." },
+  { name: "KVM_CREATE_VCPU.td", help: "KVM_CREATE_VCPU on a TD.", profiles: TDX },
   { name: "hypercall.td", help: "A TD's request to convert memory, up to the exit to user space.", profiles: TDX },
   { name: "resume.td", help: "What follows when user space has answered a KVM_EXIT_HYPERCALL.", profiles: TDX },
   { name: "accept.td", help: "TDG.MEM.PAGE.ACCEPT by a vCPU of a TD behind a VM of KVM, with the fault that it may take.", profiles: TDX },
+  { name: "attributes.td", help: "TDG.MEM.PAGE.ATTR.RD or .WR by a vCPU of a TD behind a VM of KVM, with the fault that it may take.", profiles: TDX },
+  { name: "hlt.td", help: "HLT by a vCPU of a TD behind a VM of KVM.", profiles: TDX },
   { name: "run.td", help: "A vCPU of a TD behind a VM of KVM rests in the guest.", profiles: TDX },
   { name: "fault.td", help: "An access by a vCPU of a TD behind a VM of KVM: entry, exit, and KVM's fault handler with mirror and secure EPT.", profiles: TDX },
   { name: "KVM_PRE_FAULT_MEMORY.td", help: "KVM_PRE_FAULT_MEMORY on a TD.", profiles: TDX },
+  { name: "poison.td", help: "An uncorrectable error in a page of a guest_memfd, where some VM is a TD: only of a page that nobody maps.", profiles: TDX },
   { name: "fallocate.punch_hole.td", help: "fallocate with FALLOC_FL_PUNCH_HOLE on the guest_memfd of a TD.", profiles: TDX },
   { name: "KVM_SET_MEMORY_ATTRIBUTES.td", help: "KVM_SET_MEMORY_ATTRIBUTES on a TD.", profiles: TDX },
   { name: "KVM_SET_USER_MEMORY_REGION.delete.td", help: "The deletion of a memory slot of a TD.", profiles: TDX },

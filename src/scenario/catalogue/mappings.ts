@@ -108,7 +108,7 @@ export const mappingCalls: readonly CallSpec[] = [
       { errno: "EFAULT", when: "MADV_POPULATE_READ or MADV_POPULATE_WRITE where an access would get SIGBUS" },
       { errno: "ENOMEM", when: "some of the range is not mapped; the rest of it is treated all the same, but by MADV_POPULATE, which stops there" },
     ],
-    operations: ["madvise", "madvise.dontneed", "madvise.remove", "madvise.populate"],
+    operations: ["madvise", "madvise.fork", "madvise.dontneed", "madvise.remove", "madvise.populate"],
     profiles: IN.all,
     source: "mm/madvise.c",
   },

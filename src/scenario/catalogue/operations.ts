@@ -27,6 +27,7 @@ export const operations: readonly OperationRow[] = [
   { name: "mmap.populate", help: "mmap with MAP_POPULATE: enters the mapping and faults its pages in." },
   { name: "munmap", help: "munmap of a mapping or a part of it." },
   { name: "mprotect", help: "mprotect: new protection bits for a mapping or a part of it." },
+  { name: "madvise.fork", help: "madvise with MADV_DONTFORK or MADV_DOFORK: whether a child has the range." },
   { name: "madvise", help: "madvise with advice that nothing here can see." },
   { name: "madvise.dontneed", help: "madvise with MADV_DONTNEED: page table entries and private copies go." },
   { name: "madvise.populate", help: "madvise with MADV_POPULATE_READ or MADV_POPULATE_WRITE: faults the pages in." },
@@ -84,8 +85,13 @@ export const operations: readonly OperationRow[] = [
   { name: "TD.access.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
   { name: "TDG.MEM.PAGE.ACCEPT", help: "TDG.MEM.PAGE.ACCEPT by a vCPU that is in the guest.", profiles: IN.tdx },
   { name: "TDG.MEM.PAGE.ACCEPT.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
+  { name: "TDG.MEM.PAGE.ACCEPT.large", help: "TDG.MEM.PAGE.ACCEPT of a page of 2 MB, which an interrupt may stop half-way.", profiles: IN.tdx },
   { name: "TDG.MEM.PAGE.ATTR.RD", help: "TDG.MEM.PAGE.ATTR.RD by a vCPU that is in the guest.", profiles: IN.tdx },
   { name: "TDG.MEM.PAGE.ATTR.RD.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
+  { name: "TDG.MEM.PAGE.ATTR.WR", help: "TDG.MEM.PAGE.ATTR.WR by a vCPU that is in the guest.", profiles: IN.tdx },
+  { name: "TDG.MEM.PAGE.ATTR.WR.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
+  { name: "TD.hlt", help: "HLT by a vCPU of a TD that is in the guest.", profiles: IN.tdx },
+  { name: "TD.hlt.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
   { name: "TDG.VP.VMCALL", help: "TDG.VP.VMCALL by a vCPU that is in the guest.", profiles: IN.tdx },
   { name: "TDG.VP.VMCALL.outside", help: "The same by one that has to be entered first.", profiles: IN.tdx },
   { name: "TD.rest", help: "A vCPU of a TD rests in the guest until it is kicked.", profiles: IN.tdx },
@@ -105,6 +111,11 @@ export const operations: readonly OperationRow[] = [
   { name: "fork", help: "fork: a child process with a copy of the descriptors and of the address space." },
   { name: "send_fd", help: "A descriptor is passed to another process." },
   { name: "signal", help: "A signal becomes pending for a thread." },
+  { name: "exit_group", help: "The end of a process: its threads leave the calls that they are in." },
+  { name: "exit_mm", help: "The end of a process: a VM that belongs to its address space loses it." },
+  { name: "exit_mmap", help: "The end of a process: one of its mappings goes." },
+  { name: "exit_task_work", help: "The end of a process: the last put of a file that was mapped." },
+  { name: "exit_notify", help: "The end of a process: it becomes a zombie." },
 ];
 
 export function operation(name: string): OperationRow | undefined {

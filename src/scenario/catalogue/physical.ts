@@ -10,11 +10,12 @@ export const physicalCalls: readonly CallSpec[] = [
     subsystem: "physical",
     context: "host",
     returns: "frame",
-    params: [],
-    prototype: "frame alloc_frame()",
+    params: [{ name: "size", type: "int", optional: true }],
+    prototype: "frame alloc_frame(size = 4K)",
     help:
       "Somebody else (a driver, another process) allocates a page frame. Any free frame may be the one: a frame that was just freed both " +
-      "may and may not come back.",
+      "may and may not come back. `alloc_frame(2M)` is 512 frames at a boundary of 2 MB, which the TDX module can take as one page; " +
+      "`name + 4K` is one of them. They are nobody's before and nobody else's later.",
     errors: [{ errno: "ENOMEM", when: "no frame is free" }],
     operations: ["alloc_frame"],
     profiles: IN.all,
@@ -74,12 +75,12 @@ export const physicalCalls: readonly CallSpec[] = [
     params: [{ name: "frame", type: "frame" }],
     prototype: "int poison(frame)",
     help:
-      "The hardware reports an uncorrectable error in a page of a guest_memfd that nobody maps. The page stays in the file. KVM_RUN " +
+      "The hardware reports an uncorrectable error in a page of a guest_memfd. Guests lose their mappings of the page, and it stays in the file: KVM_RUN " +
       "leaves the guest with KVM_EXIT_MEMORY_FAULT and EHWPOISON, KVM_PRE_FAULT_MEMORY answers EHWPOISON.",
     errors: [{ errno: "ENOENT", when: "the file holds no page there" }],
-    operations: ["poison"],
+    operations: ["poison", "poison.td"],
     profiles: IN.upstream,
-    source: "mm/memory-failure.c; virt/kvm/guest_memfd.c kvm_gmem_get_pfn",
+    source: "mm/memory-failure.c memory_failure; virt/kvm/guest_memfd.c kvm_gmem_error_folio, kvm_gmem_get_pfn",
   },
   {
     id: "signal",
@@ -98,6 +99,39 @@ export const physicalCalls: readonly CallSpec[] = [
     source: "kernel/signal.c send_signal_locked, signal_wake_up_state",
   },
   {
+    id: "exit_group",
+    name: "exit_group",
+    subsystem: "physical",
+    context: "host",
+    returns: "nothing",
+    params: [{ name: "status", type: "int", optional: true }],
+    prototype: "void exit_group(int status)",
+    help:
+      "The process ends. Its other threads are killed: a call that one of them is in ends early where a fatal signal ends it, and answers `SIGKILL` here. " +
+      "Then its mappings go, KVM loses the memory of its VMs, and each descriptor is closed. What another process holds lives on.",
+    errors: [],
+    operations: ["exit_group", "exit_mm", "exit_mmap", "exit_task_work", "exit_notify"],
+    profiles: IN.all,
+    source: "kernel/exit.c do_group_exit, do_exit; mm/mmap.c exit_mmap; fs/file.c close_files; kernel/task_work.c task_work_run",
+  },
+  {
+    id: "kill",
+    name: "kill",
+    subsystem: "physical",
+    context: "host",
+    returns: "nothing",
+    params: [
+      { name: "process", type: "actor" },
+      { name: "sig", type: "flags", group: "SIG" },
+    ],
+    prototype: "int kill(process, int sig)",
+    help: "Sends SIGKILL to a process and waits until it has ended, as kill(2) and waitid(2) together do; it ends as by `exit_group()`.",
+    errors: [{ errno: "ESRCH", when: "the process has not been forked" }],
+    operations: ["exit_group", "exit_mm", "exit_mmap", "exit_task_work", "exit_notify"],
+    profiles: IN.all,
+    source: "kernel/signal.c complete_signal, get_signal; kernel/exit.c do_group_exit",
+  },
+  {
     id: "send_fd",
     name: "send_fd",
     subsystem: "physical",
@@ -109,7 +143,10 @@ export const physicalCalls: readonly CallSpec[] = [
     ],
     prototype: "void send_fd(int fd, process)",
     help: "Passes the descriptor to another process over a Unix socket (SCM_RIGHTS): both share the open file. There it has the same name.",
-    errors: [{ errno: "EBADF", when: "fd is not open in the process that sends it" }],
+    errors: [
+      { errno: "EBADF", when: "fd is not open in the process that sends it" },
+      { errno: "EPIPE", when: "the process that would receive it has ended" },
+    ],
     operations: ["send_fd"],
     profiles: IN.all,
     source: "net/core/scm.c scm_fp_copy, scm_detach_fds",

@@ -64,6 +64,13 @@ export const queries: readonly QueryRow[] = [
   },
   { name: "life_cycle", params: [TD], returns: "state", group: "TD_", help: "life cycle of the TD: TD_KEYS_CONFIGURED, TD_BLOCKED …", modelled: true },
   {
+    name: "nr_premapped",
+    params: [VM],
+    returns: "int",
+    help: "pages of a TD that KVM has mapped and TDH.MEM.PAGE.ADD has not added; from 6.19 on always 0",
+    modelled: true,
+  },
+  {
     name: "vcpu_state",
     params: [{ name: "vcpu", type: "tdvpr" }],
     returns: "state",

@@ -250,7 +250,9 @@ export const steps = [
   { name: "vp_acquire", help: "TDH.VP.ENTER goes down its checks and takes its locks.", source: "intel/tdx-module TDX_1.5.01 tdh_vp_enter.c" },
   {
     name: "vp_enter",
-    help: "The vCPU counts in REFCOUNT of TD_EPOCH, flushes its TLB where it last entered in another epoch, and is in the guest.",
+    help:
+      "The vCPU counts in REFCOUNT of TD_EPOCH, flushes its TLB where it last entered in another epoch, and is in the guest. One that is suspected of being " +
+      "stepped counts, locks the secure EPT tree, and enters or is turned away: three times this step.",
     source: "intel/tdx-module TDX_1.5.01 tdh_vp_enter.c",
   },
   { name: "td_access", help: "The load or store of a TD: TLB hit, or walk of the secure EPT, fill and data.", source: "Intel SDM volume 3, chapter 30 (EPT)" },
@@ -265,15 +267,26 @@ export const steps = [
     help: "It locks the entry and asks for its state: pending, or an answer.",
     source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c",
   },
+  {
+    name: "accept_begin",
+    help: "A vCPU that is inside goes to the walk of its leaf; one that is outside is entered.",
+    source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c",
+  },
   { name: "accept_zero", help: "It zeroes the page under the TD's key.", source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c" },
+  {
+    name: "accept_zero_large",
+    help: "It zeroes pages of 4 KB one after the other; an interrupt that is pending in between stops it, and the leaf runs anew at the next entry.",
+    source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c",
+  },
   { name: "accept_commit", help: "It writes the entry, mapped and unlocked.", source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c" },
   {
     name: "attributes_acquire",
-    help: "TDG.MEM.PAGE.ATTR.RD checks its operand, walks and locks the entry: a page of the TD, or an answer.",
-    source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_attr_rd.c",
+    help: "TDG.MEM.PAGE.ATTR.RD or .WR checks its operands, walks and locks the entry: a page of the TD, or an answer.",
+    source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_attr_rd.c, tdg_mem_page_attr_wr.c",
   },
   { name: "attributes_commit", help: "It reads the entry and drops its lock.", source: "intel/tdx-module TDX_1.5.01 tdg_mem_page_attr_rd.c" },
   { name: "td_vmcall", help: "The guest leaves with a request for the host in its registers.", source: "intel/tdx-module TDX_1.5.01 tdg_vp_vmcall.c" },
+  { name: "td_hlt", help: "HLT in a TD: #VE in the guest.", source: "intel/tdx-module TDX_1.5.01 tdx_td_dispatcher.c" },
   { name: "td_run", help: "The vCPU goes on in the guest.", source: "virt/kvm/kvm_main.c kvm_vcpu_kick" },
   { name: "td_rest", help: "The vCPU is in the guest until a kick has put it out.", source: "virt/kvm/kvm_main.c kvm_vcpu_kick" },
   { name: "kick", help: "An interprocessor interrupt, sent and acknowledged.", source: "virt/kvm/kvm_main.c kvm_vcpu_kick" },
@@ -300,6 +313,7 @@ export const steps = [
   { name: "halt", help: "The guest executes HLT, which leaves KVM_RUN.", source: "arch/x86/kvm/x86.c kvm_emulate_halt" },
   { name: "rest_in_guest", help: "The vCPU rests in the guest until a signal is pending.", source: "arch/x86/kvm/x86.c vcpu_run" },
   // Processes and signals.
+  { name: "mark_vma", help: "madvise: VM_DONTCOPY of the range is set or cleared.", source: "mm/madvise.c madvise_vma_behavior, kernel/fork.c dup_mmap" },
   { name: "copy_files", help: "fork: the child gets a copy of the descriptor table.", source: "kernel/fork.c copy_files, fs/file.c dup_fd" },
   {
     name: "copy_mm",
@@ -307,6 +321,23 @@ export const steps = [
     source: "kernel/fork.c dup_mmap, mm/memory.c copy_page_range",
   },
   { name: "pass_fd", help: "An open file enters the descriptor table of another process.", source: "net/core/scm.c scm_fp_copy, scm_detach_fds" },
+  {
+    name: "zap_threads",
+    help: "The end of a process: SIGKILL is pending for each thread that is in a call; the others are gone.",
+    source: "kernel/exit.c do_group_exit, kernel/signal.c zap_other_threads",
+  },
+  {
+    name: "wait_threads",
+    help: "The end of a process: what its threads share goes with the last of them, when all calls have been left.",
+    source: "kernel/exit.c do_exit, kernel/fork.c mmput",
+  },
+  {
+    name: "release_notifier",
+    help: "The end of an address space: KVM removes every mapping of its VM, and hears of no host memory any more.",
+    source: "mm/mmu_notifier.c mn_hlist_release, virt/kvm/kvm_main.c kvm_mmu_notifier_release",
+  },
+  { name: "unmap_vmas", help: "The end of an address space: one VMA goes, with its PTEs.", source: "mm/mmap.c exit_mmap" },
+  { name: "become_zombie", help: "The process holds nothing any more; its parent can wait for it.", source: "kernel/exit.c exit_notify" },
   { name: "send_signal", help: "A signal becomes pending for a thread.", source: "kernel/signal.c send_signal_locked" },
   ...kvmTdxSteps,
 ] as const satisfies readonly StepRow[];

@@ -46,6 +46,7 @@ const NOT_TRACKED = (operand: string): ErrorRow => row(`TDX_TLB_TRACKING_NOT_DON
 
 /** A MEM leaf as far as the lock of its entry. */
 const toEntry = (tree: Mode): ErrorRow[] => [...tdr("RDX", "shared"), ...LIVE, LEVEL, GPA, TREE(tree), WALK, ENTRY];
+const RESTARTABLE = row("TDX_INTERRUPTED_RESTARTABLE", "an interrupt stops it, and nothing has changed: machine { interrupts = 1 }");
 const TRACKED = [NOT_BLOCKED, NOT_TRACKED("RCX")];
 
 export const TDX_STATUSES: Readonly<Record<string, readonly ErrorRow[]>> = {
@@ -113,6 +114,7 @@ export const TDX_STATUSES: Readonly<Record<string, readonly ErrorRow[]>> = {
     row("TDX_VCPU_ASSOCIATED", "it is associated with another processor"),
     row("TDX_VCPU_ASSOCIATED", "another processor is about to enter it"),
     row("TDX_OPERAND_BUSY/TD_EPOCH", "TD_EPOCH is locked; the leaf takes it shared"),
+    row("TDX_OPERAND_BUSY/SEPT_TREE", "behind seven EPT violations of one access in a row: the secure EPT tree is locked; the leaf takes it exclusive"),
   ],
   "TDH.VP.FLUSH": [
     ...tdvpr("RCX", "exclusive"),
@@ -133,7 +135,12 @@ export const TDX_STATUSES: Readonly<Record<string, readonly ErrorRow[]>> = {
     row("TDX_OPERAND_INVALID/R9", "the source is not 4 KB aligned or carries a key id"),
     ...fresh("R8"),
   ],
-  "TDH.MEM.PAGE.AUG": [...toEntry("shared"), STATE, row("TDX_OPERAND_INVALID/R8", "the page is not aligned to the level"), ...fresh("R8")],
+  "TDH.MEM.PAGE.AUG": [
+    ...toEntry("shared"),
+    STATE,
+    row("TDX_OPERAND_INVALID/R8", "the page is not aligned to the level, or its address carries a key id"),
+    ...fresh("R8").slice(1),
+  ],
   "TDH.MEM.RANGE.BLOCK": [
     ...toEntry("exclusive"),
     row("TDX_GPA_RANGE_ALREADY_BLOCKED/RCX", "the entry is blocked already"),
@@ -161,9 +168,18 @@ export const TDX_STATUSES: Readonly<Record<string, readonly ErrorRow[]>> = {
     MAPPED_PAGE,
     ...TRACKED,
     row("TDX_OPERAND_BUSY/RCX", "an entry of the table is locked"),
-    row("TDX_EPT_INVALID_PROMOTE_CONDITIONS/RCX", "its 512 entries are not alike, or their pages no neighbours"),
+    row("TDX_EPT_INVALID_PROMOTE_CONDITIONS/RCX", "its 512 entries are not alike, or their pages no neighbours from an aligned one on"),
+    row("TDX_OPERAND_BUSY/RCX", "the PAMT entry of the larger page is locked"),
+    RESTARTABLE,
   ],
-  "TDH.MEM.PAGE.DEMOTE": [...toEntry("shared"), STATE, ...TRACKED, ...fresh("R8")],
+  "TDH.MEM.PAGE.DEMOTE": [
+    ...toEntry("shared"),
+    STATE,
+    ...TRACKED,
+    ...fresh("R8"),
+    row("TDX_OPERAND_BUSY/RCX", "the PAMT entry of the large page is locked"),
+    RESTARTABLE,
+  ],
   "TDH.PHYMEM.CACHE.WB": [
     row("TDX_OPERAND_INVALID/RCX", "the command is neither start nor resume"),
     row("TDX_OPERAND_BUSY/WBCACHE", "another one runs on the package"),
@@ -175,6 +191,7 @@ export const TDX_STATUSES: Readonly<Record<string, readonly ErrorRow[]>> = {
   "TDH.PHYMEM.PAGE.RECLAIM": [
     ...page("RCX", "exclusive"),
     row("TDX_PAGE_METADATA_INCORRECT/RCX", "the page is not the module's"),
+    row("TDX_OPERAND_INVALID/RCX", "the page lies inside one of 2 MB, which its first page names"),
     row("TDX_OPERAND_BUSY/TDR", "the PAMT entry of the TDR that owns it is locked; the leaf takes it shared"),
     row("TDX_LIFECYCLE_STATE_INCORRECT", "the TD is not in TD_TEARDOWN"),
     row("TDX_TD_ASSOCIATED_PAGES_EXIST", "of a TDR: the TD owns other pages"),
@@ -186,11 +203,22 @@ export const TDX_STATUSES: Readonly<Record<string, readonly ErrorRow[]>> = {
     row("TDX_OPERAND_BUSY/RCX", "the host has locked the entry, or waits for it"),
     row("TDX_HOST_PRIORITY_BUSY_TIMEOUT", "the host has waited too long: the vCPU leaves the guest"),
   ],
+  "TDG.MEM.PAGE.ATTR.WR": [
+    row("TDX_OPERAND_INVALID/RDX", "attributes are given to a VM that the TD does not have"),
+    row("TDX_OPERAND_INVALID/R8", "flags are given for a VM that the TD does not have; by VM, attributes before flags"),
+    row(
+      "TDX_OPERAND_INVALID/RCX",
+      "the level is not 0 to 2, the guest address is not aligned to it, has the shared bit or is wider than the TD's address width",
+    ),
+    row("TDX_OPERAND_BUSY/RCX", "the host has locked the entry, or waits for it"),
+    row("TDX_HOST_PRIORITY_BUSY_TIMEOUT", "the host has waited too long: the vCPU leaves the guest"),
+    row("TDX_PAGE_SIZE_MISMATCH", "the entry is a table"),
+  ],
   "TDG.MEM.PAGE.ACCEPT": [
     row("TDX_OPERAND_INVALID/RCX", "the level is not 0 or 1, the guest address is not aligned to it, or has the shared bit"),
     row("TDX_OPERAND_BUSY/RCX", "the host has locked the entry, or waits for it"),
     row("TDX_HOST_PRIORITY_BUSY_TIMEOUT", "the host has waited too long: the vCPU leaves the guest"),
     row("TDX_PAGE_SIZE_MISMATCH", "the entry is a table, or was no leaf when it was looked up"),
-    row("TDX_PAGE_ALREADY_ACCEPTED", "the page is mapped already"),
+    row("TDX_PAGE_ALREADY_ACCEPTED", "the page, or the page of 2 MB around it, is mapped already"),
   ],
 };

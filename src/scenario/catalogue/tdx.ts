@@ -4,7 +4,7 @@
 // a TD, `vcpu = TDH.VP.CREATE(td, page)` one of its vCPUs. Where a leaf takes a TD (TDR) or a vCPU (TDVPR) it takes the page that was made one, so a page that
 // is none is refused as the module refuses it. An integer is a physical address that no name stands for: in no TDMR, or malformed. `package` and `lp` say
 // on which package and logical processor the host calls the leaf. Each answers its completion status, TDX_SUCCESS where it did what it says.
-// A frame is one page of 4 KB, and none begins a larger one. A vCPU enters with what it does first, and leaves at the end of its actor's block; one that
+// A frame is one page of 4 KB; `alloc_frame(2M)` begins a larger one. A vCPU enters with what it does first, and leaves at the end of its actor's block; one that
 // TDH.VP.ENTER has entered stays until it exits or is kicked (`kick`).
 
 import { IN } from "./profiles.ts";
@@ -80,7 +80,6 @@ const NOT_MODELLED_LEAVES: readonly CallSpec[] = [
     seamcall(`IMPORT.${leaf}`, ANY_OPERANDS, "Belongs to the import of a TD from another machine (not modelled)."),
   ),
   ...["MIG.STREAM.CREATE", "SERVTD.BIND", "SERVTD.PREBIND"].map((leaf) => seamcall(leaf, ANY_OPERANDS, "Belongs to the migration of a TD (not modelled).")),
-  tdcall("MEM.PAGE.ATTR.WR", [GPA], "Writes the attributes that nested VMs have on a page (not modelled)."),
   ...["VP.ENTER", "VP.INVEPT", "VP.INVVPID"].map((leaf) => tdcall(leaf, ANY_OPERANDS, "Belongs to the nested VMs of a TD (not modelled).")),
   ...["VP.INFO", "VP.RD", "VP.WR", "VP.VEINFO.GET", "VP.CPUIDVE.SET", "VM.RD", "VM.WR", "SYS.RD", "SERVTD.RD", "SERVTD.WR"].map((leaf) =>
     tdcall(leaf, ANY_OPERANDS, "Reads or writes metadata of the TD (not modelled)."),
@@ -110,7 +109,8 @@ export const tdxCalls: readonly CallSpec[] = [
       "VP.ENTER",
       [TD_VCPU, int("lp", true)],
       "Enters the TD on this vCPU, which stays inside until it exits or is kicked. Without it a vCPU enters with what it does first, and leaves at the end of " +
-        "its actor's block.",
+        "its actor's block. Behind seven EPT violations of one access in a row it takes the secure EPT tree, and leaves with that violation again where it is " +
+        "still to come.",
     ),
     context: "any",
   },
@@ -148,7 +148,7 @@ export const tdxCalls: readonly CallSpec[] = [
     [GPA, LEVEL],
     "The TD accepts a pending page: it is zeroed under the TD's key and mapped.",
     "intel/tdx-module TDX_1.5.01 tdg_mem_page_accept.c",
-    { returns: "status", operations: ["TDG.MEM.PAGE.ACCEPT", "TDG.MEM.PAGE.ACCEPT.outside", "accept.td"] },
+    { returns: "status", operations: ["TDG.MEM.PAGE.ACCEPT", "TDG.MEM.PAGE.ACCEPT.outside", "TDG.MEM.PAGE.ACCEPT.large", "accept.td"] },
   ),
   row(
     "guest",
@@ -156,7 +156,24 @@ export const tdxCalls: readonly CallSpec[] = [
     [GPA],
     "The TD reads the attributes of a page that it uses or that is pending; of any other entry the vCPU leaves with an EPT violation.",
     "intel/tdx-module TDX_1.5.01 tdg_mem_page_attr_rd.c",
-    { returns: "status", operations: ["TDG.MEM.PAGE.ATTR.RD", "TDG.MEM.PAGE.ATTR.RD.outside"] },
+    { returns: "status", operations: ["TDG.MEM.PAGE.ATTR.RD", "TDG.MEM.PAGE.ATTR.RD.outside", "attributes.td"] },
+  ),
+  row(
+    "guest",
+    "TDG.MEM.PAGE.ATTR.WR",
+    [GPA, LEVEL, int("attributes", true), int("flags", true)],
+    "The TD sets the attributes that nested VMs have on a page that it uses or that is pending. It has none here: attributes and flags must be 0, and nothing " +
+      "changes.",
+    "intel/tdx-module TDX_1.5.01 tdg_mem_page_attr_wr.c",
+    { returns: "status", operations: ["TDG.MEM.PAGE.ATTR.WR", "TDG.MEM.PAGE.ATTR.WR.outside", "attributes.td"] },
+  ),
+  row(
+    "guest",
+    "TDG.VP.VMCALL.HLT",
+    [int("interrupts_blocked", true)],
+    "The TD asks the host to wait for an interrupt: what the handler of a #VE does for HLT. Not modelled through KVM.",
+    "intel/tdx-module TDX_1.5.01 tdg_vp_vmcall.c",
+    { operations: ["TDG.VP.VMCALL", "TDG.VP.VMCALL.outside"] },
   ),
   row(
     "guest",

@@ -128,6 +128,7 @@ static const char *errno_name(int number)
 	static const struct { int number; const char *name; } names[] = {
 		{ EPERM, "EPERM" },
 		{ ENOENT, "ENOENT" },
+		{ ESRCH, "ESRCH" },
 		{ EINTR, "EINTR" },
 		{ EIO, "EIO" },
 		{ ENXIO, "ENXIO" },
@@ -151,6 +152,7 @@ static const char *errno_name(int number)
 		{ ENOSPC, "ENOSPC" },
 		{ ESPIPE, "ESPIPE" },
 		{ EROFS, "EROFS" },
+		{ EPIPE, "EPIPE" },
 		{ ERANGE, "ERANGE" },
 		{ ENOSYS, "ENOSYS" },
 		{ EOVERFLOW, "EOVERFLOW" },

@@ -31,6 +31,36 @@ for (const kernel of ["6.16", "6.18", "7.2"]) {
     }
   });
 
+  it(`steps of KVM's TDX code touch what they declare: vCPUs in the making, and their mutexes, ${kernel}`, () => {
+    const guest = "vcpu0 { load(0x1000) }";
+    for (const ioctl of ["KVM_PRE_FAULT_MEMORY(vcpu0, 0x2000, 4K)", "KVM_TDX_GET_CPUID(vcpu0)", "KVM_TDX_FINALIZE_VM(vm)", "KVM_TDX_INIT_VCPU(vcpu0)"]) {
+      assert.deepEqual(complaints(race(kernel, `vmm { ${ioctl} }  ${guest}`)), [], ioctl);
+      assert.deepEqual(complaints(race(kernel, `vmm { ${ioctl} }  other { KVM_PRE_FAULT_MEMORY(vcpu0, 0x3000, 4K) }`)), [], ioctl);
+    }
+    const making = (settings: string, first: string, second: string): string => `${settings}
+scenario "making" {
+  kernel ${kernel}
+  vm = KVM_CREATE_VM(KVM_X86_TDX_VM)
+  ${first}
+  parallel {
+    vmm { ${second} }
+    helper { vcpu0 = KVM_CREATE_VCPU(vm, 0) }
+    other { twin = KVM_CREATE_VCPU(vm, 0) }
+  }
+  next = KVM_CREATE_VCPU(vm, 1)
+}
+`;
+    const init = "KVM_TDX_INIT_VM(vm)";
+    assert.deepEqual(complaints(making("", "", init)), []);
+    assert.deepEqual(complaints(making("", init, "KVM_TDX_FINALIZE_VM(vm)")), []);
+    assert.deepEqual(complaints(making("machine { cpus = 1 }", init, "third = KVM_CREATE_VCPU(vm, 2)")), []);
+    assert.deepEqual(complaints(making("", init, "KVM_CREATE_IRQCHIP(vm); KVM_ENABLE_CAP(vm, KVM_CAP_SPLIT_IRQCHIP, 24)")), []);
+    const terminated = race("posted", `vmm { KVM_TDX_TERMINATE_VM(vm) }  helper { ${PUNCH(0x1000)} }  ${guest}`);
+    assert.deepEqual(complaints(`kernel posted extends ${kernel} { td_terminate = reclaims }\n${terminated}`), []);
+    const looks = `kernel looks extends ${kernel} { KVM_TDX_GET_CPUID = check_args, lock_vcpu, check_td, read_cpuid }`;
+    assert.deepEqual(complaints(`${looks}\n${race("looks", `vmm { KVM_TDX_GET_CPUID(vcpu0) }  other { KVM_TDX_GET_CPUID(vcpu0) }  ${guest}`)}`), []);
+  });
+
   it(`steps of KVM's TDX code touch what they declare: two vCPUs, and the build, ${kernel}`, () => {
     assert.deepEqual(complaints(race(kernel, "vcpu0 { TDG.MEM.PAGE.ACCEPT(0x2000, 0) }  vcpu1 { load(0x2000) }")), []);
     assert.deepEqual(complaints(race(kernel, `vmm { ${DELETE} }  helper { close(ram) }`)), []);

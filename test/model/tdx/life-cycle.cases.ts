@@ -30,6 +30,14 @@ const operandOf = (register: string, good: string, call: (of: string) => string,
 const SUCCESS = "TDX_SUCCESS";
 const NO_VCPU = "the TD of a vCPU has its TDCS";
 
+/** A TD that is torn down with a page of 2 MB in it. */
+const LARGE = lines(
+  at("runnable"),
+  "repeat 2 as i { table[i] = alloc_frame()\nTDH.MEM.SEPT.ADD(td, 0, 3 - i, table[i]) = TDX_SUCCESS }",
+  "large = alloc_frame(2M)\nTDH.MEM.PAGE.AUG(td, 2M, 1, large) = TDX_SUCCESS",
+  stages(["flushed", "blocked", "written-back", "torn-down"]),
+);
+
 export const ROWS: Readonly<Record<string, Row>> = {
   "TDH.MNG.CREATE": {
     cases: [
@@ -255,11 +263,13 @@ export const ROWS: Readonly<Record<string, Row>> = {
         prepare: lines(at("torn-down"), "TDH.PHYMEM.PAGE.RECLAIM(vp) = TDX_SUCCESS"),
         call: "TDH.PHYMEM.PAGE.RECLAIM(vp)",
       },
+      { answer: "TDX_OPERAND_INVALID/RCX", prepare: LARGE, call: "TDH.PHYMEM.PAGE.RECLAIM(large + 4K)" },
       { answer: "TDX_OPERAND_BUSY/TDR", prepare: at("written-back"), call: "TDH.PHYMEM.PAGE.RECLAIM(cx[0])", against: "TDH.MNG.KEY.FREEID(td)" },
       { answer: "TDX_LIFECYCLE_STATE_INCORRECT", prepare: at("written-back"), call: "TDH.PHYMEM.PAGE.RECLAIM(cx[0])" },
       { answer: "TDX_LIFECYCLE_STATE_INCORRECT", prepare: at("runnable"), call: "TDH.PHYMEM.PAGE.RECLAIM(tdr)" },
       { answer: "TDX_TD_ASSOCIATED_PAGES_EXIST", prepare: at("torn-down"), call: "TDH.PHYMEM.PAGE.RECLAIM(tdr)" },
       { answer: SUCCESS, prepare: at("torn-down"), call: "TDH.PHYMEM.PAGE.RECLAIM(vp)" },
+      { answer: SUCCESS, prepare: LARGE, call: "TDH.PHYMEM.PAGE.RECLAIM(large)" },
       {
         answer: SUCCESS,
         prepare: stages(["created", "blocked", "written-back", "torn-down"]),
@@ -282,7 +292,11 @@ export const ROWS: Readonly<Record<string, Row>> = {
   },
   "TDH.PHYMEM.PAGE.WBINVD": {
     cases: [
-      ...operandOf("RCX", "page", (of) => `TDH.PHYMEM.PAGE.WBINVD(${of}, 33)`, at("created"), "tdr", "TDH.MNG.CREATE(page, 34)"),
+      ...operandOf("RCX", "page", (of) => `TDH.PHYMEM.PAGE.WBINVD(${of}, 33)`, at("created"), "tdr", "TDH.MNG.CREATE(page, 34)").map((each) =>
+        // A key id in the address is none too many here.
+        each.call.includes("33 << 46") ? { ...each, call: each.call.replace("33 << 46", "1 << 52") } : each,
+      ),
+      { answer: "TDX_OPERAND_ADDR_RANGE_ERROR/RCX", prepare: PAGE, call: "TDH.PHYMEM.PAGE.WBINVD(33 << 46 | 0x1000, 33)" },
       { answer: "TDX_OPERAND_INVALID/RCX", prepare: PAGE, call: "TDH.PHYMEM.PAGE.WBINVD(page, 64)" },
       { answer: SUCCESS, prepare: at("created"), call: "TDH.PHYMEM.PAGE.WBINVD(page, 33)" },
       { answer: SUCCESS, prepare: at("created"), call: "TDH.PHYMEM.PAGE.WBINVD(page, 63)" },

@@ -195,7 +195,7 @@ describe("what is no operand", () => {
       [
         "RCX PT_TDVPR, RDX the TDR, frame 1, R8 4 KB",
         "RCX PT_TDCX, RDX the TDR, frame 1, R8 4 KB: frame 9 is the host's again",
-        "RCX PT_NDA, RDX no owner, R8 4 KB",
+        "RCX PT_NDA, R8 4 KB",
         "RCX PT_TDR, RDX no owner, R8 4 KB",
       ],
     );

@@ -8,8 +8,23 @@ const mostly = (good: readonly string[], bad: readonly string[]): fc.Arbitrary<s
   fc.oneof({ weight: 12, arbitrary: fc.constantFrom(...good) }, { weight: 1, arbitrary: fc.constantFrom(...bad) });
 
 const td = mostly(["td"], ["page0", "root", "0x1000", "0x1001", "tdvpr0"]);
-const page = mostly(["page0", "page1", "page2"], ["a", "table[2]", "root", "0x2001", "0x7000"]);
+const page = mostly(["page0", "page1", "page2"], ["a", "table[2]", "root", "0x2001", "0x7000", "large", "large + 4K"]);
 const gpa = mostly(["0x1000", "0x2000", "0x1000"], ["0", "0x200000", "0x1800", "SHARED|0x1000", "0x800000001000"]);
+/** Places in the second 2 MB, where a scenario may have one page. */
+const LARGE = [
+  "TDH.MEM.PAGE.AUG(td, 2M, 1, large)",
+  "TDH.MEM.RANGE.BLOCK(td, 2M, 1)",
+  "TDH.MEM.RANGE.UNBLOCK(td, 2M, 1)",
+  "TDH.MEM.PAGE.REMOVE(td, 2M, 1)",
+  "TDH.MEM.PAGE.DEMOTE(td, 2M, 1, page2)",
+  "TDH.MEM.PAGE.PROMOTE(td, 2M, 1)",
+  "TDH.MEM.RANGE.BLOCK(td, 0x203000, 0)",
+  "TDH.MEM.PAGE.REMOVE(td, 0x203000, 0)",
+  "TDH.MEM.PAGE.AUG(td, 0x203000, 0, large + 0x3000)",
+  "TDH.PHYMEM.PAGE.RDMD(large + 0x3000)",
+  "store_frame(large, 7)",
+  "clflush(large)",
+];
 const level = mostly(["0"], ["1", "1", "2", "3", "4", "8"]);
 const tableGpa = mostly(["0", "0x200000"], ["0x1000", "0x40000000"]);
 const tableLevel = mostly(["1"], ["0", "2", "3", "4"]);
@@ -21,6 +36,7 @@ export const hostCall: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.tuple(td, gpa, level).map((args) => `TDH.MEM.RANGE.BLOCK(${args.join(", ")})`) },
   { weight: 4, arbitrary: fc.tuple(td, gpa, level).map((args) => `TDH.MEM.PAGE.REMOVE(${args.join(", ")})`) },
   { weight: 4, arbitrary: td.map((of) => `TDH.MEM.TRACK(${of})`) },
+  { weight: 6, arbitrary: fc.constantFrom(...LARGE) },
   { weight: 2, arbitrary: fc.tuple(td, gpa, page).map((args) => `TDH.MEM.PAGE.RELOCATE(${args.join(", ")})`) },
   { weight: 2, arbitrary: fc.tuple(td, gpa, level).map((args) => `TDH.MEM.RANGE.UNBLOCK(${args.join(", ")})`) },
   { weight: 2, arbitrary: fc.constantFrom("vcpu0", "vcpu1").map((of) => `kick(${of})`) },
@@ -46,10 +62,15 @@ export const guestCall: fc.Arbitrary<string> = fc.oneof(
   { weight: 2, arbitrary: gpa.map((at) => `store(${at}, 9)`) },
   { weight: 3, arbitrary: fc.tuple(gpa, level).map((args) => `TDG.MEM.PAGE.ACCEPT(${args.join(", ")})`) },
   gpa.map((at) => `TDG.MEM.PAGE.ATTR.RD(${at})`),
+  fc.tuple(gpa, level).map((args) => `TDG.MEM.PAGE.ATTR.WR(${args.join(", ")})`),
+  fc.constantFrom("load(0x2000)", "load(0x2000)", "load(1 << 48)", "hlt()", "TDG.VP.VMCALL.HLT()"),
+  { weight: 2, arbitrary: fc.constantFrom("TDG.MEM.PAGE.ACCEPT(2M, 1)", "TDG.MEM.PAGE.ACCEPT(0x203000, 0)", "load(0x203008)", "store(0x200000, 4)") },
   fc.constant("TDG.VP.VMCALL.MAPGPA(0x1000, 4K)"),
 );
 
-const PAGES_MADE = "\n  page0 = alloc_frame()\n  page1 = alloc_frame()\n  page2 = alloc_frame()\n";
+const PAGES_MADE = "\n  page0 = alloc_frame()\n  page1 = alloc_frame()\n  page2 = alloc_frame()\n  large = alloc_frame(2M)\n";
+/** So many violations of one access that its page is listed. */
+const SUSPECTED = "repeat 7 as i { vcpu0: load(0x2000) }";
 const BUILT = "\n  a = alloc_frame()\n";
 
 /** A scenario: a TD that runs or is being built, some calls one after the other, then two threads and two vCPUs at once. */
@@ -59,7 +80,7 @@ export function leafRace(most: number): fc.Arbitrary<string> {
     .tuple(
       fc.constantFrom(true, true, false),
       fc.constantFrom("TDH.MNG.INIT(td)", "TDH.MNG.INIT(td, 0)"),
-      calls(hostCall, 4),
+      calls(fc.oneof({ weight: 6, arbitrary: hostCall }, { weight: 1, arbitrary: fc.constant(SUSPECTED) }), 4),
       calls(hostCall, most),
       calls(hostCall, most),
     )

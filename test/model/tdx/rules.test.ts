@@ -10,7 +10,8 @@ import { Layout } from "../../../src/model/layout.ts";
 import type { Machine } from "../../../src/model/machine.ts";
 import { isInside } from "../../../src/model/tdx/enter.ts";
 import { acquire, isFree, release } from "../../../src/model/tdx/locks.ts";
-import type { TdxState } from "../../../src/model/tdx/state.ts";
+import type { TdVcpuState, TdxState } from "../../../src/model/tdx/state.ts";
+import { isHeldAtTheDoor } from "../../../src/model/tdx/stepping.ts";
 import { VCPU } from "../../../src/model/tdx/tables.ts";
 import { onMachine, still } from "../support.ts";
 import { leafRace } from "./random.ts";
@@ -21,7 +22,9 @@ function rules(machine: Machine, tdx: TdxState, state: Int32Array): string[] {
   const broken: string[] = [];
   for (const rule of RULES) rule.state?.(machine, state, (subject) => void broken.push(rule.describe(machine, subject, state).message));
   for (const td of tdx.tds) {
-    const inside = tdx.vcpus.filter((vcpu) => vcpu.td.get(state) === td.object.index + 1 && vcpu.state.get(state) === VCPU.ACTIVE).length;
+    // A vCPU that the filter against stepping looks at counts before it is in.
+    const counts = (vcpu: TdVcpuState): boolean => vcpu.state.get(state) === VCPU.ACTIVE || isHeldAtTheDoor(vcpu, state);
+    const inside = tdx.vcpus.filter((vcpu) => vcpu.td.get(state) === td.object.index + 1 && counts(vcpu)).length;
     const counted = td.refcount[0].get(state) + td.refcount[1].get(state);
     // Where the TD has died, both stay as they were.
     if (inside !== counted) broken.push(`${inside} vCPUs are inside, REFCOUNT says ${counted}`);

@@ -21,11 +21,26 @@ const TRACK = "TDH.MEM.TRACK(td) = TDX_SUCCESS";
 const BLOCKED = lines(RUN, block("0x1000"), block("0x2000"), block("2M", 1));
 const TRACKED = lines(BLOCKED, TRACK);
 
+/** A page of 2 MB at 8M is pending; memory for another is free, and at 10M a table has the first pages of a third. */
+const LARGE = lines(
+  RUN,
+  "large = alloc_frame(2M)\nTDH.MEM.PAGE.AUG(td, 8M, 1, large) = TDX_SUCCESS",
+  "free = alloc_frame(2M)\nthird = alloc_frame(2M)\nsmall = alloc_frame()\nTDH.MEM.SEPT.ADD(td, 10M, 1, small) = TDX_SUCCESS",
+  "TDH.MEM.PAGE.AUG(td, 10M, 0, third) = TDX_SUCCESS\nTDH.MEM.PAGE.AUG(td, 10M + 4K, 0, third + 4K) = TDX_SUCCESS",
+);
+const LARGE_BLOCKED = lines(LARGE, block("8M", 1), block("10M", 1));
+const LARGE_TRACKED = lines(LARGE_BLOCKED, TRACK);
+const ACCEPTED = lines(LARGE, "vcpu0: TDG.MEM.PAGE.ACCEPT(8M, 1) = TDX_SUCCESS", block("8M", 1), TRACK);
+const SPLIT = lines(LARGE_TRACKED, "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, page) = TDX_SUCCESS");
+const SPLIT_TRACKED = lines(SPLIT, block("8M", 1), TRACK);
+/** On a machine with interrupts a leaf may stop. */
+const INTERRUPTS = "interrupts=1";
+
 const SUCCESS = "TDX_SUCCESS";
 
 /** Format, TDMR, lock and page type of the TDR. `against` holds it in a way that does not go with the call's. */
 const tdr = (register: string, call: (td: string) => string, prepare: string, against: string): Case[] => [
-  { answer: `TDX_OPERAND_INVALID/${register}`, prepare, call: call("0x1001") },
+  { answer: `TDX_OPERAND_INVALID/${register}`, prepare, call: call("0x1002") },
   { answer: `TDX_OPERAND_INVALID/${register}`, prepare, call: call("33 << 46 | 0x1000") },
   { answer: `TDX_OPERAND_ADDR_RANGE_ERROR/${register}`, prepare, call: call("0x1000") },
   { answer: `TDX_OPERAND_BUSY/${register}`, prepare, call: call("td"), against },
@@ -98,7 +113,6 @@ const withTdrLock = (cases: readonly Case[], name: string, args: string): Case[]
 
 const mem = (of: Mem, args: string): Case[] => withTdrLock(toEntry(of), of.name, args);
 const read = (gpa: string, level: number): string => `TDH.MEM.SEPT.RD(td, ${gpa}, ${level})`;
-const NO_GUEST_LOCK = "a guest holds the lock of a pending entry only, and a host leaf that holds one holds the tree, which is asked first";
 
 /** Blocked and tracked, for a leaf on `gpa` and `level`. */
 const blockedTracked = (call: string): Case[] => [
@@ -130,14 +144,24 @@ export const SEPT_ROWS: Readonly<Record<string, Row>> = {
   },
   "TDH.MEM.SEPT.REMOVE": {
     cases: [
-      ...mem({ name: "TDH.MEM.SEPT.REMOVE", levels: ["0", "4"], good: "1", exclusive: true, gpa: "2M" }, "0, 1"),
+      ...mem(
+        {
+          name: "TDH.MEM.SEPT.REMOVE",
+          levels: ["0", "4"],
+          good: "1",
+          exclusive: true,
+          gpa: "2M",
+          locked: "vcpu0: TDG.MEM.PAGE.ACCEPT(2M, 1)",
+          prepare: TRACKED,
+        },
+        "0, 1",
+      ),
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: RUN, call: "TDH.MEM.SEPT.REMOVE(td, 4M, 1)" },
       ...blockedTracked("TDH.MEM.SEPT.REMOVE(td, 2M, 1)"),
       { answer: "TDX_EPT_PAGE_NOT_FREE/RCX", prepare: lines(RUN, block("0", 1), TRACK), call: "TDH.MEM.SEPT.REMOVE(td, 0, 1)" },
       { answer: SUCCESS, prepare: TRACKED, call: "TDH.MEM.SEPT.REMOVE(td, 2M, 1)" },
       { answer: SUCCESS, prepare: BUILD, call: "TDH.MEM.SEPT.REMOVE(td, 0, 1)" },
     ],
-    impossible: { "TDX_OPERAND_BUSY/RCX": NO_GUEST_LOCK },
   },
   "TDH.MEM.SEPT.RD": {
     cases: [
@@ -173,7 +197,17 @@ export const SEPT_ROWS: Readonly<Record<string, Row>> = {
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: BLOCKED, call: "TDH.MEM.PAGE.AUG(td, 0x1000, 0, page)" },
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: RUN, call: "TDH.MEM.PAGE.AUG(td, 2M, 1, page)" },
       { answer: "TDX_OPERAND_INVALID/R8", prepare: RUN, call: "TDH.MEM.PAGE.AUG(td, 4M, 1, page)" },
+      { answer: "TDX_OPERAND_INVALID/R8", prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 4M, 1, free + 4K)" },
+      { answer: "TDX_OPERAND_INVALID/R8", prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 4M, 1, 0x1000)" },
       ...newPage((page) => `TDH.MEM.PAGE.AUG(td, 0x3000, 0, ${page})`, RUN),
+      { answer: "TDX_OPERAND_ADDR_RANGE_ERROR/R8", prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 4M, 1, 0x200000)" },
+      { answer: "TDX_OPERAND_BUSY/R8", prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 4M, 1, free)", against: "TDH.PHYMEM.PAGE.RDMD(free + 4K)" },
+      { answer: "TDX_OPERAND_BUSY/R8", prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 0x3000, 0, free + 4K)", against: "TDH.MEM.PAGE.AUG(td, 4M, 1, free)" },
+      { answer: "TDX_PAGE_METADATA_INCORRECT/R8", prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 4M, 1, large)" },
+      { answer: "TDX_PAGE_METADATA_INCORRECT/R8", prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 4M, 1, third)" },
+      { answer: "TDX_PAGE_METADATA_INCORRECT/R8", prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 0x3000, 0, large + 4K)" },
+      { answer: SUCCESS, prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 4M, 1, free)" },
+      { answer: SUCCESS, prepare: LARGE, call: "TDH.MEM.PAGE.AUG(td, 0x3000, 0, free + 4K)" },
       { answer: SUCCESS, prepare: RUN, call: "TDH.MEM.PAGE.AUG(td, 0x3000, 0, page)" },
       { answer: SUCCESS, prepare: BUILD, call: "TDH.MEM.PAGE.AUG(td, 0x3000, 0, page)" },
     ],
@@ -186,6 +220,7 @@ export const SEPT_ROWS: Readonly<Record<string, Row>> = {
       { answer: "TDX_GPA_RANGE_ALREADY_BLOCKED/RCX", prepare: BLOCKED, call: "TDH.MEM.RANGE.BLOCK(td, 0x2000, 0)" },
       { answer: "TDX_GPA_RANGE_ALREADY_BLOCKED/RCX", prepare: BLOCKED, call: "TDH.MEM.RANGE.BLOCK(td, 2M, 1)" },
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: RUN, call: "TDH.MEM.RANGE.BLOCK(td, 0x3000, 0)" },
+      { answer: SUCCESS, prepare: LARGE, call: "TDH.MEM.RANGE.BLOCK(td, 8M, 1)" },
       { answer: SUCCESS, prepare: RUN, call: "TDH.MEM.RANGE.BLOCK(td, 0x1000, 0)" },
       { answer: SUCCESS, prepare: RUN, call: "TDH.MEM.RANGE.BLOCK(td, 0x2000, 0)" },
       { answer: SUCCESS, prepare: RUN, call: "TDH.MEM.RANGE.BLOCK(td, 0, 3)" },
@@ -193,15 +228,27 @@ export const SEPT_ROWS: Readonly<Record<string, Row>> = {
   },
   "TDH.MEM.RANGE.UNBLOCK": {
     cases: [
-      ...mem({ name: "TDH.MEM.RANGE.UNBLOCK", levels: ["4", "8"], good: "0", exclusive: true, gpa: "0x1000" }, "0, 1"),
+      ...mem(
+        {
+          name: "TDH.MEM.RANGE.UNBLOCK",
+          levels: ["4", "8"],
+          good: "0",
+          exclusive: true,
+          gpa: "0x1000",
+          locked: "vcpu0: TDG.MEM.PAGE.ACCEPT(0x1000, 0)",
+          prepare: TRACKED,
+        },
+        "0, 1",
+      ),
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: RUN, call: "TDH.MEM.RANGE.UNBLOCK(td, 0x1000, 0)" },
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: RUN, call: "TDH.MEM.RANGE.UNBLOCK(td, 0x3000, 0)" },
       { answer: "TDX_TLB_TRACKING_NOT_DONE/SEPT_TREE", prepare: BLOCKED, call: "TDH.MEM.RANGE.UNBLOCK(td, 0x1000, 0)" },
+      { answer: "TDX_TLB_TRACKING_NOT_DONE/SEPT_TREE", prepare: LARGE_BLOCKED, call: "TDH.MEM.RANGE.UNBLOCK(td, 8M, 1)" },
+      { answer: SUCCESS, prepare: LARGE_TRACKED, call: "TDH.MEM.RANGE.UNBLOCK(td, 8M, 1)" },
       { answer: SUCCESS, prepare: TRACKED, call: "TDH.MEM.RANGE.UNBLOCK(td, 0x1000, 0)" },
       { answer: SUCCESS, prepare: TRACKED, call: "TDH.MEM.RANGE.UNBLOCK(td, 2M, 1)" },
       { answer: SUCCESS, prepare: lines(BUILD, block("0", 1)), call: "TDH.MEM.RANGE.UNBLOCK(td, 0, 1)" },
     ],
-    impossible: { "TDX_OPERAND_BUSY/RCX": NO_GUEST_LOCK },
   },
   "TDH.MEM.TRACK": {
     cases: [
@@ -225,6 +272,8 @@ export const SEPT_ROWS: Readonly<Record<string, Row>> = {
         prepare: lines(RUN, "TDH.VP.ENTER(vcpu0)", block("0x1000"), TRACK),
         call: "TDH.MEM.PAGE.REMOVE(td, 0x1000, 0)",
       },
+      { answer: "TDX_TLB_TRACKING_NOT_DONE/RCX", prepare: LARGE_BLOCKED, call: "TDH.MEM.PAGE.REMOVE(td, 8M, 1)" },
+      { answer: SUCCESS, prepare: LARGE_TRACKED, call: "TDH.MEM.PAGE.REMOVE(td, 8M, 1)" },
       { answer: SUCCESS, prepare: TRACKED, call: "TDH.MEM.PAGE.REMOVE(td, 0x1000, 0)" },
       { answer: SUCCESS, prepare: lines(RUN, block("0x1000"), TRACK, "TDH.VP.ENTER(vcpu0)"), call: "TDH.MEM.PAGE.REMOVE(td, 0x1000, 0)" },
       { answer: SUCCESS, prepare: lines(BUILD, "TDH.MEM.PAGE.ADD(td, 0x1000, page, other)"), call: "TDH.MEM.PAGE.REMOVE(td, 0x1000, 0)" },
@@ -245,28 +294,53 @@ export const SEPT_ROWS: Readonly<Record<string, Row>> = {
     cases: [
       ...mem({ name: "TDH.MEM.PAGE.PROMOTE", levels: ["0", "3"], good: "1", gpa: "2M", locked: read("2M", 1) }, "0, 1"),
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: RUN, call: "TDH.MEM.PAGE.PROMOTE(td, 4M, 1)" },
+      { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: LARGE, call: "TDH.MEM.PAGE.PROMOTE(td, 8M, 1)" },
       ...blockedTracked("TDH.MEM.PAGE.PROMOTE(td, 2M, 1)"),
+      // Of a TD that is being built nothing has to be blocked, so that another thread is at an entry of the table.
+      { answer: "TDX_OPERAND_BUSY/RCX", prepare: BUILD, call: "TDH.MEM.PAGE.PROMOTE(td, 0, 1)", against: "TDH.MEM.PAGE.AUG(td, 0, 0, page)" },
       { answer: "TDX_EPT_INVALID_PROMOTE_CONDITIONS/RCX", prepare: TRACKED, call: "TDH.MEM.PAGE.PROMOTE(td, 2M, 1)" },
+      { answer: "TDX_EPT_INVALID_PROMOTE_CONDITIONS/RCX", prepare: LARGE_TRACKED, call: "TDH.MEM.PAGE.PROMOTE(td, 10M, 1)" },
+      { answer: "TDX_EPT_INVALID_PROMOTE_CONDITIONS/RCX", prepare: lines(RUN, block("0", 2), TRACK), call: "TDH.MEM.PAGE.PROMOTE(td, 0, 2)" },
+      {
+        answer: "TDX_EPT_INVALID_PROMOTE_CONDITIONS/RCX",
+        prepare: lines(SPLIT, "vcpu0: TDG.MEM.PAGE.ACCEPT(8M + 12K, 0) = TDX_SUCCESS", block("8M", 1), TRACK),
+        call: "TDH.MEM.PAGE.PROMOTE(td, 8M, 1)",
+      },
+      {
+        answer: "TDX_EPT_INVALID_PROMOTE_CONDITIONS/RCX",
+        prepare: lines(SPLIT, block("8M + 12K"), TRACK, "TDH.MEM.PAGE.REMOVE(td, 8M + 12K, 0) = TDX_SUCCESS", block("8M", 1), TRACK),
+        call: "TDH.MEM.PAGE.PROMOTE(td, 8M, 1)",
+      },
+      {
+        answer: "TDX_OPERAND_BUSY/RCX",
+        prepare: SPLIT_TRACKED,
+        call: "TDH.MEM.PAGE.PROMOTE(td, 8M, 1)",
+        against: "TDH.PHYMEM.PAGE.RDMD(large + 12K)",
+      },
+      { answer: "TDX_INTERRUPTED_RESTARTABLE", machine: INTERRUPTS, prepare: SPLIT_TRACKED, call: "TDH.MEM.PAGE.PROMOTE(td, 8M, 1)" },
+      { answer: SUCCESS, prepare: SPLIT_TRACKED, call: "TDH.MEM.PAGE.PROMOTE(td, 8M, 1)" },
     ],
-    impossible: { [SUCCESS]: "the frames of a scenario are no neighbours" },
   },
   "TDH.MEM.PAGE.DEMOTE": {
     cases: [
       ...mem({ name: "TDH.MEM.PAGE.DEMOTE", more: ", page", levels: ["0", "3"], good: "1", gpa: "2M", locked: read("2M", 1) }, "0, 1, page"),
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: RUN, call: "TDH.MEM.PAGE.DEMOTE(td, 2M, 1, page)" },
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: TRACKED, call: "TDH.MEM.PAGE.DEMOTE(td, 4M, 1, page)" },
+      { answer: "TDX_GPA_RANGE_NOT_BLOCKED/RCX", prepare: LARGE, call: "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, page)" },
+      { answer: "TDX_TLB_TRACKING_NOT_DONE/RCX", prepare: LARGE_BLOCKED, call: "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, page)" },
+      ...newPage((page) => `TDH.MEM.PAGE.DEMOTE(td, 8M, 1, ${page})`, LARGE_TRACKED),
+      { answer: "TDX_PAGE_METADATA_INCORRECT/R8", prepare: LARGE_TRACKED, call: "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, large + 4K)" },
+      {
+        answer: "TDX_OPERAND_BUSY/RCX",
+        prepare: LARGE_TRACKED,
+        call: "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, page)",
+        against: "TDH.PHYMEM.PAGE.RDMD(large)",
+      },
+      { answer: "TDX_INTERRUPTED_RESTARTABLE", machine: INTERRUPTS, prepare: LARGE_TRACKED, call: "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, page)" },
+      { answer: SUCCESS, prepare: LARGE_TRACKED, call: "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, page)" },
+      { answer: SUCCESS, prepare: ACCEPTED, call: "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, page)" },
+      { answer: SUCCESS, prepare: LARGE_TRACKED, call: "TDH.MEM.PAGE.DEMOTE(td, 8M, 1, free + 4K)" },
     ],
-    impossible: Object.fromEntries(
-      [
-        "TDX_GPA_RANGE_NOT_BLOCKED/RCX",
-        "TDX_TLB_TRACKING_NOT_DONE/RCX",
-        "TDX_OPERAND_INVALID/R8",
-        "TDX_OPERAND_ADDR_RANGE_ERROR/R8",
-        "TDX_OPERAND_BUSY/R8",
-        "TDX_PAGE_METADATA_INCORRECT/R8",
-        SUCCESS,
-      ].map((answer) => [answer, "no large page is ever mapped"]),
-    ),
   },
   "TDH.MR.EXTEND": {
     cases: [
@@ -300,6 +374,12 @@ export const SEPT_ROWS: Readonly<Record<string, Row>> = {
       { answer: "TDX_VCPU_ASSOCIATED", prepare: RUN, call: "TDH.VP.ENTER(vcpu0, 5)" },
       { answer: "TDX_VCPU_ASSOCIATED", prepare: lines(RUN, "TDH.VP.FLUSH(vcpu0)"), call: "TDH.VP.ENTER(vcpu0, 5)", against: "TDH.VP.ENTER(vcpu0, 6)" },
       { answer: "TDX_OPERAND_BUSY/TD_EPOCH", prepare: RUN, call: "TDH.VP.ENTER(vcpu0)", against: "TDH.MEM.TRACK(td)" },
+      {
+        answer: "TDX_OPERAND_BUSY/SEPT_TREE",
+        prepare: lines(RUN, "repeat 7 as i {\n  vcpu0: load(0x7000)\n}"),
+        call: "TDH.VP.ENTER(vcpu0)",
+        against: "TDH.MEM.RANGE.BLOCK(td, 0x1000, 0)",
+      },
       { answer: SUCCESS, prepare: RUN, call: "TDH.VP.ENTER(vcpu0)" },
       { answer: SUCCESS, prepare: lines(RUN, "TDH.VP.FLUSH(vcpu0) = TDX_SUCCESS"), call: "TDH.VP.ENTER(vcpu0, 5)" },
       { answer: SUCCESS, prepare: lines(RUN, "TDH.VP.ENTER(vcpu0)", "kick(vcpu0)"), call: "TDH.VP.ENTER(vcpu0)" },

@@ -20,7 +20,7 @@ struct order {
 
 #define CHANNEL_FD 900
 extern char __data_start[], _end[];
-static int channel[PROCESSES][2], taken, done[ACTORS];
+static int channel[PROCESSES][2], taken, done[ACTORS], leaving[PROCESSES], gone[PROCESSES];
 static pid_t children[PROCESSES];
 static __thread int me;
 
@@ -145,9 +145,13 @@ static void start(void)
 
 	share();
 	children[0] = getpid();
-	for (int i = 1; i < PROCESSES; i++)
-		if (!FORKED(i) && !(children[i] = fork()))
+	for (int i = 1; i < PROCESSES; i++) {
+		pid_t pid = FORKED(i) ? 0 : fork();
+
+		if (!pid && !FORKED(i))
 			obey((void *)(long)i);
+		children[i] = pid;
+	}
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (pthread_create(&thread, NULL, obey, NULL))
@@ -158,9 +162,66 @@ static void start(void)
 static int finish_all(int status)
 {
 	for (int i = 1; i < PROCESSES; i++)
-		if (children[i] > 0)
+		if (children[i] > 0 && !gone[i])
 			kill(children[i], SIGKILL);
 	return status;
+}
+
+/* A descriptor of the process is ready when its last thread has let go of everything, whoever its parent is. */
+static int has_ended(int process)
+{
+	struct pollfd ready = { .fd = syscall(SYS_pidfd_open, children[process], 0), .events = POLLIN };
+	int answer = poll(&ready, 1, 1000 * BLOCK_SECONDS);
+
+	close(ready.fd);
+	return answer > 0;
+}
+
+/* The process says what it is about to do; that it has done it is seen by the main one. */
+static void leave(void)
+{
+	alarm(0);
+	pthread_mutex_lock(&gate);
+	leaving[me] = now - calls + 1;
+	done[self] = 1;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&gate);
+}
+
+__attribute__((unused)) static long long exit_process(int status)
+{
+	leave();
+	syscall(SYS_exit_group, status);
+	return UNSET;
+}
+
+/* In the main process, when a statement of another one is over: it may have been its last. */
+static void bury(int process, int actor)
+{
+	struct call *last = &calls[leaving[process] - 1];
+
+	if (!leaving[process] || gone[process])
+		return;
+	last->kind = has_ended(process) ? VALUE_KIND : BLOCKED_KIND;
+	gone[process] = 1;
+	self = actor;
+	now = last;
+	finish();
+}
+
+__attribute__((unused)) static long long kill_process(int process)
+{
+	if (process == me) {
+		leave();
+		raise(SIGKILL);
+	}
+	errno = ESRCH;
+	if (children[process] <= 0)
+		return ret(-1);
+	if (!gone[process] && (kill(children[process], SIGKILL) || !has_ended(process)))
+		return ret(-1);
+	gone[process] = 1;
+	return ret(0);
 }
 
 static void tell(int process, int actor, void (*body)(void))
@@ -175,17 +236,23 @@ static void tell(int process, int actor, void (*body)(void))
 /* One statement of another process. Its thread that does not end is blocked, and so is the scenario. */
 __attribute__((unused)) static void in_process(int process, int actor, void (*body)(void))
 {
+	if (gone[process] || !children[process])
+		return;
 	tell(process, actor, body);
 	if (!waits(&done[actor], 1))
 		_exit(finish_all(shown < CALLS ? end() : failed ? 1 : 0));
+	bury(process, actor);
 }
 
 __attribute__((unused)) static void *run_elsewhere(void *argument)
 {
 	const struct thread *thread = argument;
 
+	if (gone[thread->process] || !children[thread->process])
+		return NULL;
 	tell(thread->process, thread->actor, thread->body);
-	waits(&done[thread->actor], 1);
+	if (waits(&done[thread->actor], 1))
+		bury(thread->process, thread->actor);
 	return NULL;
 }
 
@@ -207,6 +274,9 @@ __attribute__((unused)) static long long send_fd(long fd, int process)
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 	int number = fd, before = taken;
 
+	errno = EPIPE;
+	if (gone[process] && fcntl(number, F_GETFD) >= 0)
+		return ret(-1);
 	*CMSG_FIRSTHDR(&message) = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
 	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &number, sizeof(number));
 	if (sendmsg(channel[process][1], &message, 0) != sizeof(order))
@@ -227,6 +297,7 @@ export const withProcesses = (text: string): string =>
 /** What stands in a file of one process, and what in one of several. */
 const CHANGES: readonly (readonly [alone: string, several: string])[] = [
   ["struct thread {\n\tint actor;", "struct thread {\n\tint process, actor;"],
+  ["\t\talarm(0);\n\t\tshow(now);\n", "\t\talarm(0);\n\t\twhile (shown <= now - calls)\n\t\t\tshow(&calls[shown]);\n"],
   ["static void together(", "static void *run_elsewhere(void *argument);\n\n__attribute__((unused)) static void together("],
   [
     "pthread_create(&threads[i].id, NULL, run_thread, &threads[i])",

@@ -1,0 +1,82 @@
+// Quick fixes for a violation, applied and run again; and what is said where a scenario with errors is asked for its story.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { CodeAction, TextEdit } from "vscode-languageserver";
+import { STORY, type StoryResult } from "../../src/server/protocol.ts";
+import { Client } from "./client.ts";
+
+let client: Client;
+let files = 0;
+before(async () => {
+  client = new Client();
+  await client.initialize();
+});
+after(() => client.close());
+
+async function open(text: string): Promise<string> {
+  const uri = `file:///actions-${(files += 1)}.memfd`;
+  await client.open(uri, text);
+  return uri;
+}
+
+const scenario = (name: string, ...lines: string[]): string => `scenario "${name}" {\n  kernel v8\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;
+
+test("the story of a scenario with errors in its text: the refusal names the first of them with its line", async () => {
+  const text = `${scenario("other", "memfd_creat()")}${scenario("broken", "close(1)", 'memfd_craete("x", 0)', "close(")}`;
+  const uri = await open(text);
+  const line = text.slice(0, text.indexOf("memfd_craete")).split("\n").length;
+  const { refusal } = await client.request<StoryResult>(STORY, { uri, scenario: "broken" });
+  assert.match(refusal ?? "", new RegExp(`Line ${line}: there is no call .memfd_craete.; did you mean .memfd_create.\\?\\. The file has \\d+ errors`));
+  const at = await client.request<StoryResult>(STORY, { uri, position: { line: line - 1, character: 4 } });
+  assert.equal(at.refusal, refusal);
+});
+
+const VARIANT = "kernel v8-pages extends v8 { notifier_units = pages }\n";
+const BODY = [
+  'ram = memfd_create("guest-ram", MFD_INACCESSIBLE)',
+  "ftruncate(ram, 16K) = 0",
+  "vm = KVM_CREATE_VM(0)",
+  "vcpu0 = KVM_CREATE_VCPU(vm, 0)",
+  "KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=16K, private_fd=ram, private_offset=0) = 0",
+  "vcpu0: store(0x1000, 0x41)",
+  "fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) = 0",
+];
+const under = (kernels: string, last: string): string =>
+  `${VARIANT}scenario "hole" {\n  kernel ${kernels}\n  check no-stale-mapping\n  ${BODY.join("\n  ")}${last}`;
+const applied = (text: string, { range, newText }: TextEdit): string => {
+  const lines = text.split("\n");
+  const offset = ({ line, character }: TextEdit["range"]["start"]): number => lines.slice(0, line).join("\n").length + (line > 0 ? 1 : 0) + character;
+  return text.slice(0, offset(range.start)) + newText + text.slice(offset(range.end));
+};
+
+/** The fix that expects the violation on the line of the hole, and the text after it. */
+async function expecting(text: string): Promise<{ titles: string[]; after: string; uri: string }> {
+  const uri = await open(text);
+  await client.settled(uri);
+  const line = text.slice(0, text.indexOf("fallocate(")).split("\n").length - 1;
+  const range = { start: { line, character: 0 }, end: { line, character: 999 } };
+  const actions = await client.request<CodeAction[]>("textDocument/codeAction", { textDocument: { uri }, range, context: { diagnostics: [] } });
+  const found = actions.filter(({ title }) => title.startsWith("Add “expect violation"));
+  const [edit] = found[0]?.edit?.changes?.[uri] ?? [];
+  return { titles: found.map(({ title }) => title), after: edit === undefined ? "" : applied(text, edit), uri };
+}
+
+for (const [what, text, line] of [
+  ["before the closing brace", under("v8-pages", "\n}\n"), "\n  expect violation no-stale-mapping\n}\n"],
+  ["where the brace shares its line", under("v8-pages", " }\n"), " ; expect violation no-stale-mapping }\n"],
+  ["for the kernels under which it breaks", under("v8-pages, v4", "\n}\n"), "\n  on v8-pages { expect violation no-stale-mapping }\n}\n"],
+  ["in a file without scenarios", `${VARIANT}kernel v8-pages\ncheck no-stale-mapping\n${BODY.join("\n")}\n`, "\nexpect violation no-stale-mapping\n"],
+] as const) {
+  test(`a violation may be expected by a quick fix: ${what}`, async () => {
+    const { titles, after, uri } = await expecting(text);
+    assert.deepEqual(titles, ["Add “expect violation no-stale-mapping”"]);
+    assert.ok(after.endsWith(line), JSON.stringify(after.slice(-90)));
+    const status = await client.settled(uri, await client.replace(uri, after));
+    assert.deepEqual([status.fail, status.notRun], [0, 0], after);
+  });
+}
+
+test("no quick fix expects what the scenario says is safe", async () => {
+  assert.deepEqual((await expecting(under("v8-pages", "\n  expect safe\n}\n"))).titles, []);
+});

@@ -1,0 +1,47 @@
+// Completion and the help on parameters over the wire: what is replaced, when a space asks, snippets for those who know them.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { CompletionItem, SignatureHelp } from "vscode-languageserver";
+import { Client } from "./client.ts";
+
+let client: Client;
+let files = 0;
+before(async () => {
+  client = new Client();
+  await client.initialize();
+});
+after(() => client.close());
+
+async function open(text: string): Promise<string> {
+  const uri = `file:///completion-${(files += 1)}.memfd`;
+  await client.open(uri, text);
+  return uri;
+}
+
+const scenario = (name: string, ...lines: string[]): string => `scenario "${name}" {\n  kernel v8\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;
+
+test("completion replaces a kernel's name from its first digit on; a space asks only where something is awaited", async () => {
+  const text = 'scenario "dotted" {\n  kernel 6.1\n  close( 1)\n}\n';
+  const uri = await open(text);
+  const ask = (line: number, character: number, triggerCharacter?: string) =>
+    client.request<CompletionItem[]>("textDocument/completion", {
+      textDocument: { uri },
+      position: { line, character },
+      context: triggerCharacter === undefined ? { triggerKind: 1 } : { triggerKind: 2, triggerCharacter },
+    });
+  const item = (await ask(1, 12)).find(({ label }) => label === "6.18");
+  assert.deepEqual(item?.textEdit, { newText: "6.18", range: { start: { line: 1, character: 9 }, end: { line: 1, character: 12 } } });
+  assert.ok((await ask(1, 9, " ")).some(({ label }) => label === "6.18"));
+  assert.deepEqual(await ask(2, 9, " "), []);
+});
+
+test("the parameters of the call at the cursor, and null outside of one", async () => {
+  const uri = await open(scenario("helped", "fallocate(-1, 0, "));
+  const ask = (character: number) =>
+    client.request<SignatureHelp | null>("textDocument/signatureHelp", { textDocument: { uri }, position: { line: 2, character } });
+  const help = await ask("  fallocate(-1, 0, ".length);
+  assert.equal(help?.signatures[0].label, "fallocate(fd, mode, offset, len)");
+  assert.equal(help?.activeParameter, 2);
+  assert.equal(await ask(0), null);
+});
