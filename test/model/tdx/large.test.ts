@@ -90,6 +90,21 @@ describe("what the hardware keeps of a page of 2 MB", () => {
   });
 });
 
+it("512 pages that were added one by one are joined, if they lie side by side", () => {
+  const added = (first: string): string =>
+    text(
+      "TDH.MEM.SEPT.ADD(td, 2M, 1, table3) = TDX_SUCCESS",
+      "page = alloc_frame()",
+      `TDH.MEM.PAGE.AUG(td, 2M, 0, ${first}) = TDX_SUCCESS`,
+      "repeat 511 as i { TDH.MEM.PAGE.AUG(td, 2M + 4K + i * 4K, 0, large + 4K + i * 4K) = TDX_SUCCESS }",
+      OUT,
+      "TDH.MEM.PAGE.PROMOTE(td, 2M, 1) @it",
+      "vcpu0: TDG.MEM.PAGE.ACCEPT(2M, 1) @accept",
+    );
+  assert.deepEqual(labelled(added("large")), { it: "TDX_SUCCESS", accept: "TDX_SUCCESS" });
+  assert.equal(labelled(added("page")).it, "TDX_EPT_INVALID_PROMOTE_CONDITIONS/RCX");
+});
+
 describe("an interrupt in an ACCEPT of 2 MB", () => {
   const race = `parallel {
   vmm { kick(vcpu0); TDH.MEM.RANGE.BLOCK(td, 2M, 1) @block; TDH.MEM.TRACK(td); TDH.MEM.PAGE.REMOVE(td, 2M, 1) @remove }
