@@ -1,9 +1,10 @@
 // Inlay hints: behind each call what it returns, as the set over all interleavings (and kernels, and scenarios that use the line).
 
 import type { InlayHint, Range } from "vscode-languageserver";
+import { callSpec } from "../scenario/catalogue/index.ts";
 import type { Snapshot } from "./documents.ts";
 import { InlayHintKind } from "./lsp.ts";
-import { type CallPlace, callPlaces, kernelsOf, resultSet } from "./results.ts";
+import { type Answer, type CallPlace, callPlaces, kernelsOf, resultSet } from "./results.ts";
 import type { Outcomes } from "./verdicts.ts";
 
 const MAX_SHOWN = 4;
@@ -34,11 +35,22 @@ function hint(place: CallPlace, snapshot: Snapshot): InlayHint | undefined {
     const unseen = first.filter((text) => others.every((other) => other.includes(text)));
     return { ...at, label: unseen.length === 0 ? "✓" : `✓ never ${cut(unseen)}` };
   }
+  if (place.answers.every(saysNothing)) return undefined;
   const returned = label([...set.keys()], set, kernelsOf(place.answers));
   const broken = written.some((one) => one?.kind === "broken");
   if (broken || (set.size > 0 && written.every((one) => one?.kind === "said" || one?.kind === "vague")))
     return { ...at, label: `${broken ? "✗" : complete ? "✓" : "◌"} ${returned}` };
   return { ...at, label: set.size === 0 ? returned : `= ${returned}`, kind: InlayHintKind.Type };
+}
+
+/** Accesses return nothing as well, but may end otherwise. */
+const ACCESSES: ReadonlySet<string> = new Set(["host.store", "guest.store"]);
+
+/** A call that returns nothing, and did: there is nothing to say of it where nothing is written. */
+function saysNothing({ run, call, results, written }: Answer): boolean {
+  const { spec } = run.program.calls[call];
+  if (written !== undefined || results.length === 0 || ACCESSES.has(spec)) return false;
+  return callSpec(spec).returns === "nothing" && results.every(({ text }) => text === "0");
 }
 
 /** `0 | -EAGAIN`; where kernels differ `0 (v8) | -EINVAL (v4)`, as long as there is room for their names; cut after a few. */

@@ -65,6 +65,12 @@ test("a result that stands there is not said again, however its number is writte
   );
 });
 
+test("a call that returns nothing has nothing behind it; one that does not come about has", async () => {
+  const uri = await open(scenario("void", "page = alloc_frame()", "store_frame(page, 1)", "process qemu { exit_group(0) }", "send_fd(-1, qemu)"));
+  await client.settled(uri);
+  assert.deepEqual(await hints(uri), ["2:22 = frame", "5:19 = -EBADF"]);
+});
+
 test("where kernels have each its own results, those of a line may be written for each; where their names have no room they are in the tooltip", async () => {
   const text = 'scenario "each" {\n  kernel v4, v8\n  ram = memfd_create("x", MFD_INACCESSIBLE)\n  fcntl(ram, F_GET_SEALS) = 1 on v4 or -EINVAL on v8\n}\n';
   const uri = await open(text);
