@@ -14,7 +14,7 @@ import { partsOf } from "./exit.ts";
 import { bits, EVERYTHING } from "./footprint.ts";
 import { MachineIndependence } from "./independence.ts";
 import { RESULTS_MAX, Results, Values } from "./intern.ts";
-import { entriesOf } from "./kvm/entries.ts";
+import { entriesOf, namedCalls } from "./kvm/entries.ts";
 import { mortalVms } from "./kvm/life.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
 import { kvmTdExtras } from "./kvm/tdx-hypercall.ts";
@@ -161,7 +161,7 @@ export class Machine {
     const mapCells = this.objects.mappings.map((mapping) => cuts.cells(mapSpace(mapping.index)));
     const vmCells = this.objects.vms.map((vm) => cuts.cells(vmSpace(vm.index)));
     const frames = this.#frameCount(fileCells, mapCells) + (options.extraFrames ?? 0);
-    const groups = equalActors(program, this.objects, this.segments);
+    const groups = equalActors(program, this.objects, this.segments, namedCalls(this.features));
     const grouped = new Set(groups.flat());
     this.threads = threadStates(this, grouped, frames, Math.max(64, ...[...fileCells, ...mapCells, ...vmCells].map((cells) => cells.count)));
     this.segment = this.layout.field("schedule", this.segments.length);

@@ -10,13 +10,13 @@ import { runnerOf } from "./processes.ts";
 import { BOUND } from "./runner.ts";
 import type { Instruction, Segment } from "./schedule.ts";
 
-/** Sets of two or more actors that can be exchanged all through the program. */
-export function equalActors(program: Program, objects: Objects, segments: readonly Segment[]): ActorId[][] {
+/** Sets of two or more actors that can be exchanged all through the program. `named`: calls whose effect the state keeps by their number. */
+export function equalActors(program: Program, objects: Objects, segments: readonly Segment[], named: ReadonlySet<string>): ActorId[][] {
   const told = toldApart(program, objects);
   const signalled = new Set(program.calls.flatMap(({ spec, operands: [to] }) => (spec === "signal" && to?.kind === "int" ? [Number(to.value)] : [])));
   const ending = endingProcesses(program);
   for (const actor of program.actors.keys()) if (ending.has(processOf(program, actor))) signalled.add(actor);
-  for (const { spec, actor } of program.calls) if (spec === "kill") signalled.add(actor);
+  for (const { spec, actor } of program.calls) if (spec === "kill" || named.has(spec)) signalled.add(actor);
   const groups = new Map<string, ActorId[]>();
   program.actors.forEach((actor, index) => {
     const lists = segments.map((segment) => segment.threads[index] ?? []);

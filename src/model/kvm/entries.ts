@@ -4,6 +4,7 @@
 import type { Program } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
+import type { Features } from "../profile/types.ts";
 import { CutNeeded } from "../refine.ts";
 import type { Context } from "../step.ts";
 import type { Conversion } from "./notifier.ts";
@@ -14,6 +15,10 @@ const NODE = 64;
 
 /** Entries that the calls of a program can make, one by each call that makes gfns private. */
 export const entriesOf = (program: Program): number => Math.max(1, program.calls.filter((call) => call.spec === "KVM_MEMORY_ENCRYPT_REG_REGION").length);
+
+/** Calls whose entry has their number: who makes one is told apart from who makes another. */
+export const namedCalls = ({ conversion_store }: Features): ReadonlySet<string> =>
+  new Set(conversion_store === "multi_index" ? ["KVM_MEMORY_ENCRYPT_REG_REGION"] : []);
 
 /** The number of the entry that a call makes: 1 + its place among those that make one. */
 function entryOf(machine: Machine, call: number): number {
