@@ -3,20 +3,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { labelled, onMachine, report } from "./support.ts";
+import { labelled, onMachine, passes, report } from "./support.ts";
 
 const scenario = (body: string, kernel: string): string => `scenario "s" {\n  kernel ${kernel}\n${body}\n}\n`;
-
-const passes = (body: string, kernel = "6.18"): void => {
-  const text = scenario(body, kernel);
-  const answer = report(text);
-  assert.deepEqual(
-    [answer.verdict, ...answer.remarks.map(({ code, message }) => `${code} ${message}`), ...answer.violations.map(({ message }) => message)],
-    ["pass"],
-    text,
-  );
-  assert.ok(answer.exploration.complete);
-};
 
 const notModelled = (body: string, why: RegExp): void => {
   const { verdict, remarks } = report(scenario(body, "6.18"));

@@ -4,17 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Counts, compare } from "./compare.ts";
-import { report as checked, labelled, onMachine, program, report } from "./support.ts";
-
-const passes = (body: string, kernel = "6.18"): void => {
-  const text = `scenario "s" {\n  kernel ${kernel}\n${body}\n}\n`;
-  const answer = report(text);
-  assert.deepEqual(
-    [answer.verdict, ...answer.remarks.map(({ code, message }) => `${code} ${message}`), ...answer.violations.map(({ message }) => message)],
-    ["pass"],
-    text,
-  );
-};
+import { report as checked, labelled, onMachine, passes, program, report } from "./support.ts";
 
 const MEM = `
   mem = memfd_create("mem", MFD_ALLOW_SEALING)

@@ -99,3 +99,15 @@ export function broken(text: string, options: Partial<CheckOptions> = {}): strin
   assert.ok(judged.exploration.complete, `${judged.exploration.limit}\n${text}`);
   return breaches(one, judged);
 }
+
+/** The statements of one scenario pass under a kernel, in every interleaving and with nothing to remark. */
+export function passes(body: string, kernel = "6.18"): void {
+  const text = `scenario "s" {\n  kernel ${kernel}\n${body}\n}\n`;
+  const answer = report(text);
+  assert.deepEqual(
+    [answer.verdict, ...answer.remarks.map(({ code, message }) => `${code} ${message}`), ...answer.violations.map(({ message }) => message)],
+    ["pass"],
+    text,
+  );
+  assert.ok(answer.exploration.complete);
+}

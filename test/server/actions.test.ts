@@ -1,26 +1,12 @@
 // Quick fixes for a violation, applied and run again; and what is said where a scenario with errors is asked for its story.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { CodeAction, TextEdit } from "vscode-languageserver";
 import { STORY, type StoryResult } from "../../src/server/protocol.ts";
-import { Client } from "./client.ts";
+import { scenario, session } from "./session.ts";
 
-let client: Client;
-let files = 0;
-before(async () => {
-  client = new Client();
-  await client.initialize();
-});
-after(() => client.close());
-
-async function open(text: string): Promise<string> {
-  const uri = `file:///actions-${(files += 1)}.memfd`;
-  await client.open(uri, text);
-  return uri;
-}
-
-const scenario = (name: string, ...lines: string[]): string => `scenario "${name}" {\n  kernel v8\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;
+const { client, open } = session("actions");
 
 test("the story of a scenario with errors in its text: the refusal names the first of them with its line", async () => {
   const text = `${scenario("other", "memfd_creat()")}${scenario("broken", "close(1)", 'memfd_craete("x", 0)', "close(")}`;

@@ -1,25 +1,11 @@
 // Completion and the help on parameters over the wire: what is replaced, when a space asks, snippets for those who know them.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { CompletionItem, SignatureHelp } from "vscode-languageserver";
-import { Client } from "./client.ts";
+import { scenario, session } from "./session.ts";
 
-let client: Client;
-let files = 0;
-before(async () => {
-  client = new Client();
-  await client.initialize();
-});
-after(() => client.close());
-
-async function open(text: string): Promise<string> {
-  const uri = `file:///completion-${(files += 1)}.memfd`;
-  await client.open(uri, text);
-  return uri;
-}
-
-const scenario = (name: string, ...lines: string[]): string => `scenario "${name}" {\n  kernel v8\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;
+const { client, open } = session("completion");
 
 test("completion replaces a kernel's name from its first digit on; a space asks only where something is awaited", async () => {
   const text = 'scenario "dotted" {\n  kernel 6.1\n  close( 1)\n}\n';

@@ -1,25 +1,11 @@
 // What stands behind the calls and over the scenarios: results against what is written, and the lenses of several kernels.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { CodeLens, InlayHint } from "vscode-languageserver";
-import { Client } from "./client.ts";
+import { scenario, session } from "./session.ts";
 
-let client: Client;
-let files = 0;
-before(async () => {
-  client = new Client();
-  await client.initialize();
-});
-after(() => client.close());
-
-async function open(text: string): Promise<string> {
-  const uri = `file:///hints-${(files += 1)}.memfd`;
-  await client.open(uri, text);
-  return uri;
-}
-
-const scenario = (name: string, ...lines: string[]): string => `scenario "${name}" {\n  kernel v8\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;
+const { client, open } = session("hints");
 
 const EVERYWHERE = { start: { line: 0, character: 0 }, end: { line: 10_000, character: 0 } };
 

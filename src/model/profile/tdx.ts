@@ -65,26 +65,16 @@ const DESTROY: StepList = [
   "free_vm",
 ];
 
+/** __tdx_td_init, and what it takes back where it fails. */
+const MAKE_TD = ["take_keyid", "td_create", "key_config", "td_addcx", "td_init", "set_initialized", ...RELEASE_KEY, ...RECLAIM_CONTROL] as const;
+
 /**
  * 6.16 to 6.18: each ioctl holds the locks that it needs itself, and the mirror maps an initial page before it is added. One on a vCPU looks whether the VM is
  * alive and takes the mutex of the vCPU in one step; a variant with `check_args` in front of `lock_vcpu` tells the two apart.
  */
 export const TDX_6_16 = {
   KVM_TDX_CAPABILITIES: ["lock_kvm", "unlock_kvm"],
-  KVM_TDX_INIT_VM: [
-    "check_args",
-    "lock_kvm",
-    "check_td",
-    "take_keyid",
-    "td_create",
-    "key_config",
-    "td_addcx",
-    "td_init",
-    "set_initialized",
-    ...RELEASE_KEY,
-    ...RECLAIM_CONTROL,
-    "unlock_kvm",
-  ],
+  KVM_TDX_INIT_VM: ["check_args", "lock_kvm", "check_td", ...MAKE_TD, "unlock_kvm"],
   "KVM_CREATE_VCPU.td": ["count_vcpu", "create_td_vcpu", "create", "install_fd"],
   KVM_TDX_INIT_VCPU: ["lock_vcpu", "check_td", "vp_create", "vp_addcx", "vp_init", "set_initialized"],
   KVM_TDX_INIT_MEM_REGION: [
@@ -157,23 +147,7 @@ export const TDX_6_16 = {
 export const TDX_6_19 = {
   ...TDX_6_16,
   KVM_TDX_CAPABILITIES: ["check_args"],
-  KVM_TDX_INIT_VM: [
-    "lock_kvm",
-    "lock_vcpus",
-    "lock_slots",
-    "check_td",
-    "take_keyid",
-    "td_create",
-    "key_config",
-    "td_addcx",
-    "td_init",
-    "set_initialized",
-    ...RELEASE_KEY,
-    ...RECLAIM_CONTROL,
-    "unlock_slots",
-    "unlock_vcpus",
-    "unlock_kvm",
-  ],
+  KVM_TDX_INIT_VM: ["lock_kvm", "lock_vcpus", "lock_slots", "check_td", ...MAKE_TD, "unlock_slots", "unlock_vcpus", "unlock_kvm"],
   KVM_TDX_INIT_VCPU: [
     "lock_kvm",
     "lock_vcpus",

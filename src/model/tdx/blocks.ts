@@ -110,8 +110,7 @@ export function leafEntry(td: TdState, state: Int32Array, gfn: number): SeptEntr
 /** Entries of level 0 in the table behind one of level 1 that calls name, in their order. */
 export function namedBehind(td: TdState, entry: SeptEntry): SeptEntry[] {
   const end = entry.gfn + 512 ** entry.level;
-  const below = [...td.entries[entry.level - 1].values()].filter(({ gfn }) => gfn >= entry.gfn && gfn < end);
-  return below.sort((a, b) => a.gfn - b.gfn);
+  return [...td.entries[entry.level - 1].values()].filter(({ gfn }) => gfn >= entry.gfn && gfn < end);
 }
 
 export const restBehind = (td: TdState, entry: SeptEntry): RestOfTable | undefined =>
