@@ -5,7 +5,7 @@ import { isUsable } from "../invariants/tdx.ts";
 import { PRIVATE } from "../model/kvm/state.ts";
 import { type KvmTd, TD_STATE } from "../model/kvm/tdx-state.ts";
 import type { Machine } from "../model/machine.ts";
-import { blockAt, namedBehind, pagesOf, pamtBehind, pamtOf, restBehind } from "../model/tdx/blocks.ts";
+import { blockAt, namedBehind, pagesOf, pamtBehind, pamtOf, restBehind, unnamedFrames } from "../model/tdx/blocks.ts";
 import type { PamtEntry, SeptEntry, TdState, TdVcpuState, TdxState } from "../model/tdx/state.ts";
 import { isHeldAtTheDoor, suspicion } from "../model/tdx/stepping.ts";
 import { LEVEL, LIFECYCLE, LIFECYCLE_NAMES, OP_STATE, OP_STATE_NAMES, PT, SEPT, SEPT_NAMES, VCPU, VCPU_NAMES } from "../model/tdx/tables.ts";
@@ -65,7 +65,7 @@ function septTable(machine: Machine, state: Int32Array, tdx: TdxState, td: TdSta
       const mirrored = kvm?.tables.some((table) => table.entry === entry && table.frame.get(state) > 0) === true;
       if (level === LEVEL.PT || !(isTable(entry, state) || mirrored)) continue;
       visit(level - 1, entry.gfn, entry.gfn + 512 ** level);
-      rows.push(...restRow(state, td, entry));
+      rows.push(...restRow(state, tdx, td, entry));
     }
   };
   visit(top, 0, Number.POSITIVE_INFINITY);
@@ -85,18 +85,20 @@ function septTable(machine: Machine, state: Int32Array, tdx: TdxState, td: TdSta
 }
 
 /** Entries of a table that no call names, where the split of a large page has filled them. */
-function restRow(state: Int32Array, td: TdState, entry: SeptEntry): StateRow[] {
+function restRow(state: Int32Array, tdx: TdxState, td: TdState, entry: SeptEntry): StateRow[] {
   const rest = restBehind(td, entry);
   const is = rest?.state.get(state) ?? SEPT.FREE;
   if (is === SEPT.FREE) return [];
   const count = 512 - namedBehind(td, entry).length;
   const text = `${SEPT_NAMES[is]}, ${count} pages`;
+  const block = blockAt(tdx, rest?.first.get(state) ?? 0);
+  const frame = unnamedFrames(tdx, state, td).find((one) => blockAt(tdx, one) === block) ?? 0;
   return [
     {
       key: `sept${td.object.index}/rest/${entry.gfn}`,
       label: "the others",
       depth: td.pwl.get(state) - LEVEL.PT,
-      cells: { state: cell(text, `${count} entries of this table that no call names: ${text}`), pamt: cell("PT_REG"), lock: cell("") },
+      cells: { state: cell(text, `${count} entries of this table that no call names: ${text}`), pamt: cell(typeName(tdx.pamt[frame].type.get(state))), lock: cell("") },
     },
   ];
 }
