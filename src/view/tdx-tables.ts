@@ -98,7 +98,11 @@ function restRow(state: Int32Array, tdx: TdxState, td: TdState, entry: SeptEntry
       key: `sept${td.object.index}/rest/${entry.gfn}`,
       label: "the others",
       depth: td.pwl.get(state) - LEVEL.PT,
-      cells: { state: cell(text, `${count} entries of this table that no call names: ${text}`), pamt: cell(typeName(tdx.pamt[frame].type.get(state))), lock: cell("") },
+      cells: {
+        state: cell(text, `${count} entries of this table that no call names: ${text}`),
+        pamt: cell(typeName(tdx.pamt[frame].type.get(state))),
+        lock: cell(""),
+      },
     },
   ];
 }
