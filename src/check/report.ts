@@ -64,7 +64,10 @@ export interface Story {
 
 export interface StoryStep {
   readonly actor: ActorId;
+  /** Below 0 where an assert is looked at. */
   readonly call: CallId;
+  /** Of an assert: where it stands. */
+  readonly site?: Site;
   /** The atomic step's name. */
   readonly step: string;
   /** What it did, in kernel words. */

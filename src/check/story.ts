@@ -14,11 +14,20 @@ export function replaySchedule(machine: Machine, schedule: Schedule, visit?: (st
   const steps: ReplayedStep[] = [];
   for (const { actor, choice } of schedule) {
     const said: string[] = [];
+    const site = machine.instruction(state, actor)?.assertion?.site;
     if (machine.step(state, actor, choice, said) === 0) break;
     const returned = machine.events.find((event) => event.kind === "returned");
     const result = returned && machine.results.result(returned.b);
     const effect = said.length > 0 ? said.join("; ") : result?.kind === "errno" ? `refused: ${result.errno}` : "";
-    const step = { actor, choice, call: machine.lastCall, step: machine.lastStep, effect, ...(result ? { result } : {}) };
+    const step = {
+      actor,
+      choice,
+      call: machine.lastCall,
+      step: machine.lastStep,
+      effect,
+      ...(site === undefined ? {} : { site }),
+      ...(result ? { result } : {}),
+    };
     steps.push(step);
     visit?.(state, step);
   }

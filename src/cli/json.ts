@@ -21,7 +21,8 @@ export function jsonReport(outcome: Outcome): string {
 function scenario({ loaded, run }: CheckedScenario): unknown {
   const { program, report } = run;
   const placeOf = loaded.siteOf(program);
-  const lineOf = (call: number): number => placeOf(program.calls[call].site).line;
+  // A step of an assert has a place of its own; a circle without an end may belong to no call.
+  const lineOf = (call: number, site = program.site): number => placeOf(program.calls[call]?.site ?? site).line;
   const { file, line } = placeOf(program.site);
   const { states, transitions, complete, milliseconds, depth, frontier, limit, cut } = report.exploration;
   const extent = { states, transitions, complete, milliseconds, depth, frontier };
@@ -37,7 +38,12 @@ function scenario({ loaded, run }: CheckedScenario): unknown {
       line: lineOf(violation.call),
       expected: violation.expected,
       message: violation.message,
-      story: violation.story.steps.map((step) => ({ actor: program.actors[step.actor].name, line: lineOf(step.call), step: step.step, effect: step.effect })),
+      story: violation.story.steps.map(({ actor, call, site, step, effect }) => ({
+        actor: program.actors[actor].name,
+        line: lineOf(call, site),
+        step,
+        effect,
+      })),
     })),
     ...(run.suggestions === undefined ? {} : { suggestions: jsonSuggestions(run.suggestions, program) }),
     exploration: { ...extent, ...(limit === undefined ? {} : { limit }), ...(cut === undefined ? {} : { cut }) },

@@ -32,13 +32,13 @@ export function registerCommands(client: Client, panel: PagePanel): vscode.Dispo
     return result;
   };
   return [
-    vscode.commands.registerCommand(RUN_COMMAND, (argument?: unknown) => run(selectorOf(argument))),
+    vscode.commands.registerCommand(RUN_COMMAND, (argument?: unknown) => run(needed(argument))),
     vscode.commands.registerCommand("memfd.runAll", (argument?: unknown) => {
-      const selector = selectorOf(argument);
+      const selector = needed(argument);
       return run(selector === undefined ? undefined : { uri: selector.uri });
     }),
     vscode.commands.registerCommand(SHOW_COMMAND, (argument?: unknown) => {
-      const selector = selectorOf(argument);
+      const selector = needed(argument);
       return selector === undefined ? undefined : panel.show(selector);
     }),
     // With the panel in front and no scenario under the cursor it is the story that the panel shows.
@@ -46,19 +46,26 @@ export function registerCommands(client: Client, panel: PagePanel): vscode.Dispo
       copyStory(client, argument === undefined && panel.isActive ? panel.selector : (selectorOf(argument) ?? panel.selector)),
     ),
     vscode.commands.registerCommand(SUGGEST_COMMAND, (argument?: unknown) => {
-      const selector = selectorOf(argument);
+      const selector = needed(argument);
       return selector === undefined ? undefined : suggestOrder(client, selector);
     }),
     vscode.commands.registerCommand(COMPARE_KERNELS_COMMAND, (argument?: unknown) => {
-      const selector = selectorOf(argument);
+      const selector = needed(argument);
       if (selector === undefined) return undefined;
       const options = { location: vscode.ProgressLocation.Window, title: "Memfd: running under every kernel" };
       return vscode.window.withProgress(options, () => panel.compareKernels({ ...selector, kernel: undefined }));
     }),
-    ...registerReproducer(client, selectorOf),
+    ...registerReproducer(client, needed),
     ...registerImport(client),
     vscode.commands.registerCommand("memfd.stop", () => client.sendRequest(STOP, {})),
   ];
+}
+
+/** The same for a command that needs one: where there is none, that is said. */
+function needed(argument: unknown): TraceParams | undefined {
+  const selector = selectorOf(argument);
+  if (selector === undefined) void vscode.window.showInformationMessage("Memfd: open a .memfd file and put the cursor into a scenario.");
+  return selector;
 }
 
 /** A lens or a code action names its scenario; a menu of the editor gives a Uri; the palette nothing: then the cursor decides. */

@@ -16,6 +16,7 @@ import {
 } from "../server/protocol.ts";
 import { registerCommands } from "./commands.ts";
 import { PagePanel } from "./panel.ts";
+import { registerSamples } from "./samples.ts";
 import { StatusBar } from "./status.ts";
 
 export const LANGUAGE = "memfd";
@@ -54,6 +55,7 @@ export function activateWith(context: vscode.ExtensionContext, client: BaseLangu
     vscode.workspace.registerTextDocumentContentProvider(HELP_SCHEME, { provideTextDocumentContent: (uri) => explanation(client, uri) }),
     vscode.window.registerWebviewPanelSerializer(PagePanel.viewType, panel),
     ...registerCommands(client, panel),
+    ...registerSamples(context.extensionUri),
   );
   const ready = client.start();
   ready.catch(

@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import { COPY_STORY_COMMAND, type StatusParams, TRACE, type TraceParams, type TraceResult } from "../server/protocol.ts";
 import type { FromPanel, PanelState, ToPanel } from "../view/messages.ts";
 import type { TraceView } from "../view/rows.ts";
-import type { Client } from "./extension.ts";
+import { type Client, LANGUAGE } from "./extension.ts";
 import { KernelComparison } from "./kernels.ts";
 import { StepMark } from "./step-mark.ts";
 import { panelHtml } from "./webview-html.ts";
@@ -30,7 +30,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   static readonly viewType = "memfd.pageTables";
   readonly #root: vscode.Uri;
   readonly #client: Client;
-  readonly #mark = new StepMark();
+  readonly #mark = new StepMark(LANGUAGE);
   readonly #kernels: KernelComparison;
   readonly #subscriptions: vscode.Disposable[];
   #panel: vscode.WebviewPanel | undefined;
@@ -256,7 +256,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
     this.#cursor = step;
     const file = this.#trace?.files[found.file];
     if (file === undefined || found.line < 1 || found.actor < 0) this.#mark.clear();
-    else this.#mark.set(file, found.line - 1, `${found.step}: ${found.effect}`);
+    else this.#mark.set({ file, line: found.line - 1, step: found.step, effect: found.effect });
   }
 
   async #reveal(file: string, line: number): Promise<void> {

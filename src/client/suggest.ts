@@ -1,6 +1,7 @@
 // `Memfd: Suggest an Order`: asks the server, shows what was verified, and writes the one that is chosen into the text.
 
 import * as vscode from "vscode";
+import { counted } from "../check/extent.ts";
 import { type ScenarioSelector, SUGGEST, type SuggestedChange, type SuggestResult } from "../server/protocol.ts";
 import type { Client } from "./extension.ts";
 
@@ -38,7 +39,7 @@ async function choose(result: Suggested): Promise<SuggestedChange | undefined> {
     return {
       label: `$(${ICON[change.kind]}) ${change.title}`,
       description: change.edits === undefined ? `${KIND[change.kind]}, to be copied` : KIND[change.kind],
-      detail: `${change.meaning}. Verified: ${change.states} states, every interleaving and every invariant${leaves}.`,
+      detail: `${change.meaning}. Verified: ${counted(change.states, "state")}, every interleaving and every invariant${leaves}.`,
       change,
     };
   });

@@ -111,9 +111,11 @@ export function coverOf(place: Place, state: Int32Array): number {
   return 0;
 }
 
-/** The frame that the backing holds at the place; -1 without a binding. */
+/** The frame that the backing holds at the place: none where no slot has the gfn; -1 where the slot has no such backing. */
 export function heldAt(place: Place, state: Int32Array): number {
-  const field = place.backing[coverOf(place, state)];
+  const cover = coverOf(place, state);
+  if (cover === 0) return 0;
+  const field = place.backing[cover];
   if (field === undefined) return -1;
   return field === null ? 0 : field.get(state);
 }

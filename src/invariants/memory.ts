@@ -71,9 +71,10 @@ const noStaleMapping: Invariant = {
     const offset = config ? formatAddress(BigInt(config.filePage + vm.cells.start(cell) - config.gfn) << 12n) : "";
     const source = file ? file.name : "the host page table behind userspace_addr";
     const there = file ? `at ${offset}` : "there";
+    const now = held === 0 ? `${source} no longer has it ${there}` : `${source} has frame ${held} ${there} now`;
     return {
       subject: `${vm.object.name} ${gfnText(vm, cell)} → frame ${frame}`,
-      message: `${leaf ? `the ${table}` : "a TLB"} of ${vm.object.name} still maps ${gfnText(vm, cell)} to frame ${frame}, but ${source} ${held === 0 ? `no longer has it ${there}` : `has frame ${held} ${there} now`}`,
+      message: `${leaf ? `the ${table}` : "a TLB"} of ${vm.object.name} still maps ${gfnText(vm, cell)} to frame ${frame}, but ${config ? now : "no slot has the gfn"}`,
       about: { vm: index, gfn: vm.cells.start(cell), frame },
     };
   },

@@ -51,9 +51,17 @@ export interface Completion {
     | "result";
   readonly detail?: string;
   readonly documentation?: string;
+  /** Of a call or query: the names of its parameters, `(fd, mode, offset, len)`. */
+  readonly parameters?: string;
   /** What is written in place of the label, with `$1`, `${1:text}` and `$0` as LSP has them; for an editor that knows snippets. */
   readonly snippet?: string;
 }
+
+const parametersOf = (params: readonly Param[]): string =>
+  `(${params
+    .filter((param) => param.type !== "kvm")
+    .map((param) => param.name)
+    .join(", ")})`;
 
 class Completer {
   readonly analysis: Analysis;
@@ -87,7 +95,7 @@ class Completer {
     const sorted = [...calls].sort((a, b) => Number(this.inKernel(b.profiles)) - Number(this.inKernel(a.profiles)));
     for (const spec of sorted) {
       const detail = this.inKernel(spec.profiles) ? spec.prototype : `not in ${this.bases.join(", ")}`;
-      this.add({ label: spec.name, kind: "call", detail, documentation: spec.help });
+      this.add({ label: spec.name, kind: "call", detail, documentation: spec.help, parameters: parametersOf(spec.params) });
     }
   }
 
@@ -152,6 +160,7 @@ class Completer {
         kind: "query",
         detail: row.params.map((param) => param.name).join(", "),
         documentation: row.help,
+        parameters: parametersOf(row.params),
       });
     this.names("handle");
     this.constants();

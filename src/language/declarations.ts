@@ -41,6 +41,16 @@ export const isConstant = (item: Item): item is Item & { kind: "statement" } =>
 
 const callsSomething = (node: Node): boolean => node.kind === "primary" && node.args !== undefined;
 
+/** The last part of a path or URI. */
+function fileName(file: string): string {
+  const last = file.slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1);
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last; // a file name with a bare percent sign
+  }
+}
+
 export class Collector {
   readonly declarations: Declarations = { setups: new Map(), constants: new Map(), variants: new Map() };
   readonly complaints: PlacedComplaint[] = [];
@@ -87,11 +97,12 @@ export class Collector {
         message: found.file === file.file ? "a file cannot import itself" : `\`${name}\` imports this file again`,
       });
     }
-    if (cycle) {
-      if (found.file === path[0]) this.cycleToMain(path);
-      return;
+    if (cycle) return this.lead(path, path.slice(path.indexOf(found.file)));
+    if (this.seen.has(found.file)) {
+      const known = this.leads.get(found.file);
+      if (known !== undefined) this.lead(path, known);
+      return this.complainOfCycle(main, parsed, at, name, found.file, file.file);
     }
-    if (this.seen.has(found.file)) return;
     this.seen.add(found.file);
     this.text += found.text.length;
     if (path.length > MAX_DEPTH || this.seen.size > MAX_FILES || this.text > MAX_TEXT) {
@@ -105,15 +116,23 @@ export class Collector {
     }
     const next = this.host.parse(found.file, found.text);
     if (next === undefined) return this.complain(main, parsed, { ...at, code: "MEMFD2022", message: `the file \`${name}\` is no scenario text` });
-    const before = this.cycles.size;
     this.walk(next, [...path, found.file], false);
-    if (main && this.cycles.size > before) this.complain(true, parsed, { ...at, code: "MEMFD2023", message: `\`${name}\` imports this file again` });
+    this.complainOfCycle(main, parsed, at, name, found.file, file.file);
   }
 
-  private readonly cycles = new Set<string>();
+  /** Files from which imports lead into a circle, each with the first one found: its files in order. */
+  private readonly leads = new Map<string, readonly string[]>();
 
-  private cycleToMain(path: readonly string[]): void {
-    this.cycles.add(path.join("\n"));
+  private lead(path: readonly string[], circle: readonly string[]): void {
+    for (const file of path) if (!this.leads.has(file)) this.leads.set(file, circle);
+  }
+
+  private complainOfCycle(main: boolean, parsed: ParsedItem, at: Range, name: string, imported: string, own: string): void {
+    const circle = this.leads.get(imported);
+    if (circle === undefined) return;
+    const names = [...circle, circle[0]].map((file) => `\`${fileName(file)}\``);
+    const message = circle.includes(own) ? `\`${name}\` imports this file again` : `\`${name}\` leads into a circle of imports: ${names.join(" → ")}`;
+    this.complain(main, parsed, { ...at, code: "MEMFD2023", message });
   }
 
   private source(kind: string, name: string, file: ParsedFile, parsed: ParsedItem): Source {

@@ -1,5 +1,6 @@
 // What the cells of the kernels' table say, on screen and to a screen reader; no DOM.
 
+import { counted, grouped } from "../check/extent.ts";
 import type { AnswerCell, CallRow, KernelColumn, KernelsView, ViolationCell } from "../view/kernels.ts";
 import { notesText } from "../view/kernels-text.ts";
 import type { IconName } from "./icons.ts";
@@ -88,7 +89,7 @@ export function columnsOf(view: KernelsView): readonly (readonly [first: number,
 export function statesOf(view: KernelsView, members: readonly number[]): string {
   const states = members.map((kernel) => view.kernels[kernel].states);
   const [least, most] = [Math.min(...states), Math.max(...states)];
-  return `${least === most ? least : `${least}–${most}`} state${most === 1 ? "" : "s"}`;
+  return `${least === most ? "" : `${grouped(least)}–`}${counted(most, "state")}`;
 }
 
 const place = ({ key, file, line }: { key: string; file: string; line: number }): Pick<TableRow, "key" | "file" | "line"> => ({ key, file, line });
@@ -164,7 +165,7 @@ function expectationCell(column: KernelColumn, cell: string | null, reference: s
 /** What a kernel's heading says beside its name. */
 export function columnDetail(view: KernelsView, index: number): string {
   const column = view.kernels[index];
-  const states = column.verdict === "notRun" ? "" : `, ${column.states} state${column.states === 1 ? "" : "s"}${column.complete ? ", all interleavings" : ""}`;
+  const states = column.verdict === "notRun" ? "" : `, ${counted(column.states, "state")}${column.complete ? ", all interleavings" : ""}`;
   const reason = column.reason === undefined ? "" : `: ${column.reason}`;
   const changes = column.changes.length === 0 ? "" : `; ${column.base} with ${column.changes.join("; ")}`;
   const notes = notesText(view, column).replaceAll("`", "");

@@ -80,7 +80,7 @@ export function stepCard(trace: TraceView, cursor: number, blame: Blame, act: { 
     <div class="card-head">
       <span class="who actor-${step.actor % 6}"><span class="dot"></span>${actorName(trace, step.actor)}</span>
       <code class="card-step">${step.asserts === undefined ? html`<span class="quiet">${callName(step.call)}</span> ` : nothing}<b>${step.step}</b></code>
-      ${step.result === undefined ? nothing : html`<code class="result">= ${step.result}</code>`}
+      ${step.result ? html`<code class="result">= ${step.result}</code>` : nothing}
       <button class="link" title="Show this line in the editor (Enter)" @click=${() => act.reveal(cursor)}>${place(trace, step)}</button>
     </div>
     <p class="effect-line">${step.effect || "No visible effect."}</p>

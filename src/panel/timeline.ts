@@ -184,7 +184,7 @@ export class Timeline extends LitElement {
   /** Inside `parallel`, wide: the step's name stands in its actor's own column, as in the two-column diagrams of kernel changelogs. */
   #lanes(row: OutlineRow): TemplateResult {
     const { length } = this.trace.actors;
-    const long = row.kind === "violation" || row.kind === "caption" || this.trace.steps[row.last].result !== undefined;
+    const long = row.kind === "violation" || row.kind === "caption" || Boolean(this.trace.steps[row.last].result);
     const covered = long ? freeLanes(row, length) : 0;
     return html`<span class="lanes" role="gridcell">${Array.from({ length }, (_, lane) => {
       const own = lane === row.actor;
@@ -268,7 +268,7 @@ export class Timeline extends LitElement {
 
   #result(step: number): TemplateResult | typeof nothing {
     const { result } = this.trace.steps[step];
-    return result === undefined ? nothing : html`<code class="result" title="returns ${result}">= ${result}</code>`;
+    return !result ? nothing : html`<code class="result" title="returns ${result}">= ${result}</code>`;
   }
 
   #twistie(row: OutlineRow): TemplateResult {
@@ -301,7 +301,7 @@ function shares(trace: TraceView, rows: readonly OutlineRow[]): number[] {
   for (const row of rows) {
     if (row.kind !== "step" || !row.parallel || row.actor < 0) continue;
     const { step, result } = trace.steps[row.last];
-    const length = MARK + step.length + (result === undefined ? 0 : result.length + FRAME);
+    const length = MARK + step.length + (result ? result.length + FRAME : 0);
     longest[row.actor] = Math.min(MOST_SHARE, Math.max(longest[row.actor], length));
   }
   return longest;

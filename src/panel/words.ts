@@ -35,7 +35,7 @@ export function announcement(trace: TraceView, index: number): string {
   const step = trace.steps[index];
   if (step === undefined) return "";
   const effect = step.effect === "" ? "" : ` – ${step.effect}`;
-  const result = step.result === undefined ? "" : `. Returns ${step.result}`;
+  const result = step.result === undefined ? "" : `. Returns ${step.result}`.trimEnd();
   const broken = step.violations.map((violation) => `. Breaks ${trace.violations[violation]?.invariant ?? "an invariant"}`).join("");
   return `step ${index} of ${trace.steps.length - 1}: ${stepTitle(trace, index)}${effect}${result}${broken}`;
 }

@@ -97,6 +97,13 @@ const intOf = (operand: Operand | undefined): bigint | undefined => (operand?.ki
 /** How the number that a call answers is to be read. */
 export const returnsOfCall = (call: Call): Returns => returnsOf(callSpec(call.spec), intOf(call.operands[1]));
 
+/** Accesses return nothing as well, but may end otherwise: that they came through is worth a word. */
+const ACCESSES: ReadonlySet<string> = new Set(["host.store", "guest.store"]);
+
+/** A call that returns nothing, and did. */
+export const returnedNothing = (call: Call, result: Result): boolean =>
+  result.kind === "value" && result.value === 0n && !ACCESSES.has(call.spec) && returnsOfCall(call) === "nothing";
+
 /** From how many arguments on a call is read more easily with the names of its fields. */
 const NAMED_FROM = 4;
 
@@ -202,6 +209,9 @@ export function printResult(result: Result, returns?: Returns): string {
       return printPattern(result);
   }
 }
+
+/** What stands behind a call in a trace: nothing behind one that returns nothing. */
+export const printAnswer = (call: Call, result: Result): string => (returnedNothing(call, result) ? "" : printResult(result, returnsOfCall(call)));
 
 const UNARY_LEVEL = 100;
 

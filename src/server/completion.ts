@@ -27,6 +27,8 @@ const KIND: Readonly<Record<string, CompletionItem["kind"]>> = {
 export interface CompletionTaste {
   /** The editor knows snippets. */
   readonly snippets: boolean;
+  /** It shows parameters behind a label. */
+  readonly labelDetails: boolean;
   /** Asked for because a space was typed. */
   readonly spaced: boolean;
 }
@@ -42,17 +44,32 @@ export function completions(snapshot: Snapshot, offset: number, taste: Completio
 }
 
 /** The language sorts by fitness; editors sort by `sortText`. */
-function toItem(completion: Completion, at: number, range: Range, { snippets }: CompletionTaste): CompletionItem {
-  const { label, kind, detail, documentation, snippet } = completion;
+function toItem(completion: Completion, at: number, range: Range, { snippets, labelDetails }: CompletionTaste): CompletionItem {
+  const { label, kind, parameters } = completion;
+  const { detail, documentation } = roomFor(completion);
+  const snippet = snippets ? completion.snippet : undefined;
   return {
     label,
     kind: KIND[kind] ?? CompletionItemKind.Text,
     sortText: String(at).padStart(5, "0"),
+    ...(parameters !== undefined && labelDetails ? { labelDetails: { detail: parameters } } : {}),
     ...(detail === undefined ? {} : { detail }),
     ...(documentation === undefined ? {} : { documentation: { kind: MarkupKind.Markdown, value: documentation } }),
-    textEdit: { range, newText: snippet === undefined || !snippets ? label : snippet },
-    ...(snippet === undefined || !snippets ? {} : { insertTextFormat: InsertTextFormat.Snippet }),
+    textEdit: { range, newText: snippet ?? label },
+    ...(snippet === undefined ? {} : { insertTextFormat: InsertTextFormat.Snippet }),
+    // The parenthesis that is typed takes the call, is closed by the editor, and asks for the help on parameters.
+    ...(parameters === undefined ? {} : { commitCharacters: ["("] }),
   };
+}
+
+/** Editors give the detail its place in the row at the cost of the label. */
+const SHORT_LABEL = 14;
+const ROW = 46;
+
+/** A detail that would cut a long label stands above the documentation instead. */
+function roomFor({ label, parameters, detail, documentation }: Completion): Pick<Completion, "detail" | "documentation"> {
+  const fits = detail === undefined || parameters !== undefined || label.length <= SHORT_LABEL || label.length + detail.length <= ROW;
+  return fits ? { detail, documentation } : { documentation: [detail, documentation].filter((part) => part !== undefined).join("\n\n") };
 }
 
 /** Null where the cursor is in no call. */

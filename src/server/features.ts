@@ -43,8 +43,12 @@ export function registerFeatures(state: ServerState): void {
   });
   connection.onRequest("textDocument/completion", ({ textDocument, position, context }: CompletionParams) =>
     read(textDocument.uri, (snapshot) => {
-      const snippets = state.capabilities.textDocument?.completion?.completionItem?.snippetSupport === true;
-      return completions(snapshot, snapshot.document.offsetAt(position), { snippets, spaced: context?.triggerCharacter === " " });
+      const { snippetSupport, labelDetailsSupport } = state.capabilities.textDocument?.completion?.completionItem ?? {};
+      return completions(snapshot, snapshot.document.offsetAt(position), {
+        snippets: snippetSupport === true,
+        labelDetails: labelDetailsSupport === true,
+        spaced: context?.triggerCharacter === " ",
+      });
     }),
   );
   connection.onRequest("textDocument/signatureHelp", ({ textDocument, position }: TextDocumentPositionParams) =>

@@ -1,7 +1,7 @@
 // Inlay hints: behind each call what it returns, as the set over all interleavings (and kernels, and scenarios that use the line).
 
 import type { InlayHint, Range } from "vscode-languageserver";
-import { callSpec } from "../scenario/catalogue/index.ts";
+import { returnedNothing } from "../scenario/print.ts";
 import type { Snapshot } from "./documents.ts";
 import { InlayHintKind } from "./lsp.ts";
 import { type Answer, type CallPlace, callPlaces, kernelsOf, resultSet } from "./results.ts";
@@ -43,14 +43,9 @@ function hint(place: CallPlace, snapshot: Snapshot): InlayHint | undefined {
   return { ...at, label: set.size === 0 ? returned : `= ${returned}`, kind: InlayHintKind.Type };
 }
 
-/** Accesses return nothing as well, but may end otherwise. */
-const ACCESSES: ReadonlySet<string> = new Set(["host.store", "guest.store"]);
-
 /** A call that returns nothing, and did: there is nothing to say of it where nothing is written. */
 function saysNothing({ run, call, results, written }: Answer): boolean {
-  const { spec } = run.program.calls[call];
-  if (written !== undefined || results.length === 0 || ACCESSES.has(spec)) return false;
-  return callSpec(spec).returns === "nothing" && results.every(({ text }) => text === "0");
+  return written === undefined && results.length > 0 && results.every(({ outcome }) => returnedNothing(run.program.calls[call], outcome.result));
 }
 
 /** `0 | -EAGAIN`; where kernels differ `0 (v8) | -EINVAL (v4)`, as long as there is room for their names; cut after a few. */

@@ -2,6 +2,7 @@
 // Compare with this machine. The two about C stand only where some call of the scenario is one that a real kernel can be asked.
 
 import type { CodeLens, Command } from "vscode-languageserver";
+import { counted } from "../check/extent.ts";
 import { Budget, cannotRun } from "../export/c/limits.ts";
 import type { Program } from "../scenario/program.ts";
 import { rangeOf } from "./diagnostics.ts";
@@ -83,6 +84,6 @@ function asksRealKernel(program: Program): boolean {
 export function summary(verdicts: readonly ScenarioVerdict[]): string {
   if (verdicts.length > 1) return verdicts.map((verdict) => `${GLYPH[verdict.state]} ${verdict.kernel}`).join(" · ");
   const [{ state, states, reason }] = verdicts;
-  const tail = reason !== undefined ? `: ${reason}` : states === undefined ? "" : ` · ${states} ${states === 1 ? "state" : "states"}`;
+  const tail = reason !== undefined ? `: ${reason}` : states === undefined ? "" : ` · ${counted(states, "state")}`;
   return `${GLYPH[state]} ${WORD[state]}${tail}`;
 }

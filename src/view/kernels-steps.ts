@@ -5,7 +5,7 @@ import type { Refinement, Report, Schedule } from "../check/report.ts";
 import { encodeSchedule } from "../explore/schedule.ts";
 import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
-import { printResult, returnsOfCall } from "../scenario/print.ts";
+import { printAnswer } from "../scenario/print.ts";
 import type { ActorId, CallId, Program } from "../scenario/program.ts";
 import { cellKey, diffMachines, isLockKey } from "./diff.ts";
 import { machineView } from "./machine.ts";
@@ -188,7 +188,7 @@ function record(walk: Walk, actor: ActorId, said: readonly string[]): void {
   const call = machine.lastCall;
   const event = machine.events.find((candidate) => candidate.kind === "returned");
   const answer = event && machine.results.result(event.b);
-  const result = answer && printResult(answer, returnsOfCall(program.calls[call]));
+  const result = answer && printAnswer(program.calls[call], answer);
   const effect = said.length > 0 ? said.join("; ") : answer?.kind === "errno" ? `refused: ${answer.errno}` : "";
   const name = machine.lastStep;
   const view = machineView(machine, state);

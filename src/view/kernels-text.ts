@@ -1,5 +1,6 @@
 // Kernels side by side as text of 80 columns: equal kernels share a column, each distinct answer has a letter, and the legend stands beneath.
 
+import { counted, grouped } from "../check/extent.ts";
 import { beside, wrap } from "./columns.ts";
 import type { CallRow, ExpectationRow, KernelColumn, KernelsView, ViolationCell, ViolationRow } from "./kernels.ts";
 import type { DivergingCall, KernelDivergence } from "./kernels-diverge.ts";
@@ -54,7 +55,6 @@ const indented = (text: string, by: number, width: number): string[] => wrap(tex
 
 const names = (view: KernelsView, indexes: readonly number[]): string => indexes.map((index) => view.kernels[index].kernel).join(", ");
 const lineOf = (view: KernelsView, place: Place): string => linesOf(view, [place]);
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 function verdicts({ view, groups }: Layout): string[] {
   const lines = groups.flatMap((members, number) => {
@@ -72,7 +72,7 @@ function extent(view: KernelsView, members: readonly number[], first: KernelColu
   const states = members.map((index) => view.kernels[index].states);
   const least = Math.min(...states);
   const most = Math.max(...states);
-  const text = least === most ? plural(most, "state") : `${least} to ${most} states`;
+  const text = least === most ? counted(most, "state") : `${grouped(least)} to ${counted(most, "state")}`;
   return ` (${text}${first.reason === undefined ? "" : `, not all: ${first.reason}`})${notes}`;
 }
 
@@ -214,7 +214,7 @@ function divergence(view: KernelsView, reference: string, kernels: string, each:
   return [
     ...parting(view, reference, kernels, kernels, each.first),
     ...(each.race === undefined ? [] : parting(view, reference, kernels, "and then, in parallel", each.race)),
-    ...(more > 0 ? [`    (${plural(more, "more call")} with other steps)`] : []),
+    ...(more > 0 ? [`    (${counted(more, "more call")} with other steps)`] : []),
   ];
 }
 
@@ -235,7 +235,7 @@ function parting(view: KernelsView, reference: string, kernels: string, head: st
 /** `truncate: page 0x1000 leaves the file (holding ram inode_lock)`. */
 export function sideText(own: Side, other: Side): string {
   if (own.at === 0) return own.step === "" ? "takes no further step" : `waits at ${own.step}`;
-  const result = own.result === undefined ? "" : `returns ${own.result}`;
+  const result = own.result === undefined ? "" : `returns ${own.result}`.trimEnd();
   if (own.ended) return `${result === "" ? "returns" : result} after ${own.step}, and changes nothing more`;
   const locks = own.locks.length === 0 ? "" : ` (holding ${own.locks.join(", ")})`;
   const said = own.effect !== "" && own.effect !== other.effect ? [own.effect] : own.rows;

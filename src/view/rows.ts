@@ -83,6 +83,7 @@ export interface TraceStep {
   readonly callId: number;
   readonly step: string;
   readonly effect: string;
+  /** On the step with which the call returns; empty for a call that returns nothing. */
   readonly result?: string;
   /** The condition, where the step is an `assert`. */
   readonly asserts?: string;

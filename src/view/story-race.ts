@@ -203,7 +203,7 @@ const WIDE = 30;
 /** The deed, and what the call returned behind it or below. */
 function textOf({ text, result }: Item, width: number): string[] {
   const lines = wrap(text, width, "  ");
-  if (result === undefined) return lines;
+  if (!result) return lines;
   const last = lines[lines.length - 1];
   // Behind what the step did, a bare `= 0` would seem to belong to it, where there is room for more.
   const told = text.includes(": ") && width >= WIDE ? [`${last}; returns ${result}`] : [];
@@ -268,5 +268,5 @@ function wholeCall(view: TraceView, run: readonly number[]): Item {
   const [first, last] = [run[0], run[run.length - 1]];
   const step = view.steps[first];
   const { result } = view.steps[last];
-  return { actor: step.actor, first, last, head: `${step.call}${result === undefined ? "" : ` = ${result}`}`, text: "", broken: [] };
+  return { actor: step.actor, first, last, head: `${step.call}${result ? ` = ${result}` : ""}`, text: "", broken: [] };
 }

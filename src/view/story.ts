@@ -168,7 +168,7 @@ function before(view: TraceView, told: TraceViolation | undefined, start: number
     const step = view.steps[run[0]];
     const result = view.steps[run[run.length - 1]].result;
     const call = `${range(run[0], run[run.length - 1]).padStart(numbers)}  ${actorName(view, step.actor).padEnd(names)}  ${plain(step.call)}`;
-    return oneLine(call, `${result === undefined ? "" : ` = ${plain(result)}`} (${placeOf(view, step)})`);
+    return oneLine(call, `${result ? ` = ${plain(result)}` : ""} (${placeOf(view, step)})`);
   });
   return [...clipped(wrap(text, STORY_WIDTH), 3), ...calls];
 }

@@ -1,5 +1,6 @@
 // What was suggested, as text in 80 columns: for the command line, and for the clipboard of the editor.
 
+import { counted } from "../check/extent.ts";
 import { listed, type Refusal, type Suggestion, type Suggestions } from "../check/suggest/index.ts";
 import { encodeSchedule } from "../explore/schedule.ts";
 import { printCall } from "../scenario/print.ts";
@@ -30,7 +31,7 @@ function suggestionLines(suggestion: Suggestion, program: Program, head: string,
   lines.push(...wrapped(`${meaning}.`, margin));
   const gone = remains.length === 0 ? "" : `; removes ${listed(removes)}, and leaves ${listed(remains)}`;
   const open = notJudged.length === 0 ? "" : `; ${notJudged.join(", ")} not judged`;
-  lines.push(...wrapped(`Verified: ${states} states, every interleaving and every invariant${gone}${open}.`, margin));
+  lines.push(...wrapped(`Verified: ${counted(states, "state")}, every interleaving and every invariant${gone}${open}.`, margin));
   return lines;
 }
 

@@ -103,7 +103,7 @@ function sequence(view: TraceView, indexes: readonly number[], width: number): s
     const first = view.steps[steps[0]];
     const result = steps.map((step) => view.steps[step].result).findLast((each) => each !== undefined);
     const head = `  ${ranges[number].padStart(numbers)}  ${actorName(view, first.actor).padEnd(names)}  `;
-    const text = wrap(`${first.call}${result === undefined ? "" : ` = ${result}`}`, width - margin, "    ");
+    const text = wrap(`${first.call}${result ? ` = ${result}` : ""}`, width - margin, "    ");
     const broken = steps.some((step) => view.steps[step].violations.length > 0);
     const detail = broken ? steps.flatMap((step) => stepLines(view, step, width - margin - 2)) : [];
     return [...text.map((line, index) => (index === 0 ? head : " ".repeat(margin)) + line), ...indent(detail, " ".repeat(margin + 2))];
@@ -139,7 +139,7 @@ function list(view: TraceView, indexes: readonly number[], width: number): strin
     const room = width - 5 - margin;
     const head = step.callId === call ? [] : wrap(step.call, room, "    ");
     call = step.callId;
-    const tail = step.result === undefined ? [] : [`= ${step.result}`];
+    const tail = step.result ? [`= ${step.result}`] : [];
     const block = [...head, ...indent([...stepLines(view, index, room - 2), ...tail], "  ")];
     return block.map(
       (line, number) =>
@@ -160,7 +160,7 @@ function lanes(view: TraceView, indexes: readonly number[], actors: readonly num
     const step = view.steps[index];
     const head = calls.get(step.actor) === step.callId ? [] : wrap(step.call, lane, "    ");
     calls.set(step.actor, step.callId);
-    const block = [...head, ...indent(stepLines(view, index, lane - 2), "  "), ...(step.result === undefined ? [] : wrap(`= ${step.result}`, lane, "  "))];
+    const block = [...head, ...indent(stepLines(view, index, lane - 2), "  "), ...(step.result ? wrap(`= ${step.result}`, lane, "  ") : [])];
     const number = [...head.map(() => ""), `${index}`.padStart(4)];
     lines.push(...sideBySide([number, ...actors.map((actor) => (actor === step.actor ? block : []))], widths, gap));
   }

@@ -1,6 +1,7 @@
 // A schedule run once more as a trace: per step what it did, the rows of the machine after it, and what it changed and broke. For panel, CLI and goldens.
 
 import type { Span } from "../base/finding.ts";
+import { counted } from "../check/extent.ts";
 import { withMachine } from "../check/index.ts";
 import type { Report, Schedule, Violation } from "../check/report.ts";
 import { replaySchedule } from "../check/story.ts";
@@ -9,7 +10,7 @@ import { type About, INVARIANTS, NO_DEADLOCK } from "../invariants/index.ts";
 import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
 import { invariants } from "../scenario/catalogue/index.ts";
-import { printCall, printCondition, printResult, returnsOfCall } from "../scenario/print.ts";
+import { printAnswer, printCall, printCondition } from "../scenario/print.ts";
 import type { CallId, Program, Site } from "../scenario/program.ts";
 import { type Chosen, chosenStory } from "./chosen.ts";
 import { changedKeys } from "./diff.ts";
@@ -66,14 +67,14 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
     for (const violation of broken) abouts.push(aboutOf(machine, violation, states[states.length - 2], state));
     const own = broken.map((violation) => violations.push(traceViolation(violation, steps.length, place(violation.call).line)) - 1);
     const asserted = step.call < 0 && step.actor >= 0 ? machine.instruction(states[states.length - 2], step.actor)?.assertion : undefined;
-    const result = step.result && step.call >= 0 ? printResult(step.result, returnsOfCall(program.calls[step.call])) : undefined;
+    const result = step.result && step.call >= 0 ? printAnswer(program.calls[step.call], step.result) : undefined;
     steps.push({
       actor: step.actor,
       call: step.call < 0 ? "assert" : printCall(program, step.call),
       callId: step.call,
       step: step.step,
       effect: step.effect,
-      ...(result ? { result } : {}),
+      ...(result === undefined ? {} : { result }),
       ...(asserted ? { asserts: printCondition(program, asserted.condition) } : {}),
       ...place(step.call, asserted?.site),
       machine: machineNow,
@@ -131,8 +132,8 @@ type Header = Pick<TraceView, "version" | "scenario" | "kernel" | "variant" | "v
 function header(program: Program, report: Report): Header {
   const { states, complete, limit, reduced } = report.exploration;
   const summary = complete
-    ? `all interleavings of the modelled steps${reduced ? `: ${states} states, reduced` : ` explored: ${states} states`}`
-    : `not all interleavings explored (${limit ?? "stopped"}): ${states} states`;
+    ? `all interleavings of the modelled steps${reduced ? `: ${counted(states, "state")}, reduced` : ` explored: ${counted(states, "state")}`}`
+    : `not all interleavings explored (${limit ?? "stopped"}): ${counted(states, "state")}`;
   return {
     version: 1,
     scenario: program.name,

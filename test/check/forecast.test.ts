@@ -8,6 +8,7 @@ import { type Forecast, Forecaster, type ForecastLimits, forecast, forecastFindi
 import { type CheckOptions, check } from "../../src/check/index.ts";
 import { PilotRuns } from "../../src/check/pilot.ts";
 import type { Report } from "../../src/check/report.ts";
+import type { Progress } from "../../src/explore/system.ts";
 import type { Machine } from "../../src/model/machine.ts";
 import type { Program } from "../../src/scenario/program.ts";
 import { scenario, textOf } from "../model/random.ts";
@@ -122,18 +123,9 @@ describe("grids", () => {
   });
 });
 
-/** Runs a check whose clock goes `tick` milliseconds further at each look, and hears the forecast as the model worker does. */
-function run(
-  one: Program,
-  options: { limits?: ForecastLimits; tick?: number; maxStates?: number; untilSaid?: boolean } = {},
-): {
-  report: Report;
-  said: Forecast | undefined;
-  heard: number;
-} {
-  const { limits = ENOUGH, tick = 30, maxStates = 20_000 } = options;
+/** Runs a check whose clock goes two milliseconds further at each look, hears the forecast as the model worker does, and stops when it is made. */
+function untilSaid(one: Program, limits: ForecastLimits): { report: Report; said: Forecast | undefined } {
   let clock = 0;
-  let heard = 0;
   let said: Forecast | undefined;
   let pilot: PilotRuns | undefined;
   let forecaster = new Forecaster(limits, () => pilot?.advance(10_000));
@@ -144,26 +136,38 @@ function run(
       said = undefined;
     },
     progress(progress) {
-      heard += 1;
       said ??= forecaster.hear(progress);
     },
-    cancelled: () => options.untilSaid === true && said !== undefined,
+    cancelled: () => said !== undefined,
   };
-  const now = (): number => {
-    clock += tick;
-    return clock;
-  };
-  return { report: check(one, { ...hooks, now, maxStates, maxMilliseconds: 1e12 }), said, heard };
+  const now = (): number => (clock += 2);
+  return { report: check(one, { ...hooks, now, maxStates: 100_000, maxMilliseconds: 1e12 }), said };
 }
 
-/** With room for exactly the states that it has, a run is heard at every turn and never foretold to be too large. */
+/** With room for exactly the states that it has, a run is heard at every turn and never foretold to be too large. Its size is known when it is over. */
 function neverForetold(one: Program, name: string): number {
-  const { report } = run(one);
-  if (!report.exploration.complete) return 0;
-  const { states } = report.exploration;
-  const { said, heard } = run(one, { limits: { ...ENOUGH, maxStates: states } });
-  assert.equal(said, undefined, `${name}: ${states} states, ${said === undefined ? "" : forecastText(said)}`);
-  return heard;
+  const heard: Progress[] = [];
+  let turns = 0;
+  let explored: Machine | undefined;
+  let clock = 0;
+  const now = (): number => (clock += 30);
+  const exploring = (machine: Machine): void => {
+    explored = machine;
+    heard.length = 0;
+  };
+  const progress = (each: Progress): void => {
+    turns += 1;
+    heard.push({ ...each });
+  };
+  const { exploration } = check(one, { exploring, progress, now, maxStates: 20_000, maxMilliseconds: 1e12 });
+  if (!exploration.complete || explored === undefined) return 0;
+  const pilot = new PilotRuns(explored);
+  const forecaster = new Forecaster({ ...ENOUGH, maxStates: exploration.states }, () => pilot.advance(10_000));
+  for (const each of heard) {
+    const said = forecaster.hear(each);
+    assert.equal(said, undefined, `${name}: ${exploration.states} states, ${said === undefined ? "" : forecastText(said)}`);
+  }
+  return turns;
 }
 
 describe("runs that finish are never foretold", () => {
@@ -204,7 +208,7 @@ describe("scenarios that are too large are foretold", () => {
     it(`${threads} threads of ${calls} calls: early, with its size, how far it came, and the limit`, () => {
       const limits = { maxStates: 5_000_000, maxMilliseconds: 1e12, maxBytes: 1 << 30 };
       const one = program(crowd(threads, calls));
-      const { said, report } = run(one, { limits, tick: 2, maxStates: 100_000, untilSaid: true });
+      const { said, report } = untilSaid(one, limits);
       assert.ok(said !== undefined, `nothing was said of ${JSON.stringify(report.exploration)}`);
       assert.equal(said.threads, threads);
       assert.ok(said.stepsPerThread >= calls, `${said.stepsPerThread} steps for ${calls} calls`);

@@ -81,6 +81,19 @@ test("JSON names the calls, their results and the story of the violation", () =>
   assert.deepEqual([last.actor, last.line, last.step], ["vmm", 14, "truncate"]);
 });
 
+test("JSON names the line of an assert that was looked at on the way to a violation", () => {
+  const text = window("expect violation no-stale-mapping at hole").replace("  use punch-against-load", "  assert pages(ram) == 4\n  use punch-against-load");
+  write("looked.memfd", text);
+  const { out, status, error } = memfd("check", "--format", "json", "looked.memfd");
+  assert.equal(status, 0, error);
+  const story: { actor: string; line: number; step: string }[] = JSON.parse(out).scenarios[0].violations[0].story;
+  const at = text.split("\n").findIndex((line) => line.includes("assert")) + 1;
+  assert.deepEqual(
+    story.filter(({ line }) => line === at).map(({ actor }) => actor),
+    ["vmm"],
+  );
+});
+
 test("trace tells the window as a story of 40 lines of 80 columns, and with --full the page tables", () => {
   write("window.memfd", window("expect violation no-stale-mapping at hole"));
   const { out, status, error } = memfd("trace", "window.memfd");
@@ -142,7 +155,7 @@ test("a folder is checked as a whole", () => {
   assert.match(lastLine(out), /^pass: 2 scenarios, /);
 });
 
-/** Threads that meet at a few pages: more interleavings than any limit of a test. */
+/** Threads that meet at a few pages: so many interleavings that the forecast comes early. */
 const CROWD = `scenario "small" {
   kernel v8
   close(-1) = -EBADF
@@ -152,7 +165,7 @@ scenario "crowd" {
   ram = memfd_create("x", MFD_INACCESSIBLE)
   ftruncate(ram, 64K)
   parallel {
-${Array.from({ length: 7 }, (_, thread) => `    t${thread} { repeat 6 as i { fallocate(ram, 0, 0x1000, 4K); fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) } }`).join("\n")}
+${Array.from({ length: 12 }, (_, thread) => `    t${thread} { repeat 25 as i { fallocate(ram, 0, 0x1000, 4K); fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) } }`).join("\n")}
   }
 }
 `;
@@ -175,7 +188,7 @@ test("Ctrl+C while a scenario goes on: what is known is printed, as incomplete, 
   assert.match(out, /^crowd\.memfd:1: pass: "small"/m);
   assert.match(out, /not all interleavings were explored: stopped after [\d,]+ states, [\d,]+ to go at depth \d+ \[MEMFD6001\]/);
   assert.match(lastLine(out), /^incomplete: 1 of 2 scenarios incomplete$/);
-  assert.match(error, /^crowd\.memfd:5:1: warning: will not finish: 7 threads of about \d+ atomic steps each; /);
+  assert.match(error, /^crowd\.memfd:5:1: warning: will not finish: 12 threads of about \d+ atomic steps each; /);
   assert.match(error, /^memfd: stopped$/m);
   assert.doesNotMatch(error, /\r|\u001b/, "no line is rewritten where nobody looks");
 });

@@ -123,6 +123,14 @@ describe("no-stale-mapping", () => {
 KVM_SET_USER_MEMORY_REGION2(vm, slot=0, flags=4, guest_phys_addr=0, memory_size=4K, guest_memfd=ram)\nvcpu0: store(0, 1)\nfallocate(ram, ${PUNCH}, 0, 4K) @hole`;
     assert.deepEqual(broken(text), ["no-stale-mapping hole.truncate"]);
   });
+  it("a slot that goes and leaves its mappings: no slot has the gfn any more", () => {
+    const text = `${changed("KVM_SET_USER_MEMORY_REGION.delete without zap_slot")}check no-stale-mapping\n${SETUP}vcpu0: store(0, 1)\nvcpu0: store(0x1000, 1)\n${DELETE} @delete`;
+    assert.deepEqual(broken(text), ["no-stale-mapping delete.commit_slot"]);
+  });
+  it("a slot that is not marked before it goes: a fault behind the zap maps its memory again", () => {
+    const text = `${changed("KVM_SET_USER_MEMORY_REGION.delete without mark_invalid")}check no-stale-mapping\n${SETUP}parallel { vmm { ${DELETE} @delete } vcpu0 { store(0, 1) @look } }`;
+    assert.deepEqual(broken(text), ["no-stale-mapping delete.commit_slot", "no-stale-mapping look.map"]);
+  });
 });
 
 describe("no-livelock", () => {

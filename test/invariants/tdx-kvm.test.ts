@@ -51,6 +51,21 @@ describe("a removal that failed", () => {
   });
 });
 
+describe("no-stale-mapping: a slot that goes", () => {
+  it("without a zap of what is shared", () => {
+    const before = `${CONVERT(0x2000, 0)}\n  vcpu0: store(SHARED|0x2000, 1)`;
+    const edit = "KVM_SET_USER_MEMORY_REGION.delete.td without zap_slot";
+    assert.deepEqual(breaks(`vmm { ${DELETE} @delete }`, { edit, before, check: ["no-stale-mapping"] }), ["no-stale-mapping delete.commit_slot"]);
+  });
+  it("without the mark: a page is added behind the removal", () => {
+    const block = `vmm { ${DELETE} @delete }  vcpu0 { TDG.MEM.PAGE.ACCEPT(0x2000, 0) @accept }`;
+    const edit = "KVM_SET_USER_MEMORY_REGION.delete.td without mark_invalid";
+    const found = breaks(block, { edit, check: ["no-stale-mapping"] });
+    assert.deepEqual(found, ["no-stale-mapping accept.aug.commit", "no-stale-mapping delete.commit_slot"]);
+    assert.deepEqual(breaks(block, { check: ["no-stale-mapping"] }), []);
+  });
+});
+
 describe("cache-flushed", () => {
   it("no WBINVD behind the removal: seen when the page is free", () => {
     for (const base of KERNELS) {

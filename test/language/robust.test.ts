@@ -263,6 +263,9 @@ test("imports: declarations cross, the kernel does not; a cycle is an error on i
     "lib.memfd":
       'kernel v4\nPAGE = 4K\nkernel mine extends v8 { notifier_units = pages }\nsetup file {\n  fd = memfd_create("x", 0)\n  ftruncate(fd, PAGE) = 0\n}\n',
     "loop.memfd": 'import "main.memfd"\nsetup b { close(1) }\n',
+    "far.memfd": 'import "one.memfd"\n',
+    "one.memfd": 'import "two.memfd"\nsetup c { close(1) }\n',
+    "two.memfd": 'import "one.memfd"\n',
     "bad.memfd": "setup s {\n  close(\n}\n",
   };
   const imports = (path: string) => (path in files ? { file: path, text: files[path] } : path === "main.memfd" ? { file: path, text: "" } : undefined);
@@ -278,6 +281,15 @@ test("imports: declarations cross, the kernel does not; a cycle is an error on i
   assert.deepEqual(
     run('import "loop.memfd"\n').findings.map((f) => f.code),
     ["MEMFD2023"],
+  );
+  const far = run('import "far.memfd"\nimport "one.memfd"\nscenario "a" {\n  kernel v8\n  use c\n}\n').findings;
+  const circle = "leads into a circle of imports: `one.memfd` → `two.memfd` → `one.memfd`";
+  assert.deepEqual(
+    far.map((f) => [f.code, f.span.from, f.message]),
+    [
+      ["MEMFD2023", 7, `\`far.memfd\` ${circle}`],
+      ["MEMFD2023", 26, `\`one.memfd\` ${circle}`],
+    ],
   );
   assert.deepEqual(
     run('import "gone.memfd"\n').findings.map((f) => f.code),

@@ -18,6 +18,18 @@ ${running()}
 }
 `;
 
+/** It ends with the split of a page of 2 MB, of which one page has a name. */
+export const SPLIT = `scenario "split" {
+  kernel 6.18
+${running()}
+  large = alloc_frame(2M)
+  TDH.MEM.PAGE.AUG(td, 2M, 1, large)
+  small = alloc_frame()
+  TDH.MEM.RANGE.BLOCK(td, 2M, 1); TDH.MEM.TRACK(td)
+  TDH.MEM.PAGE.DEMOTE(td, 2M, 1, small) = TDX_SUCCESS
+}
+`;
+
 /** The trace that the product shows of a text with one scenario. */
 export function traceOf(text: string, file = "tdx.memfd"): TraceView {
   const [program] = analyse(file, text, { imports: () => undefined }).programs;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { AxeBuilder } from "@axe-core/playwright";
 import { type Harness, MISSING, type Shown, start } from "./page.ts";
-import { REMOVAL, traceOf } from "./tdx-trace.ts";
+import { REMOVAL, SPLIT, traceOf } from "./tdx-trace.ts";
 import { THEMES } from "./themes.ts";
 
 if (MISSING !== false) console.error(MISSING);
@@ -125,3 +125,18 @@ for (const width of [320, 600, 1200]) {
     }),
   );
 }
+
+test("entries of a split page of 2 MB that no call names stand as one row under their table", RUN, () =>
+  shown(
+    {},
+    async (panel) => {
+      const { page } = panel;
+      await page.keyboard.press("End");
+      const row = page.locator('[data-table="sept0"] tr', { hasText: "the others" });
+      assert.equal(await row.locator("th").getAttribute("class"), "depth-3");
+      assert.match(await row.innerText(), /PENDING, 511 pages[\s\S]*PT_REG/);
+      assert.equal(await row.locator("td.changed").count(), 2);
+    },
+    traceOf(SPLIT),
+  ),
+);

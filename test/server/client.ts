@@ -57,7 +57,7 @@ export class Client {
 
   async initialize(initializationOptions: InitializationOptions = { clientCommands: true, helpScheme: "memfd-help" }): Promise<void> {
     const workspace = { configuration: true, inlayHint: { refreshSupport: true }, codeLens: { refreshSupport: true } };
-    const textDocument = { publishDiagnostics: { relatedInformation: true } };
+    const textDocument = { publishDiagnostics: { relatedInformation: true }, completion: { completionItem: { labelDetailsSupport: true } } };
     await this.rpc.sendRequest("initialize", { processId: process.pid, rootUri: null, capabilities: { workspace, textDocument }, initializationOptions });
     await this.rpc.sendNotification("initialized", {});
   }

@@ -31,3 +31,16 @@ test("the parameters of the call at the cursor, and null outside of one", async 
   assert.equal(help?.activeParameter, 2);
   assert.equal(await ask(0), null);
 });
+
+test("a call has its parameters behind its name and is taken by a parenthesis; what would cut a long name stands in the help", async () => {
+  const uri = await open(scenario("offered", "check ", ""));
+  const at = async (line: number, character: number): Promise<CompletionItem[]> =>
+    client.request<CompletionItem[]>("textDocument/completion", { textDocument: { uri }, position: { line, character }, context: { triggerKind: 1 } });
+  const call = (await at(3, 2)).find(({ label }) => label === "memfd_create");
+  assert.deepEqual([call?.labelDetails, call?.commitCharacters], [{ detail: "(name, flags)" }, ["("]]);
+  assert.equal(call?.detail, "int memfd_create(const char *name, unsigned int flags)");
+  const invariant = (await at(2, 8)).find(({ label }) => label === "no-stale-mapping");
+  assert.equal(invariant?.detail, undefined);
+  assert.match(JSON.stringify(invariant?.documentation), /Every page table entry/);
+  assert.equal(invariant?.commitCharacters, undefined);
+});

@@ -100,6 +100,43 @@ it("what a vCPU outside keeps of an older epoch is said to be gone, and a key id
   assert.deepEqual(rowsOf(flushed, "hkid", "state", "td", "wbinvd"), ["32: HKID_RESERVED, the module, ", "33: HKID_FLUSHED, td, 1"]);
 });
 
+describe("a page of 2 MB that is split", () => {
+  const large = `${running()}
+  large = alloc_frame(2M)
+  TDH.MEM.PAGE.AUG(td, 2M, 1, large)
+  TDH.VP.ENTER(vcpu0)
+  vcpu0: TDG.MEM.PAGE.ACCEPT(2M, 1)
+  small = alloc_frame()
+  kick(vcpu0)
+  TDH.MEM.RANGE.BLOCK(td, 2M, 1); TDH.MEM.TRACK(td)
+  TDH.MEM.PAGE.DEMOTE(td, 2M, 1, small) = TDX_SUCCESS
+  TDH.MEM.RANGE.BLOCK(td, 0x203000, 0); TDH.MEM.TRACK(td)
+  TDH.MEM.PAGE.REMOVE(td, 0x203000, 0) = TDX_SUCCESS
+  TDH.MEM.RANGE.BLOCK(td, 2M, 1)`;
+  const view = traceOf(scenario(large));
+  const tableAfter = (call: string): string[] =>
+    rowsOf(view.steps.findLast((step) => step.call.startsWith(call))?.machine, "sept0", "state", "pamt").filter((row) => /^(0x20|the others)/.test(row));
+
+  it("the entries that no call names are one row, from the split on", () => {
+    assert.deepEqual(tableAfter("TDH.MEM.PAGE.AUG"), ["0x200000 +2M: PENDING 23, PT_REG"]);
+    assert.deepEqual(tableAfter("TDH.MEM.PAGE.DEMOTE"), [
+      "0x200000 +2M: NL_MAPPED 19, PT_EPT",
+      "0x200000: MAPPED 23, PT_REG",
+      "0x203000: MAPPED 26, PT_REG",
+      "the others: MAPPED, 510 pages, PT_REG",
+    ]);
+    const row = tableOf(view.steps.at(-1)?.machine, "sept0").rows.find(({ label }) => label === "the others");
+    assert.deepEqual([row?.depth, row?.cells.state.detail], [3, "510 entries of this table that no call names: MAPPED, 510 pages"]);
+  });
+  it("it stays as it is where one page leaves", () => {
+    const split = view.steps.findLast((step) => step.call.startsWith("TDH.MEM.PAGE.DEMOTE"));
+    assert.ok(split?.changed.includes("sept0/rest/512/state"), split?.changed.join(", "));
+    const removed = view.steps.findLast((step) => step.call.startsWith("TDH.MEM.PAGE.REMOVE"));
+    assert.deepEqual(tableAfter("TDH.MEM.PAGE.REMOVE").slice(2), ["0x203000: FREE, ", "the others: MAPPED, 510 pages, PT_REG"]);
+    assert.ok(!removed?.changed.some((key) => key.startsWith("sept0/rest")), removed?.changed.join(", "));
+  });
+});
+
 describe("tables of a TD of KVM", () => {
   it("the mirror beside the secure EPT, FROZEN while the module is called, and nr_premapped before the TD is final", () => {
     const view = traceOf(race("6.18", "vcpu0 { TDG.MEM.PAGE.ACCEPT(0x2000, 0) = TDX_SUCCESS }"));

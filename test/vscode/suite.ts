@@ -28,6 +28,7 @@ export async function run(): Promise<void> {
   mocha.suite.emit("pre-require", globalThis as unknown as Mocha.MochaGlobals, "suite", mocha);
   await import("./extension.suite.ts");
   await import("./language.suite.ts");
+  await import("./samples.suite.ts");
   await import("./reproducer.suite.ts");
   await import("./import.suite.ts");
   await import("./suggest.suite.ts");

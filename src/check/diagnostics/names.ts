@@ -184,7 +184,7 @@ export const nameRows: readonly DiagnosticRow[] = [
     code: "MEMFD2023",
     severity: "error",
     title: "Import cycle",
-    explanation: "A file may not import itself, directly or through others. Put what both need into a third file.",
+    explanation: "A file may not import itself, directly or through others, nor a file that does. Put what both need into a third file.",
     example: 'import "self.memfd"',
   },
   {

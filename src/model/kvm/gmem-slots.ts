@@ -153,8 +153,11 @@ const waitNotifiers: StepCode = {
   run(context) {
     const { state } = context;
     if (isHeldBack(context, vmOf(context))) return BLOCKED;
-    slotOf(context)?.invalid.set(state, 1);
-    context.say("no MMU notifier is active; the slot is marked KVM_MEMSLOT_INVALID: faults on it try again");
+    const marked = context.operation.labels.has("mark_invalid");
+    if (marked) slotOf(context)?.invalid.set(state, 1);
+    context.say(
+      `no MMU notifier is active; ${marked ? "the slot is marked KVM_MEMSLOT_INVALID: faults on it try again" : "the copy of the slot is as the slot was"}`,
+    );
     return NEXT;
   },
 };

@@ -3,6 +3,7 @@
 
 import { formatAddress } from "../../base/units.ts";
 import { release } from "../memory/frames.ts";
+import { NotModelled } from "../objects.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { flushShared } from "../tdx/hardware.ts";
 import { PRIVATE, type VmState } from "./state.ts";
@@ -88,10 +89,12 @@ const freezeTable: StepCode = {
 };
 
 /** The table in work. */
-const linking = (context: Context): MirrorTable => {
+function linking(context: Context): MirrorTable {
   const level = localsOf(context).index.get(context.state);
-  return onPath(context).find(({ entry }) => entry.level === level) as MirrorTable;
-};
+  const table = onPath(context).find(({ entry }) => entry.level === level);
+  if (table) return table;
+  throw new NotModelled(context.plan.id, "what sept_add does where freeze_table has found nothing to link is not modelled");
+}
 
 const septAdd = kvmLeaf({
   leaf: "TDH.MEM.SEPT.ADD",

@@ -98,12 +98,12 @@ function planCapabilities(machine: Machine, id: CallId, call: Call): Plan {
   return { ...made, decode: (context) => made.decode(context) ?? refused };
 }
 
-/** setup_tdparams; KVM_SUPPORTED_TD_ATTRS is SEPT_VE_DISABLE alone. */
+/** setup_tdparams; KVM_SUPPORTED_TD_ATTRS is SEPT_VE_DISABLE alone. The width of a guest address is in an entry of the CPUID table. */
 function planInitVm(machine: Machine, id: CallId, call: Call): Plan {
   const attributes = argument(call, id, "attributes") ?? 0n;
   const bits = guestBitsOf(call);
-  const refused = (): Errno | undefined => ((attributes & ~SEPT_VE_DISABLE) !== 0n || (bits !== 48n && bits !== 52n) ? "EINVAL" : undefined);
-  return onVm(machine, id, call, { attributes, wide: bits === 52n, refused: refused() });
+  const wrong = (attributes & ~SEPT_VE_DISABLE) !== 0n || (bits !== 48n && bits !== 52n) || argument(call, id, "nent") === 0n;
+  return onVm(machine, id, call, { attributes, wide: bits === 52n, refused: wrong ? "EINVAL" : undefined });
 }
 
 /** What of KVM_TDX_INIT_VM comes before vCPUs are counted: flags, then the size of the CPUID table. */

@@ -3,6 +3,7 @@
 
 import { formatAddress } from "../../base/units.ts";
 import { release } from "../memory/frames.ts";
+import { NotModelled } from "../objects.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { entryAt } from "../tdx/checks.ts";
 import { exitTd, isInside } from "../tdx/enter.ts";
@@ -69,11 +70,11 @@ function unpin(context: Context): void {
   release(context, frame);
 }
 
-const registers = (context: Context): Registers => ({
-  tdr: tdOf(context).tdr.get(context.state),
-  gpa: BigInt(gfnOf(context)) << 12n,
-  level: 0,
-});
+function registers(context: Context): Registers {
+  if (cellOf(context) < 0)
+    throw new NotModelled(context.plan.id, `what ${context.step?.name ?? "a removal"} does where clear_mirror has found no page to remove is not modelled`);
+  return { tdr: tdOf(context).tdr.get(context.state), gpa: BigInt(gfnOf(context)) << 12n, level: 0 };
+}
 
 const STAGES = ["block", "track", "remove"] as const;
 type Stage = (typeof STAGES)[number];

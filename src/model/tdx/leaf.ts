@@ -40,7 +40,7 @@ export interface Registers {
   readonly makes?: number;
   /** Of TDH.VP.ENTER: the vCPU stays inside until it exits or is kicked, not only to the end of its actor's block. */
   readonly stays?: boolean;
-  /** Other operands by their name in the prototype. */
+  /** Other operands by their name in the prototype, and addresses that the text gives as numbers. */
   readonly values?: Readonly<Record<string, bigint>>;
 }
 

@@ -2,6 +2,7 @@
 // attribute and each flag but 0 is refused, and nothing is ever written (td_dispatcher/vm_exits/tdg_mem_page_attr_rd.c, tdg_mem_page_attr_wr.c).
 
 import type { TdxOperandName, TdxStatus } from "../../base/tdx-status.ts";
+import { NotModelled } from "../objects.ts";
 import { AGAIN, type Context, NEXT, type StepCode } from "../step.ts";
 import { entryAt, walkTo } from "./checks.ts";
 import { actionOf, beforeLeaf, EEQ, isPrivateTarget, targetOf, tdOfContext, vcpuOf, violation } from "./inside.ts";
@@ -90,8 +91,12 @@ function refuse(context: Context): number {
 }
 
 /** By its level: a table above it may be blocked meanwhile. */
-const lockedEntry = (context: Context): SeptEntry =>
-  entryAt(tdOfContext(context), targetOf(context).gfn, vcpuOf(context).leaf.get(context.state) - 2) as SeptEntry;
+function lockedEntry(context: Context): SeptEntry {
+  const level = vcpuOf(context).leaf.get(context.state) - 2;
+  const entry = level < 0 ? undefined : entryAt(tdOfContext(context), targetOf(context).gfn, level);
+  if (entry) return entry;
+  throw new NotModelled(context.plan.id, "what a module does that reads the attributes of a page without having found its entry is not modelled");
+}
 
 /** It reads, and drops the lock: a mark of host priority stays. */
 const commit: StepCode = {

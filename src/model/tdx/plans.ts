@@ -74,6 +74,8 @@ function registersOf(machine: Machine, id: CallId, call: Call, names: readonly s
   const hpas: { readonly to: (typeof HPAS)[keyof typeof HPAS]; readonly of: (state: Int32Array) => Hpa }[] = [];
   names.forEach((name, index) => {
     if (Object.hasOwn(HPAS, name)) {
+      const operand = call.operands[index];
+      if (operand?.kind === "int") values[name] = asU64(operand.value);
       hpas.push({ to: HPAS[name as keyof typeof HPAS], of: hpaOf(machine, id, addressIn(call, name, index)) });
       return;
     }

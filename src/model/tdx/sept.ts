@@ -45,10 +45,16 @@ export function change(call: LeafCall, to: SeptState, frame: number): void {
 /** Version 0 takes the page only for a free entry; a table that is there already is an answer of later versions with a flag. */
 const entryFree: Check = ask("the entry is free", { status: "TDX_EPT_ENTRY_STATE_INCORRECT", operand: "RCX" }, (call) => entryStateOf(call) !== SEPT.FREE);
 
+/** NULL_PA, which says that there is no new page: an answer of later versions as well, and looked at before the table that is there already. */
+const NO_PAGE = (1n << 64n) - 1n;
+const givenPage: Check = ask("the page in R8 is not all ones", { status: "TDX_OPERAND_INVALID", operand: "R8" }, (call) => {
+  return call.registers.values?.page === NO_PAGE;
+});
+
 export const septAdd: Leaf = {
   name: "TDH.MEM.SEPT.ADD",
   number: 3,
-  checks: [...toLeafEntry("TDH.MEM.SEPT.ADD", "shared", "shared", LEVEL.PD, undefined), entryFree, ...newPage("R8")],
+  checks: [...toLeafEntry("TDH.MEM.SEPT.ADD", "shared", "shared", LEVEL.PD, undefined), givenPage, entryFree, ...newPage("R8")],
   writes: ["td", "sept", "pamt", "content"],
   commit(call) {
     const page = call.registers.page as number;

@@ -54,8 +54,8 @@ const acceptWalk: StepCode = {
     const td = tdOfContext(context);
     const target = targetOf(context);
     const { gpa, gfn } = target;
-    const aligned = (gpa & ((1n << BigInt(12 + 9 * Math.max(0, level))) - 1n)) === 0n;
-    if (level < LEVEL.PT || level > LEVEL.PD || !aligned || !isPrivateTarget(target)) return answer(context, "TDX_OPERAND_INVALID", "RCX");
+    const misplaced = level < LEVEL.PT || level > LEVEL.PD || (gpa & ((1n << BigInt(12 + 9 * level)) - 1n)) !== 0n;
+    if (misplaced || !isPrivateTarget(target)) return answer(context, "TDX_OPERAND_INVALID", "RCX");
     const entry = walkTo(td, state, gfn, level);
     if (entry?.level !== level) {
       if (context.telling) context.say(`the walk ends at level ${entry?.level}`);

@@ -77,7 +77,7 @@ export const kvmTdxCalls: readonly CallSpec[] = [
       { errno: "EINVAL", when: "the TD is initialised already, or flags is not 0" },
       { errno: "E2BIG", when: "nent is above KVM_MAX_CPUID_ENTRIES (256)" },
       { errno: "EBUSY", when: "the VM has a vCPU" },
-      { errno: "EINVAL", when: "an attribute is not supported (SEPT_VE_DISABLE alone is), or guest_phys_bits is neither 48 nor 52" },
+      { errno: "EINVAL", when: "an attribute is not supported (SEPT_VE_DISABLE alone is), nent is 0, or guest_phys_bits is neither 48 nor 52" },
       { errno: "ENOSPC", when: "no key id is free" },
       { errno: "EBUSY", when: "the TDs of the cgroup have as many key ids as its misc.max allows" },
       { errno: "EINVAL", when: "TDH.MNG.INIT answers TDX_OPERAND_INVALID; hw_error holds the status" },

@@ -122,7 +122,13 @@ export const TDX_STATUSES: Readonly<Record<string, readonly ErrorRow[]>> = {
     NO_PAGES,
     row("TDX_VCPU_NOT_ASSOCIATED", "the vCPU is associated with no processor or with another one"),
   ],
-  "TDH.MEM.SEPT.ADD": [...toEntry("shared"), STATE, row("TDX_EPT_ENTRY_STATE_INCORRECT/RCX", "there is a table already"), ...fresh("R8")],
+  "TDH.MEM.SEPT.ADD": [
+    ...toEntry("shared"),
+    STATE,
+    row("TDX_OPERAND_INVALID/R8", "R8 is all ones, which says that there is no page"),
+    row("TDX_EPT_ENTRY_STATE_INCORRECT/RCX", "there is a table already"),
+    ...fresh("R8"),
+  ],
   "TDH.MEM.SEPT.REMOVE": [...toEntry("exclusive"), STATE, MAPPED_PAGE, ...TRACKED, row("TDX_EPT_PAGE_NOT_FREE/RCX", "one of its 512 entries is not free")],
   "TDH.MEM.SEPT.RD": toEntry("shared"),
   "TDH.MEM.PAGE.ADD": [

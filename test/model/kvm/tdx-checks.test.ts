@@ -47,6 +47,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     [VM, "KVM_TDX_INIT_VM(vm, attributes=1, nent=257)", "-E2BIG"],
     [VM, "KVM_TDX_INIT_VM(vm, attributes=1)", "-EINVAL"],
     [VM, "KVM_TDX_INIT_VM(vm, guest_phys_bits=51)", "-EINVAL"],
+    [VM, "KVM_TDX_INIT_VM(vm, guest_phys_bits=48, nent=0)", "-EINVAL"],
     [VM, "KVM_TDX_INIT_VM(vm)", "0"],
   ],
   KVM_TDX_INIT_VCPU: [

@@ -52,6 +52,8 @@ describe("TDG.MEM.PAGE.ACCEPT", () => {
   const at = (gpa: string, level: string): string => `vcpu0: TDG.MEM.PAGE.ACCEPT(${gpa}, ${level})`;
   const cases: readonly (readonly [what: string, before: string, call: string, answer: string])[] = [
     ["a level that there is none of", "", at("0", "2"), "TDX_OPERAND_INVALID/RCX"],
+    ["a level wider than any register", "", at("0x3000", "1G"), "TDX_OPERAND_INVALID/RCX"],
+    ["a level below them all", "", at("0x3000", "-1"), "TDX_OPERAND_INVALID/RCX"],
     ["a guest address that is not aligned", "", at("0x2800", "0"), "TDX_OPERAND_INVALID/RCX"],
     ["not aligned to 2 MB", "", at("0x2000", "1"), "TDX_OPERAND_INVALID/RCX"],
     ["a shared address", "", at("SHARED|0x2000", "0"), "TDX_OPERAND_INVALID/RCX"],

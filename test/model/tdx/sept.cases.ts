@@ -137,6 +137,8 @@ export const SEPT_ROWS: Readonly<Record<string, Row>> = {
       ...mem(SEPT_ADD, "2M, 1, page"),
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: RUN, call: "TDH.MEM.SEPT.ADD(td, 0, 1, page)" },
       { answer: "TDX_EPT_ENTRY_STATE_INCORRECT/RCX", prepare: BLOCKED, call: "TDH.MEM.SEPT.ADD(td, 2M, 1, page)" },
+      // NULL_PA: asked before the table that is there, unlike other pages that are none.
+      { answer: "TDX_OPERAND_INVALID/R8", prepare: RUN, call: "TDH.MEM.SEPT.ADD(td, 0, 1, -1)" },
       ...newPage((page) => `TDH.MEM.SEPT.ADD(td, 4M, 1, ${page})`, RUN),
       { answer: SUCCESS, prepare: RUN, call: "TDH.MEM.SEPT.ADD(td, 4M, 1, page)" },
       { answer: SUCCESS, prepare: BUILD, call: "TDH.MEM.SEPT.ADD(td, 1G, 2, page)" },
