@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 import { type ScenarioSelector, SUGGEST, type SuggestedChange, type SuggestResult } from "../server/protocol.ts";
-import type { Client } from "./extension.ts";
+import type { Client } from "./client.ts";
 
 type Suggested = Exclude<SuggestResult, { refusal: string }>;
 

@@ -8,7 +8,7 @@ import { type Forecast, Forecaster, type ForecastLimits, forecast, forecastFindi
 import { type CheckOptions, check } from "../../src/check/index.ts";
 import { PilotRuns } from "../../src/check/pilot.ts";
 import type { Report } from "../../src/check/report.ts";
-import type { Machine } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import type { Program } from "../../src/scenario/program.ts";
 import { scenario, textOf } from "../model/random.ts";
 import { program, programs } from "../model/support.ts";
@@ -138,7 +138,7 @@ function run(
   let pilot: PilotRuns | undefined;
   let forecaster = new Forecaster(limits, () => pilot?.advance(10_000));
   const hooks: Pick<CheckOptions, "progress" | "exploring" | "cancelled"> = {
-    exploring(machine: Machine) {
+    exploring(machine: MachineSystem) {
       pilot = new PilotRuns(machine);
       forecaster = new Forecaster(limits, () => pilot?.advance(10_000));
       said = undefined;

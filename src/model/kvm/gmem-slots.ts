@@ -4,11 +4,10 @@
 import type { Errno } from "../../base/errno.ts";
 import { asS64, asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { isReferenced } from "../memory/file.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, objectOfOperand, type SlotConfig } from "../objects.ts";
 import { bound, descriptor, plan, ZERO } from "../plan.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
 import { checkLockOrder } from "./gmem-invalidate.ts";
 import { isPrivateSlot, SLOT_FREED } from "./kinds.ts";

@@ -2,10 +2,9 @@
 
 import type { Errno } from "../../base/errno.ts";
 import type { Field } from "../layout.ts";
-import type { Machine } from "../machine.ts";
+import { BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { KVM_MEM_READONLY, type SlotConfig } from "../objects.ts";
 import { ZERO } from "../plan.ts";
-import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { isPrivateSlot } from "./kinds.ts";
 import type { SlotState, VmState } from "./state.ts";
 

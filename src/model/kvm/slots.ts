@@ -4,12 +4,11 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { dropPage, isMadeInaccessible, isReferenced } from "../memory/file.ts";
 import { type FileState, MARK } from "../memory/state.ts";
 import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
 import { bound, descriptor, plan, ZERO } from "../plan.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dangling, isPrivateSlot, SLOT_FREED } from "./kinds.ts";
 import { moveSequence, zap } from "./notifier.ts";
 import { slotScope } from "./scopes.ts";
