@@ -107,6 +107,22 @@ describe("imports", () => {
     assert.deepEqual(wrong, []);
   });
 
+  it("no file imports itself by way of others, not even for a type", () => {
+    const known = new Map(SOURCES.map((source) => [source.path, source]));
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const visit = (path: string, way: readonly string[]): void => {
+      const source = known.get(path);
+      if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].join(" → "));
+      else if (source && !done.has(path)) {
+        for (const to of imports(source)) if (to.startsWith(".")) visit(posix.join(posix.dirname(path), to), [...way, path]);
+        done.add(path);
+      }
+    };
+    for (const { path } of SOURCES) visit(path, []);
+    assert.deepEqual(circles, []);
+  });
+
   it("imports of our own files name their ending", () => {
     const wrong = SOURCES.flatMap((source) =>
       imports(source)

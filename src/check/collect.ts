@@ -2,29 +2,17 @@
 
 import type { Edge, Observer } from "../explore/system.ts";
 import type { Invariant } from "../invariants/index.ts";
-import type { Machine, ModelEvent } from "../model/machine.ts";
+import type { ModelEvent } from "../model/events.ts";
 import { type Compiled, compileExpression } from "../model/queries.ts";
 import { NoAnswer } from "../model/refine.ts";
+import type { MachineSystem } from "../model/system.ts";
 import type { CallId, Question, Site } from "../scenario/program.ts";
+import { type Breach, breachKey, type Deadlock } from "./breach.ts";
 import type { Schedule } from "./report.ts";
 import { assertionAt } from "./suggest/goals.ts";
 import { closeUnderExchange } from "./twins.ts";
 import { valuesOf } from "./values.ts";
 import { Watcher } from "./watcher.ts";
-
-/** A violated invariant at one step of one call, with the schedule that came first. */
-export interface Breach {
-  readonly invariant: Invariant;
-  readonly call: CallId;
-  readonly step: string;
-  readonly subject: number;
-  schedule: Schedule;
-}
-
-export interface Deadlock {
-  readonly calls: readonly CallId[];
-  readonly schedule: Schedule;
-}
 
 type Steps = () => { actor: number; choice: number }[];
 
@@ -34,7 +22,7 @@ const ANSWER_STEPS = 50_000;
 const BREACHES = 32;
 
 export class Collector implements Observer {
-  readonly #machine: Machine;
+  readonly #machine: MachineSystem;
   readonly #watcher: Watcher;
   readonly #eventful: readonly Invariant[];
   readonly #questions: readonly { readonly question: Question; readonly condition: Compiled }[];
@@ -55,7 +43,7 @@ export class Collector implements Observer {
   readonly deadlocks = new Map<string, Deadlock>();
   ends = 0;
 
-  constructor(machine: Machine, invariants: readonly Invariant[]) {
+  constructor(machine: MachineSystem, invariants: readonly Invariant[]) {
     this.#machine = machine;
     this.results = machine.program.calls.map(() => new Map());
     this.#watcher = new Watcher(machine, invariants);
@@ -181,5 +169,3 @@ export class Collector implements Observer {
     for (const call of calls) if (!this.results[call].has(blocks)) this.results[call].set(blocks, steps);
   }
 }
-
-export const breachKey = (invariant: Invariant, call: CallId, step: string): string => `${invariant.name} ${call} ${step}`;

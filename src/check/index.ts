@@ -6,12 +6,13 @@ import { explore } from "../explore/search.ts";
 import type { Budget, Exploration, Progress } from "../explore/system.ts";
 import { INVARIANTS, type Invariant, NO_DEADLOCK, NO_LIVELOCK } from "../invariants/index.ts";
 import { TooManyValues } from "../model/intern.ts";
-import { Machine, type MachineOptions } from "../model/machine.ts";
 import { NotModelled } from "../model/objects.ts";
 import { resolveProfile } from "../model/profile/index.ts";
 import type { Profile } from "../model/profile/types.ts";
 import { NoAnswer } from "../model/queries.ts";
 import { CutNeeded, MoreFramesNeeded } from "../model/refine.ts";
+import { MachineSystem } from "../model/system.ts";
+import type { MachineOptions } from "../model/world.ts";
 import type { Program, Site } from "../scenario/program.ts";
 import { Collector } from "./collect.ts";
 import { cutShort, isOutOfMemory, limitText, tooLarge, unjudged } from "./extent.ts";
@@ -28,7 +29,7 @@ export interface CheckOptions {
   /** Told at least ten times a second how far the exploration has come. */
   readonly progress?: (progress: Progress) => void;
   /** Told the machine before it is explored: again where it was compiled anew. Whoever is told of progress may step it meanwhile. */
-  readonly exploring?: (machine: Machine) => void;
+  readonly exploring?: (machine: MachineSystem) => void;
   /**
    * Partial order and symmetry. By default they are on for every run that passes `PLAIN_STATES`; below, a plain search is over sooner and its stories are
    * shortest ones at once. `true` and `false` are for measurements, and where the number of all states is wanted.
@@ -98,11 +99,11 @@ function machineOptions(invariants: readonly Invariant[]): MachineOptions {
 }
 
 /** Compiles the machine and uses it; compiled again with finer cells or more frames when `use` runs into the need. */
-export function withMachine<T>(program: Program, profile: Profile, refinement: Refinement, use: (machine: Machine) => T): T {
+export function withMachine<T>(program: Program, profile: Profile, refinement: Refinement, use: (machine: MachineSystem) => T): T {
   let options: MachineOptions = { ...machineOptions(watched(program).invariants), ...refinement };
   for (let compiles = 0; ; compiles++) {
     try {
-      return use(new Machine(program, profile, options));
+      return use(new MachineSystem(program, profile, options));
     } catch (error) {
       if (compiles >= MAX_COMPILES) throw error;
       options = refined(options, error);
@@ -186,7 +187,7 @@ function budgetOf(options: CheckOptions, begin: number): Budget {
   };
 }
 
-function exploreMachine(machine: Machine, invariants: readonly Invariant[], options: CheckOptions, begin: number): Run {
+function exploreMachine(machine: MachineSystem, invariants: readonly Invariant[], options: CheckOptions, begin: number): Run {
   const regions = new Set<string>(invariants.flatMap((invariant) => (invariant.state ? invariant.reads : [])));
   machine.watch(regions);
   options.exploring?.(machine);
@@ -202,7 +203,7 @@ function exploreMachine(machine: Machine, invariants: readonly Invariant[], opti
   return plain.exploration.limit === "states" ? attempt(budgetOf(options, begin), true) : plain;
 }
 
-function limitOf(exploration: Exploration, machine: Machine): string | undefined {
+function limitOf(exploration: Exploration, machine: MachineSystem): string | undefined {
   if (exploration.complete) return machine.limit;
   return exploration.limit === undefined ? "unknown limit" : limitText(exploration.limit, exploration);
 }

@@ -2,7 +2,7 @@
 // forecast holds a search that goes on against it.
 
 import { AloneSteps } from "../explore/independence.ts";
-import type { Machine } from "../model/machine.ts";
+import type { MachineSystem } from "../model/system.ts";
 import type { Pilot, Stretch } from "./forecast.ts";
 
 const RUNS = 2;
@@ -15,12 +15,12 @@ const RECORD_BYTES = 16;
 
 /** Walks a little at a time, for whoever waits for the search shall not wait for this. The machine is one that `watch` was called on. */
 export class PilotRuns {
-  readonly #machine: Machine;
+  readonly #machine: MachineSystem;
   readonly #alone: AloneSteps | undefined;
   readonly #done: { stretches: Stretch[]; levels: number }[] = [];
   #walk: Walk;
 
-  constructor(machine: Machine) {
+  constructor(machine: MachineSystem) {
     this.#machine = machine;
     this.#alone = machine.independence === undefined ? undefined : new AloneSteps(machine.independence, machine.actors, (words) => new Int32Array(words));
     this.#walk = new Walk(machine, this.#alone, 1);
@@ -53,7 +53,7 @@ interface Count {
 }
 
 class Walk {
-  readonly #machine: Machine;
+  readonly #machine: MachineSystem;
   readonly #alone: AloneSteps | undefined;
   readonly #state: Int32Array;
   readonly #trial: Int32Array;
@@ -63,7 +63,7 @@ class Walk {
   #levels = 0;
   #ended = false;
 
-  constructor(machine: Machine, alone: AloneSteps | undefined, seed: number) {
+  constructor(machine: MachineSystem, alone: AloneSteps | undefined, seed: number) {
     this.#machine = machine;
     this.#alone = alone;
     this.#state = new Int32Array(machine.words);

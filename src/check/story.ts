@@ -1,6 +1,6 @@
 // From a schedule to a story: the same steps once more, each telling what it does.
 
-import type { Machine } from "../model/machine.ts";
+import type { MachineSystem } from "../model/system.ts";
 import type { Schedule, Story, StoryStep } from "./report.ts";
 
 export interface ReplayedStep extends StoryStep {
@@ -8,7 +8,7 @@ export interface ReplayedStep extends StoryStep {
 }
 
 /** Runs a schedule from the initial state and calls `visit` after each step. Stops where the schedule does not fit; returns the steps that did. */
-export function replaySchedule(machine: Machine, schedule: Schedule, visit?: (state: Int32Array, step: ReplayedStep) => void): ReplayedStep[] {
+export function replaySchedule(machine: MachineSystem, schedule: Schedule, visit?: (state: Int32Array, step: ReplayedStep) => void): ReplayedStep[] {
   const state = new Int32Array(machine.words);
   machine.initial(state);
   const steps: ReplayedStep[] = [];
@@ -34,7 +34,7 @@ export function replaySchedule(machine: Machine, schedule: Schedule, visit?: (st
   return steps;
 }
 
-export function storyOf(machine: Machine, schedule: Schedule, shortest: boolean): { story: Story; state: Int32Array } {
+export function storyOf(machine: MachineSystem, schedule: Schedule, shortest: boolean): { story: Story; state: Int32Array } {
   const state = new Int32Array(machine.words);
   machine.initial(state);
   const steps = replaySchedule(machine, schedule, (after) => state.set(after)).map(({ choice: _, ...step }) => step);
@@ -45,7 +45,7 @@ export function storyOf(machine: Machine, schedule: Schedule, shortest: boolean)
  * Completes a schedule to an end, so that one sees how it comes out. The others go first: what is left open by the last step is seen by them, and then mended
  * or not by its own actor. An actor goes on until it cannot.
  */
-export function completed(machine: Machine, schedule: Schedule, limit: number): Schedule {
+export function completed(machine: MachineSystem, schedule: Schedule, limit: number): Schedule {
   const state = new Int32Array(machine.words);
   const next = new Int32Array(machine.words);
   machine.initial(state);

@@ -5,14 +5,15 @@ import { findLivelock } from "../explore/livelock.ts";
 import { type Goal, shortenAll } from "../explore/shorten.ts";
 import type { Budget, Exploration } from "../explore/system.ts";
 import { type Invariant, NO_DEADLOCK, NO_LIVELOCK } from "../invariants/index.ts";
-import type { Machine } from "../model/machine.ts";
+import type { MachineSystem } from "../model/system.ts";
 import type { CallId, Program } from "../scenario/program.ts";
-import type { Breach, Collector } from "./collect.ts";
+import type { Breach } from "./breach.ts";
+import type { Collector } from "./collect.ts";
 import type { Report, Violation } from "./report.ts";
 import { storyOf } from "./story.ts";
 
 export interface Run {
-  readonly machine: Machine;
+  readonly machine: MachineSystem;
   readonly collector: Collector;
   readonly exploration: Exploration;
   /** Partial order and symmetry were used. */
@@ -48,7 +49,7 @@ export function violationsOf(program: Program, { machine, collector }: Run, budg
   });
 }
 
-function goalOf(machine: Machine, breach: Breach): Goal {
+function goalOf(machine: MachineSystem, breach: Breach): Goal {
   return {
     schedule: breach.schedule,
     hit: (before, after) =>
@@ -57,7 +58,7 @@ function goalOf(machine: Machine, breach: Breach): Goal {
 }
 
 /** The subject for which the step that has just run from `before` to `after` breaks the invariant. */
-function brokenBy(machine: Machine, invariant: Invariant, before: Int32Array, after: Int32Array): number | undefined {
+function brokenBy(machine: MachineSystem, invariant: Invariant, before: Int32Array, after: Int32Array): number | undefined {
   if (invariant.event) {
     for (const event of machine.events) {
       const subject = invariant.event(machine, event, after);
@@ -75,7 +76,7 @@ function brokenBy(machine: Machine, invariant: Invariant, before: Int32Array, af
 }
 
 /** What the last step of a schedule breaks: another schedule than the one first met may break the rule for another subject. */
-function subjectIn(machine: Machine, breach: Breach, schedule: Violation["story"]["schedule"]): number | undefined {
+function subjectIn(machine: MachineSystem, breach: Breach, schedule: Violation["story"]["schedule"]): number | undefined {
   const before = new Int32Array(machine.words);
   const after = new Int32Array(machine.words);
   machine.initial(after);

@@ -6,26 +6,9 @@ import type { Program } from "../scenario/program.ts";
 import { type KernelRun, kernelsView } from "../view/kernels.ts";
 import { kernelsText } from "../view/kernels-text.ts";
 import type { Analysed } from "./environment.ts";
-import type { Loaded, Run } from "./session.ts";
+import type { Loaded, Run, Side } from "./loaded.ts";
 
 export const ALL = "all";
-
-/** One scenario under one kernel; without a program it has no meaning there, and the findings say why. */
-interface Read {
-  readonly kernel: string;
-  readonly program?: Program;
-  readonly findings: readonly Finding[];
-}
-
-/** A scenario with what became of it under every kernel. */
-export interface Side {
-  readonly name: string;
-  readonly header: Finding["span"];
-  /** The kernels that it names itself. */
-  readonly own: readonly string[];
-  readonly unmodelled: readonly string[];
-  readonly read: readonly Read[];
-}
 
 export interface AllKernels {
   readonly sides: readonly Side[];

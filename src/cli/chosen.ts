@@ -4,7 +4,8 @@ import { nearest } from "../language/near.ts";
 import type { Program } from "../scenario/program.ts";
 import type { Choice } from "./args.ts";
 import type { Environment } from "./environment.ts";
-import { distinct, type Loaded, load } from "./session.ts";
+import type { Loaded } from "./loaded.ts";
+import { distinct, load } from "./session.ts";
 import { findingText } from "./text.ts";
 
 /** Undefined after an error has been said. `where`: in front of it, where there are several files. */

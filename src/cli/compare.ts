@@ -8,7 +8,8 @@ import { loadChosen } from "./chosen.ts";
 import { emitted } from "./emit-c.ts";
 import { type Environment, EXIT, type ExitStatus } from "./environment.ts";
 import { findFiles } from "./files.ts";
-import { isInputError, type Loaded, type Run, run, unreadable } from "./session.ts";
+import type { Loaded, Run } from "./loaded.ts";
+import { isInputError, run, unreadable } from "./session.ts";
 import { findingText } from "./text.ts";
 
 type CompareCommand = Extract<Command, { name: "compare" }>;

@@ -6,7 +6,8 @@ import type { Program, Site } from "../scenario/program.ts";
 import type { Command } from "./args.ts";
 import { loadChosen } from "./chosen.ts";
 import { type Environment, EXIT, type ExitStatus } from "./environment.ts";
-import { isInputError, type Loaded, type Run, run } from "./session.ts";
+import type { Loaded, Run } from "./loaded.ts";
+import { isInputError, run } from "./session.ts";
 
 type EmitCommand = Extract<Command, { name: "emit-c" }>;
 

@@ -1,7 +1,8 @@
 // `--format junit`: one test suite per file, one test case per scenario and kernel.
 
+import type { PlacedFinding } from "./loaded.ts";
 import type { CheckedScenario, Outcome } from "./outcome.ts";
-import { isInputError, type PlacedFinding } from "./session.ts";
+import { isInputError } from "./session.ts";
 
 const NAMES: Readonly<Record<string, string>> = {
   "&": "&amp;",

@@ -2,7 +2,8 @@
 
 import type { Verdict } from "../check/report.ts";
 import { EXIT, type ExitStatus } from "./environment.ts";
-import { isInputError, type Loaded, type PlacedFinding, type Run } from "./session.ts";
+import type { Loaded, PlacedFinding, Run } from "./loaded.ts";
+import { isInputError } from "./session.ts";
 
 export interface CheckedScenario {
   readonly loaded: Loaded;

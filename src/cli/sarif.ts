@@ -4,8 +4,8 @@ import { isAbsolute } from "node:path";
 import { pathToFileURL } from "node:url";
 import { invariants } from "../scenario/catalogue/index.ts";
 import { EXIT } from "./environment.ts";
+import type { PlacedFinding } from "./loaded.ts";
 import { exitStatus, type Outcome } from "./outcome.ts";
-import type { PlacedFinding } from "./session.ts";
 
 const LEVEL = { error: "error", warning: "warning", information: "note" } as const;
 

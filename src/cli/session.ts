@@ -1,52 +1,17 @@
 // One file from its text to its runs: what the language found, and one check per scenario and kernel, with findings that have lines.
 
 import { ModelBug } from "../base/assert.ts";
-import type { Finding, Severity, Span } from "../base/finding.ts";
+import type { Finding, Span } from "../base/finding.ts";
 import { unjudged } from "../check/extent.ts";
-import type { Report } from "../check/report.ts";
-import type { Suggestions } from "../check/suggest/index.ts";
 import type { Program, Site } from "../scenario/program.ts";
 import type { Place } from "../view/results.ts";
-import { ALL, type Side, underAll } from "./all-kernels.ts";
+import { ALL, underAll } from "./all-kernels.ts";
 import type { Analysed, Environment, Limits } from "./environment.ts";
 import { importer } from "./files.ts";
 import { Lines } from "./lines.ts";
+import type { Loaded, PlacedFinding, Run } from "./loaded.ts";
 import { underKernels } from "./override.ts";
 import type { Watch } from "./watch.ts";
-
-/** A finding as people and tools read it: lines and columns from 1, the end behind the last character. */
-export interface PlacedFinding {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-  readonly endLine: number;
-  readonly endColumn: number;
-  readonly severity: Severity;
-  readonly code: string;
-  readonly message: string;
-  readonly related: readonly { readonly file: string; readonly line: number; readonly column: number; readonly message: string }[];
-}
-
-export interface Loaded {
-  readonly file: string;
-  readonly programs: readonly Program[];
-  readonly findings: readonly PlacedFinding[];
-  /** Some scenario has no program for some kernel that it names: it is not modelled, or the text has an error. */
-  readonly notRun: boolean;
-  /** Under `--kernel all`: the scenarios with what became of each under every kernel, and what is said of the text as it stands. */
-  readonly all?: { readonly sides: readonly Side[]; readonly findings: readonly PlacedFinding[] };
-  readonly placeOf: (span: Span) => Place;
-  readonly siteOf: (program: Program) => (site: Site) => Place;
-  readonly placed: (finding: Finding) => PlacedFinding;
-}
-
-export interface Run {
-  readonly program: Program;
-  readonly report: Report;
-  readonly findings: readonly PlacedFinding[];
-  /** Under `--suggest`, where something breaks. */
-  readonly suggestions?: Suggestions;
-}
 
 /** The file itself: not a file of text, not there, or too large. */
 export const UNREADABLE = "MEMFD1000";

@@ -6,7 +6,8 @@ import { encodeSchedule } from "../explore/schedule.ts";
 import type { Program } from "../scenario/program.ts";
 import type { SuggestLane } from "../server/suggest-lane.ts";
 import type { Environment, Limits } from "./environment.ts";
-import type { Run, RunLimits } from "./session.ts";
+import type { Run } from "./loaded.ts";
+import type { RunLimits } from "./session.ts";
 
 /** The engine's `suggest`, in a worker. */
 export async function suggestIn(lane: SuggestLane, program: Program, report: Report, { maxStates, maxMilliseconds, signal }: Limits): Promise<Suggestions> {

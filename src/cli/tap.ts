@@ -1,8 +1,9 @@
 // `--format tap`: TAP version 14, one test point per scenario and kernel and one per error of the text.
 
 import { fold } from "../view/columns.ts";
+import type { PlacedFinding } from "./loaded.ts";
 import type { Outcome } from "./outcome.ts";
-import { isInputError, type PlacedFinding } from "./session.ts";
+import { isInputError } from "./session.ts";
 
 /** `#` would begin a directive. */
 const description = (text: string): string => fold(text).replaceAll("\n", " ").replaceAll("\\", "\\\\").replaceAll("#", "\\#");

@@ -4,7 +4,7 @@ import { counted } from "../check/extent.ts";
 import { fold, wrap } from "../view/columns.ts";
 import { suggestionsText } from "../view/suggestions.ts";
 import { sideBySide } from "./all-kernels.ts";
-import type { Loaded, PlacedFinding, Run } from "./session.ts";
+import type { Loaded, PlacedFinding, Run } from "./loaded.ts";
 
 const WIDTH = 80;
 const WORDS = { pass: "pass", fail: "FAIL", incomplete: "incomplete" } as const;

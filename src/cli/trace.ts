@@ -5,8 +5,9 @@ import { traceText } from "../view/text.ts";
 import type { Command } from "./args.ts";
 import { loadChosen } from "./chosen.ts";
 import { type Environment, EXIT, type ExitStatus } from "./environment.ts";
+import type { Loaded, Run } from "./loaded.ts";
 import { type CheckedScenario, exitStatus } from "./outcome.ts";
-import { isInputError, type Loaded, type Run, run } from "./session.ts";
+import { isInputError, run } from "./session.ts";
 import { findingText } from "./text.ts";
 import { Watch } from "./watch.ts";
 

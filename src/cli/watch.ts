@@ -5,7 +5,7 @@ import { forecastFinding } from "../check/forecast.ts";
 import type { Program } from "../scenario/program.ts";
 import { fold } from "../view/columns.ts";
 import type { Environment, Live } from "./environment.ts";
-import type { Loaded } from "./session.ts";
+import type { Loaded } from "./loaded.ts";
 import { findingText } from "./text.ts";
 
 /** Most runs are over by then. */

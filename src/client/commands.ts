@@ -13,9 +13,9 @@ import {
   SUGGEST_COMMAND,
   type TraceParams,
 } from "../server/protocol.ts";
+import type { Client } from "./client.ts";
 import { registerReproducer } from "./compare.ts";
 import { copyStory } from "./copy-story.ts";
-import type { Client } from "./extension.ts";
 import { registerImport } from "./import.ts";
 import type { PagePanel } from "./panel.ts";
 import { verdictLine } from "./status.ts";

@@ -11,7 +11,7 @@ import {
   EXPORT_C_COMMAND,
   type ScenarioSelector,
 } from "../server/protocol.ts";
-import type { Client } from "./extension.ts";
+import type { Client } from "./client.ts";
 
 const SOURCE = "memfd compare";
 const MESSAGE_MILLISECONDS = 10_000;

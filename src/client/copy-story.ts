@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 import { STORY, type StoryResult, type TraceParams } from "../server/protocol.ts";
-import type { Client } from "./extension.ts";
+import type { Client } from "./client.ts";
 
 const MESSAGE_MILLISECONDS = 6_000;
 const MAX_TITLE = 48;

@@ -14,18 +14,15 @@ import {
   STATUS,
   type StatusParams,
 } from "../server/protocol.ts";
+import { type Client, LANGUAGE } from "./client.ts";
 import { registerCommands } from "./commands.ts";
 import { PagePanel } from "./panel.ts";
 import { registerSamples } from "./samples.ts";
 import { StatusBar } from "./status.ts";
 
-export const LANGUAGE = "memfd";
 const HELP_SCHEME = "memfd-help";
 /** The server refuses larger imports too. */
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
-
-/** The parts of a language client that the rest of the extension uses. */
-export type Client = Pick<BaseLanguageClient, "sendRequest" | "onNotification" | "onRequest">;
 
 export function clientOptions(readFile: boolean): LanguageClientOptions {
   const initializationOptions: InitializationOptions = { clientCommands: true, helpScheme: HELP_SCHEME, readFile };

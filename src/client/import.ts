@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 import { IMPORT, IMPORT_COMMAND, type ImportParams, type ImportResult } from "../server/protocol.ts";
-import { type Client, LANGUAGE } from "./extension.ts";
+import { type Client, LANGUAGE } from "./client.ts";
 
 /** More is not sent to the server: no scenario of that length is read by anybody. */
 const MAX_BYTES = 32 * 1024 * 1024;

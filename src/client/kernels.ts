@@ -5,7 +5,7 @@ import { CancellationTokenSource, Uri, workspace } from "vscode";
 import { KERNELS, KERNELS_PROGRESS, type KernelsParams, type KernelsProgressParams, type KernelsResult, type StatusParams } from "../server/protocol.ts";
 import type { KernelsView } from "../view/kernels.ts";
 import type { PanelState, ToPanel } from "../view/messages.ts";
-import type { Client } from "./extension.ts";
+import type { Client } from "./client.ts";
 
 /** After the last edit; a comparison is many runs, and the editor's own come first. */
 const FOLLOW_MILLISECONDS = 250;

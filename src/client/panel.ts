@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import { COPY_STORY_COMMAND, type StatusParams, TRACE, type TraceParams, type TraceResult } from "../server/protocol.ts";
 import type { FromPanel, PanelState, ToPanel } from "../view/messages.ts";
 import type { TraceView } from "../view/rows.ts";
-import { type Client, LANGUAGE } from "./extension.ts";
+import { type Client, LANGUAGE } from "./client.ts";
 import { KernelComparison } from "./kernels.ts";
 import { StepMark } from "./step-mark.ts";
 import { panelHtml } from "./webview-html.ts";

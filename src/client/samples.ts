@@ -1,7 +1,7 @@
 // `New Scenario`, and `Open Sample Scenario…`: the scenarios that ship with the extension. They are read here, never written: a copy is one's own.
 
 import * as vscode from "vscode";
-import { LANGUAGE } from "./extension.ts";
+import { LANGUAGE } from "./client.ts";
 import { NEW_SCENARIO, SAMPLES } from "./samples-list.ts";
 
 interface Item extends vscode.QuickPickItem {

@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 import { counted } from "../check/extent.ts";
 import { type ScenarioSelector, SUGGEST, type SuggestedChange, type SuggestResult } from "../server/protocol.ts";
-import type { Client } from "./extension.ts";
+import type { Client } from "./client.ts";
 
 type Suggested = Exclude<SuggestResult, { refusal: string }>;
 

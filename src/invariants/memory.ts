@@ -1,9 +1,10 @@
 // Invariants of memory: who may hold, map, read and move a frame. What each says is in its row of the catalogue.
 
 import { formatAddress } from "../base/units.ts";
+import type { ModelEvent } from "../model/events.ts";
 import type { VmState } from "../model/kvm/state.ts";
 import { PRIVATE, SHARED } from "../model/kvm/state.ts";
-import type { Machine, ModelEvent } from "../model/machine.ts";
+import type { Machine } from "../model/machine.ts";
 import { isInaccessible, isMadeInaccessible } from "../model/memory/file.ts";
 import { SEAL } from "../model/memory/state.ts";
 import { coverOf, hardwarePlaces, heldAt, type Place } from "./mappings.ts";

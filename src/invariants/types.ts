@@ -1,7 +1,9 @@
 // What an invariant is: a predicate over a state, or over what a step did, kept apart from the model. A violation is an edge: what held before the step and does not after.
 
+import type { ModelEvent } from "../model/events.ts";
 import type { Region } from "../model/layout.ts";
-import type { Machine, MachineOptions, ModelEvent } from "../model/machine.ts";
+import type { Machine } from "../model/machine.ts";
+import type { MachineOptions } from "../model/world.ts";
 
 /** What a violation is about, as numbers of the model's objects; the story tells who brought them there. */
 export interface About {

@@ -4,7 +4,6 @@ import type { Block, Complaint, Item, Node, Range, StmtOf } from "./ast.ts";
 import { didYouMean } from "./near.ts";
 import { parseString } from "./numbers.ts";
 import type { ParsedFile, ParsedItem } from "./parse.ts";
-import type { Source } from "./scope.ts";
 
 export type SetupDeclaration = Source & { readonly name: string; readonly header: Range; readonly body: Block; readonly broken: boolean };
 export type ConstantDeclaration = Source & { readonly name: string; readonly value: Node };
@@ -189,4 +188,12 @@ export class Collector {
       this.declarations.variants.set(name, { ...this.source("kernel", name, file, parsed), name, statement, broken: item.complaints.length > 0 });
     }
   }
+}
+
+/** Where a declaration stands now. */
+export interface Source {
+  readonly key: string;
+  readonly file: string;
+  readonly offset: number;
+  readonly text: string;
 }

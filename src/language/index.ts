@@ -4,11 +4,11 @@ import type { Tree } from "@lezer/common";
 import type { Finding, Span } from "../base/finding.ts";
 import type { Program } from "../scenario/program.ts";
 import type { Complaint, Item, Word } from "./ast.ts";
-import { Collector, type Declarations, isConstant } from "./declarations.ts";
+import { Collector, type Declarations, isConstant, type Source } from "./declarations.ts";
 import { resolveKernel } from "./kernels.ts";
 import { type ParsedFile, type ParsedItem, parseFile, refuse } from "./parse.ts";
 import { type KernelWord, type KnownName, type Lowered, lowerUnit, placeFinding, type Unit } from "./scenario.ts";
-import { resolveSpan, type Source, severityOf } from "./scope.ts";
+import { resolveSpan, severityOf } from "./scope.ts";
 
 export interface OutlineEntry {
   readonly name: string;

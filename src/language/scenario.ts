@@ -4,10 +4,10 @@ import type { Finding } from "../base/finding.ts";
 import { profiles } from "../scenario/catalogue/index.ts";
 import type { Actor, Program, Statement } from "../scenario/program.ts";
 import type { Complaint, Range, Stmt, Word } from "./ast.ts";
-import type { Declarations } from "./declarations.ts";
+import type { Declarations, Source } from "./declarations.ts";
 import { editsOf, MAINLINE, newest, type Resolution, resolveKernel } from "./kernels.ts";
 import { Lowerer } from "./lower.ts";
-import { type RawFinding, type RawSpan, resolveSpan, Scope, type Source, severityOf } from "./scope.ts";
+import { type RawFinding, type RawSpan, resolveSpan, Scope, severityOf } from "./scope.ts";
 
 /** A kernel name and where it stands: `source` is a declaration of the main file. */
 export interface KernelWord extends Word {

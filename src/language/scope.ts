@@ -3,7 +3,7 @@
 import type { Severity, Span } from "../base/finding.ts";
 import type { Actor, ActorId, Call, CallId, Handle, HandleId, HandleKind, Operand, Point, Process, ProfileChoice, Site } from "../scenario/program.ts";
 import type { Range } from "./ast.ts";
-import type { Declarations } from "./declarations.ts";
+import type { Declarations, Source } from "./declarations.ts";
 
 /** A range in a declaration; `source` is the key of the declaration, which may move in its file. */
 export interface RawSpan extends Range {
@@ -17,14 +17,6 @@ export interface RawFinding {
   readonly message: string;
   readonly related?: readonly { readonly span: RawSpan; readonly message: string }[];
   readonly fix?: { readonly title: string; readonly text: string; readonly span: RawSpan };
-}
-
-/** Where a declaration stands now. */
-export interface Source {
-  readonly key: string;
-  readonly file: string;
-  readonly offset: number;
-  readonly text: string;
 }
 
 const WARNINGS = new Set(["MEMFD5001", "MEMFD5003", "MEMFD5004", "MEMFD5005", "MEMFD5006"]);

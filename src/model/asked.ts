@@ -2,8 +2,8 @@
 
 import { asU64 } from "../base/units.ts";
 import type { CallId, Expression, Program } from "../scenario/program.ts";
-import { SHARED_BIT } from "./cuts.ts";
 import type { Objects } from "./objects.ts";
+import { SHARED_BIT } from "./objects.ts";
 import { segmentsOf } from "./schedule.ts";
 import { SHARED_BIT_48 } from "./tdx/objects.ts";
 

@@ -122,3 +122,10 @@ export class Cells {
     return Array.from({ length: last - first }, (_, index) => first + index);
   }
 }
+
+/** The cell of one page, cut out when it is not one yet. */
+export function singleCell(cells: Cells, page: number): number {
+  const cell = cells.at(page);
+  if (cell >= 0 && cells.single(cell)) return cell;
+  throw new CutNeeded(cells.space, cell >= 0 && cells.start(cell) === page ? page + 1 : cells.bounds.includes(page) ? page + 1 : page);
+}

@@ -5,9 +5,8 @@ import type { CallId } from "../scenario/program.ts";
 import { bits } from "./footprint.ts";
 import { RELEASE } from "./kvm/lifecycle.ts";
 import type { Field } from "./layout.ts";
-import type { Machine } from "./machine.ts";
+import type { CompiledOperation, CompiledStep, Machine, Plan } from "./machine.ts";
 import type { Instruction } from "./schedule.ts";
-import type { CompiledOperation, CompiledStep, Plan } from "./step.ts";
 
 /** Operations that begin again at their first step when their list is through: an access is retried until it hits. */
 export const LOOPING: ReadonlySet<string> = new Set(["fault", "host.load", "host.store"]);

@@ -3,9 +3,10 @@
 import type { StepName } from "../scenario/catalogue/index.ts";
 import { gmemStep } from "./kvm/gmem-steps.ts";
 import { tdStep } from "./kvm/tdx-steps.ts";
+import type { CompiledOperation, CompiledStep, Loop, Shape, StepCode } from "./machine.ts";
 import { AROUND } from "./profile/around.ts";
+import { listsOf } from "./profile/lists.ts";
 import type { Profile, StepList } from "./profile/types.ts";
-import type { CompiledOperation, CompiledStep, Loop, Shape, StepCode } from "./step.ts";
 import { STEPS } from "./steps.ts";
 
 export interface Compiling {
@@ -46,27 +47,6 @@ export function compileOperations(profile: Profile, compiling: Compiling): Compi
 
 /** What an allocation looks at besides. */
 const REMEMBERED: Shape = { reads: ["pamt"], writes: [], returns: false };
-
-const OF_TD = ".td";
-
-/**
- * The lists of a profile, by operation. In a scenario with a TD the list `X.td` replaces that of `X`; without an `X`, or where `X` is code of other VMs (`APART`),
- * it is an operation of its own. A scenario without a TD has none of them.
- */
-export function listsOf(profile: Profile, tds: boolean): [name: string, list: StepList][] {
-  const { operations } = profile;
-  return Object.entries(operations).flatMap(([name, list]): [string, StepList][] => {
-    if (name.endsWith(OF_TD)) return tds && !isReplacing(profile, name) ? [[name, list]] : [];
-    const replaced = tds && isReplacing(profile, name + OF_TD) ? operations[name + OF_TD] : list;
-    return [[name, replaced]];
-  });
-}
-
-/** A guest's fault and the pre-fault of a TD share no code with those of other VMs. */
-const APART: ReadonlySet<string> = new Set(["fault.td", "KVM_PRE_FAULT_MEMORY.td"]);
-
-const isReplacing = ({ operations }: Profile, name: string): boolean =>
-  !APART.has(name) && Object.hasOwn(operations, name) && Object.hasOwn(operations, name.slice(0, -OF_TD.length));
 
 /** A leaf of the TDX module that a kernel performs is two steps; where its checks fail the kernel goes on behind the second. */
 function withCommit(name: StepName, code: StepCode, next: StepList[number] | undefined): CompiledStep[] {

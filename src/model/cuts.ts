@@ -3,11 +3,9 @@
 import { asS64, asU64, isPageAligned, pageUp } from "../base/units.ts";
 import type { Call, Operand, Program } from "../scenario/program.ts";
 import { BYTES, type Cuts, fileSpace, mapSpace, vmSpace } from "./cells.ts";
-import { fileOfOperand, mappingOfOperand, type Objects, objectOfOperand } from "./objects.ts";
+import { fileOfOperand, mappingOfOperand, type Objects, objectOfOperand, SHARED_BIT } from "./objects.ts";
 import { addTdxCuts } from "./tdx/cuts.ts";
 
-/** The bit of a guest-physical address that asks for a shared access (`SHARED`). */
-export const SHARED_BIT = 1n << 51n;
 /** Ranges above this are not cut page by page, so their pages cannot be told apart. */
 const PAGES_APART = 64;
 

@@ -1,38 +1,13 @@
 // The end of processes, as the state knows it: which are dying or gone, which of their threads still run, and who never comes to be. A scenario in which no
 // process ends has no word of this (kernel/exit.c do_group_exit, kernel/signal.c zap_other_threads, complete_signal).
 
-import { childrenOf, endedBy, endingProcesses, processOf } from "../scenario/processes.ts";
+import { childrenOf, endedBy, processOf } from "../scenario/processes.ts";
 import type { ActorId, CallId, Program, Result } from "../scenario/program.ts";
-import type { Field, Layout } from "./layout.ts";
+import { BOUND } from "./handles.ts";
+import type { Field } from "./layout.ts";
 import type { Machine } from "./machine.ts";
-import { BOUND } from "./runner.ts";
+import { LIVES } from "./process-state.ts";
 import type { Instruction, Segment } from "./schedule.ts";
-
-/** Of a process: SIGNAL_GROUP_EXIT is set, so that SIGKILL is pending for each of its threads; then a zombie, which holds nothing any more. */
-export const LIVES = { ALIVE: 0, DYING: 1, GONE: 2 } as const;
-
-/** By process: one of `LIVES`; undefined where nothing ends it. One that is not forked when its parent ends never comes to be, and is gone. */
-export function livesOf(layout: Layout, program: Program): readonly (Field | undefined)[] {
-  const ending = endingProcesses(program);
-  if (ending.size === 0) return [];
-  const mortal = new Set<number>();
-  const add = (process: number): void => {
-    if (mortal.has(process)) return;
-    mortal.add(process);
-    childrenOf(program, process).forEach(add);
-  };
-  ending.forEach(add);
-  const count = program.processes?.length ?? 1;
-  return Array.from({ length: count }, (_, process) => (mortal.has(process) ? layout.field("signal", LIVES.GONE, `process ${process}`) : undefined));
-}
-
-/** Actors that somebody else may kill: SIGKILL becomes pending for them. */
-export function killable(program: Program): ReadonlySet<ActorId> {
-  const ending = endingProcesses(program);
-  if (ending.size === 0) return ending;
-  const enders = program.calls.filter(({ spec, known }) => known && (spec === "exit_group" || spec === "kill")).map(({ actor }) => actor);
-  return new Set([...program.actors.keys()].filter((actor) => ending.has(processOf(program, actor)) && enders.some((other) => other !== actor)));
-}
 
 export const lifeOfProcess = (machine: Machine, process: number): Field | undefined => machine.processes.lives[process];
 

@@ -2,67 +2,25 @@
 // Its threads leave the calls that they are in; the last of them drops the address space, then the descriptors. Their last puts are task work, which do_exit runs
 // behind both, the youngest first: descriptors from the highest down, then the files of mappings. Each is a part of the call, with a plan of its own.
 
-import { endedBy, isDescriptor, processOf } from "../scenario/processes.ts";
-import type { Call, CallId, HandleId, Program } from "../scenario/program.ts";
-import { actorsOf, isBorn, isDying, isRunning, killThreads, LIVES, lifeOfProcess, mourned } from "./ends.ts";
+import { endedBy, processOf } from "../scenario/processes.ts";
+import type { Call, CallId } from "../scenario/program.ts";
+import { actorsOf, isBorn, isDying, isRunning, killThreads, lifeOfProcess, mourned } from "./ends.ts";
+import { BOUND, CLOSED } from "./handles.ts";
 import { RELEASE } from "./kvm/lifecycle.ts";
 import { zap, zapAll } from "./kvm/notifier.ts";
 import { LIFE, SHARED, type VmState } from "./kvm/state.ts";
-import type { Machine } from "./machine.ts";
+import { BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "./machine.ts";
 import { dropPage, isReferenced } from "./memory/file.ts";
 import { clearEntry } from "./memory/munmap.ts";
 import type { FileState, MappingState } from "./memory/state.ts";
-import { intOf, MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE, NotModelled, type Objects } from "./objects.ts";
+import { intOf, MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE, NotModelled } from "./objects.ts";
+import { listOf, type Part } from "./parts.ts";
 import { plan, ZERO } from "./plan.ts";
-import { descriptorIn, reachable } from "./processes.ts";
-import { BOUND, CLOSED } from "./runner.ts";
+import { LIVES } from "./process-state.ts";
+import { descriptorIn } from "./processes.ts";
 import { every, Reach } from "./scope.ts";
-import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "./step.ts";
 
 const SIGKILL = 9n;
-
-/** What is left of the end of a process when its threads are gone. */
-type Part =
-  | { readonly is: "notifier"; readonly vm: number }
-  | { readonly is: "mapping"; readonly mapping: number }
-  | { readonly is: "descriptor"; readonly handle: HandleId }
-  | { readonly is: "file"; readonly file: number }
-  | { readonly is: "zombie" };
-
-const MAPPED_FILES: readonly string[] = ["memfd", "anon", "guest_memfd"];
-
-function listOf(program: Program, objects: Objects, process: number): Part[] {
-  const owned = objects.vms.filter((vm) => processOf(program, program.calls[vm.call].actor) === process);
-  const mappings = objects.mappings.filter((mapping) => mapping.process === process);
-  const files = [...new Set(mappings.map((mapping) => mapping.file))].filter((file) => MAPPED_FILES.includes(objects.files[file].kind));
-  return [
-    ...owned.map(({ index: vm }): Part => ({ is: "notifier", vm })),
-    ...mappings.map(({ index: mapping }): Part => ({ is: "mapping", mapping })),
-    ...closingOrder(program, objects, process).map((handle): Part => ({ is: "descriptor", handle })),
-    ...files.reverse().map((file): Part => ({ is: "file", file })),
-    { is: "zombie" },
-  ];
-}
-
-/** The last put of an open file comes with its highest descriptor; a name's number is taken to grow from name to name. */
-function closingOrder(program: Program, objects: Objects, process: number): HandleId[] {
-  const handles = [...reachable(program)[process]].filter((handle) => isDescriptor(program.handles[handle]));
-  const openOf = (handle: HandleId): string => {
-    const { call } = program.handles[handle];
-    return [objects.openOf.get(call), objects.vmOf.get(call), objects.vcpuOf.get(call)].join();
-  };
-  const highest = new Map<string, HandleId>();
-  for (const handle of handles) highest.set(openOf(handle), Math.max(handle, highest.get(openOf(handle)) ?? 0));
-  return handles.sort((a, b) => (highest.get(openOf(b)) as number) - (highest.get(openOf(a)) as number) || b - a);
-}
-
-/** Into how many parts a call falls. */
-export function partsOf(program: Program, objects: Objects): (call: CallId) => number {
-  return (id) => {
-    const process = endedBy(program, program.calls[id]);
-    return process === undefined ? 1 : 1 + listOf(program, objects, process).length;
-  };
-}
 
 /** The parts behind the first one; `make` plans the close of a descriptor. */
 export function withParts(machine: Machine, id: CallId, made: Plan, make: (call: Call) => Plan): Plan {

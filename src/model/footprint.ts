@@ -1,7 +1,6 @@
 // Footprints by regions, as bits: what a step may change, for who watches states from outside. By atoms, for reductions: independence.ts.
 
-import { REGIONS } from "./layout.ts";
-import type { StepCode } from "./step.ts";
+import { REGIONS, type Region } from "./layout.ts";
 
 export interface RegionFootprint {
   /** A bit per region of `REGIONS`. */
@@ -19,9 +18,15 @@ export function bits(regions: Iterable<string>): number {
   return set;
 }
 
-const FOOTPRINTS = new WeakMap<StepCode, RegionFootprint>();
+/** The code of a step. */
+interface Touching {
+  readonly reads: readonly Region[];
+  readonly writes: readonly Region[];
+}
 
-export function footprintOf(step: StepCode): RegionFootprint {
+const FOOTPRINTS = new WeakMap<Touching, RegionFootprint>();
+
+export function footprintOf(step: Touching): RegionFootprint {
   let footprint = FOOTPRINTS.get(step);
   if (!footprint) {
     footprint = { reads: bits(step.reads), writes: bits(step.writes) };

@@ -4,16 +4,16 @@
 import { parentOf } from "../scenario/processes.ts";
 import type { Call, CallId } from "../scenario/program.ts";
 import { lifeOfProcess, mourned, neverBorn } from "./ends.ts";
+import { BOUND } from "./handles.ts";
 import { invalidateHva } from "./kvm/notifier.ts";
-import type { Machine } from "./machine.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "./machine.ts";
 import type { MappingState } from "./memory/state.ts";
 import { NotModelled } from "./objects.ts";
 import { descriptor, plan, ZERO } from "./plan.ts";
-import { descriptorIn, isOpen, targetOf } from "./processes.ts";
-import { BOUND } from "./runner.ts";
+import { targetOf } from "./process-state.ts";
+import { descriptorIn, isOpen } from "./processes.ts";
 import { every, Reach } from "./scope.ts";
 import { isKilled } from "./signals.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "./step.ts";
 
 /** What a fork copies. */
 interface Fork {

@@ -8,12 +8,10 @@ import { lifeOfProcess } from "./ends.ts";
 import { bits } from "./footprint.ts";
 import { BEGIN_DESTROY, DESTROY } from "./kvm/life.ts";
 import { RELEASE as RELEASE_OPERATION } from "./kvm/lifecycle.ts";
-import type { Field, Region } from "./layout.ts";
-import type { Machine } from "./machine.ts";
+import type { Field, Region, Scope } from "./layout.ts";
+import { type CompiledOperation, type CompiledStep, Context, type Machine, type Plan, type Shape } from "./machine.ts";
 
 import type { Instruction } from "./schedule.ts";
-import type { Scope } from "./scope.ts";
-import { type CompiledOperation, type CompiledStep, Context, type Plan, type Shape } from "./step.ts";
 
 /** Atoms of the layout as bits: `atom & 31` of word `atom >>> 5`. */
 export type AtomSet = Int32Array;

@@ -153,3 +153,6 @@ export class Layout {
     return word;
   }
 }
+
+/** The atoms of a region that a call can reach; undefined: all of them. */
+export type Scope = (region: Region) => readonly number[] | undefined;

@@ -395,3 +395,6 @@ export function mappingOfOperand(program: Program, objects: Objects, operand: Op
 export function fileOfOperand(program: Program, objects: Objects, operand: Operand | undefined): number | undefined {
   return objectOfOperand(program, objects.fileOf, operand);
 }
+
+/** The bit of a guest-physical address that asks for a shared access (`SHARED`). */
+export const SHARED_BIT = 1n << 51n;

@@ -1,15 +1,14 @@
 // Frames by physical address: somebody else's allocation, and a write through the kernel's direct map (mm/page_alloc.c).
 
 import type { Call, CallId } from "../scenario/program.ts";
-import type { Machine } from "./machine.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "./machine.ts";
 import { allocateFrame, framesLeft } from "./memory/frames.ts";
 import { driverScope } from "./memory/scopes.ts";
 import { intOf, NotModelled, objectOfOperand } from "./objects.ts";
 import { bound, plan, ZERO } from "./plan.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "./step.ts";
-import { type Block, framesNamed, pageInBlock, pagesText } from "./tdx/blocks.ts";
+import { framesNamed, pageInBlock, pagesText } from "./tdx/blocks.ts";
 import { hostFills, judgeHostAccess, refuseOwnPage } from "./tdx/hardware.ts";
-import type { TdxState } from "./tdx/state.ts";
+import type { Block, TdxState } from "./tdx/state.ts";
 
 export function planTakeFrame(machine: Machine, id: CallId, call: Call): Plan {
   const index = machine.objects.driverOf.get(id) as number;

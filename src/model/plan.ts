@@ -2,12 +2,11 @@
 
 import type { Errno } from "../base/errno.ts";
 import type { Call, CallId, HandleKind, Operand, Result } from "../scenario/program.ts";
-import type { Machine } from "./machine.ts";
+import { BOUND } from "./handles.ts";
+import type { Context, Machine, Plan } from "./machine.ts";
 import type { OpenState } from "./memory/state.ts";
 import { NotModelled, O_ACCMODE, O_PATH, objectOfOperand } from "./objects.ts";
 import { descriptorOf } from "./processes.ts";
-import { BOUND } from "./runner.ts";
-import type { Context, Plan } from "./step.ts";
 
 export const ZERO: Result = { kind: "value", value: 0n };
 
@@ -50,3 +49,12 @@ export function fileOperand(machine: Machine, id: CallId, operand: Operand | und
   if (!kinds.includes(handle.kind)) throw new NotModelled(id, `${handle.name} is no file; this call on it is not modelled`);
   return machine.objects.fileOf.get(handle.call);
 }
+
+export function byteResult(byte: number, context: Context, text: string): Result {
+  if (context.telling) context.say(byte < 0 ? `${text} what lay there before` : `${text}: 0x${byte.toString(16)}`);
+  return byte < 0 ? FOUND_BYTE : BYTES[byte];
+}
+
+const FOUND_BYTE: Result = { kind: "found" };
+
+const BYTES: readonly Result[] = Array.from({ length: 256 }, (_, byte) => ({ kind: "value", value: BigInt(byte) }));

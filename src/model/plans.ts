@@ -13,7 +13,7 @@ import { planRest } from "./kvm/rest.ts";
 import { planSlot } from "./kvm/slots.ts";
 import { withTds } from "./kvm/tdx-scope.ts";
 import { tdPlan } from "./kvm/tdx-steps.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine, Plan } from "./machine.ts";
 import { planClose, planCreate, planDup, planReadlink, planRestricted } from "./memory/create.ts";
 import { planTransfer } from "./memory/io.ts";
 import { planLimit } from "./memory/limits.ts";
@@ -34,7 +34,6 @@ import { descriptor, plan } from "./plan.ts";
 import { ownerOfVm } from "./processes.ts";
 import { Reach } from "./scope.ts";
 import { planSignal } from "./signals.ts";
-import type { Plan } from "./step.ts";
 import { tdxPlan } from "./tdx/plans.ts";
 
 type Maker = (machine: Machine, id: CallId, call: Call) => Plan;

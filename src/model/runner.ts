@@ -6,25 +6,20 @@ import type { CallId, Expression, Result } from "../scenario/program.ts";
 import { type CallCode, CallCodes, type OperationCode, type StepSlot } from "./codes.ts";
 import { cutDead, goOn, isKilled, KILLED, skipMoot } from "./ends.ts";
 import { EVERYTHING } from "./footprint.ts";
+import { BOUND, FAILED } from "./handles.ts";
 import { beginDestroy, DESTROY, keepVm } from "./kvm/life.ts";
 import { beginRelease, RELEASE } from "./kvm/lifecycle.ts";
 import { localFields } from "./kvm/tdx-state.ts";
 import type { Field } from "./layout.ts";
-import type { Machine, ThreadState } from "./machine.ts";
+import { AGAIN, BLOCKED, type Context, DONE, type Loop, type Machine, NEXT, type Plan } from "./machine.ts";
 import { releaseFile } from "./memory/file.ts";
 import { compileExpression } from "./queries.ts";
 import { NoAnswer } from "./refine.ts";
 import type { Instruction, Segment } from "./schedule.ts";
 import { deliver } from "./signals.ts";
-import { AGAIN, BLOCKED, type Context, DONE, type Loop, NEXT, type Plan } from "./step.ts";
+import type { ThreadState } from "./threads.ts";
 
 export { LOOPING } from "./codes.ts";
-
-/** What a handle holds; 0 until its call has returned. */
-export const BOUND = 1;
-export const CLOSED = 2;
-/** A handle of a failed call: `FAILED + errno`. */
-export const FAILED = 3;
 
 type Condition = (state: Int32Array) => bigint;
 

@@ -4,17 +4,13 @@
 import { processOf } from "../scenario/processes.ts";
 import type { ActorId, Call, HandleId } from "../scenario/program.ts";
 import { lifeOfProcess } from "./ends.ts";
-import { handlesOf } from "./kvm/life.ts";
 import { KINDS } from "./kvm/state.ts";
-import type { Field, Region } from "./layout.ts";
+import type { Field, Region, Scope } from "./layout.ts";
 import type { Machine } from "./machine.ts";
-import { descriptorsOf } from "./memory/file.ts";
 import type { MappingState } from "./memory/state.ts";
+import { descriptorsOf, handlesOf } from "./names.ts";
 import type { SlotConfig } from "./objects.ts";
 import { fieldsOf } from "./processes.ts";
-
-/** The atoms of a region that a call can reach; undefined: all of them. */
-export type Scope = (region: Region) => readonly number[] | undefined;
 
 /** Regions of which every call reaches all: any frame, any reference on it. */
 const WHOLE: ReadonlySet<Region> = new Set(["content", "free", "reference", "pamt"]);

@@ -3,10 +3,9 @@
 
 import type { ActorId, Call, CallId, Result } from "../scenario/program.ts";
 import { isDying } from "./ends.ts";
-import type { Machine } from "./machine.ts";
+import { type Context, type Machine, NEXT, type Plan, type Shape, type StepCode } from "./machine.ts";
 import { plan, ZERO } from "./plan.ts";
 import { Reach } from "./scope.ts";
-import { type Context, NEXT, type Plan, type Shape, type StepCode } from "./step.ts";
 
 /** What a step that looks at signal_pending() touches besides. */
 export const INTERRUPTIBLE: Shape = { reads: ["signal"], writes: [], returns: true };

@@ -13,6 +13,7 @@ import { notifierSteps } from "./kvm/notifier.ts";
 import { restSteps } from "./kvm/rest.ts";
 import { slotSteps } from "./kvm/slots.ts";
 import { tdOnlySteps } from "./kvm/tdx-steps.ts";
+import { NEXT, type StepCode } from "./machine.ts";
 import { allocateSteps } from "./memory/allocate.ts";
 import { copyingSteps } from "./memory/copying.ts";
 import { createSteps } from "./memory/create.ts";
@@ -36,7 +37,6 @@ import { sendSteps } from "./memory/send.ts";
 import { specialSteps } from "./memory/special.ts";
 import { physicalSteps } from "./physical.ts";
 import { signalSteps } from "./signals.ts";
-import { NEXT, type StepCode } from "./step.ts";
 import { tdxSteps } from "./tdx/steps.ts";
 
 /** The checks themselves are the call's `decode`, which runs with this step and touches nothing. */

@@ -4,10 +4,10 @@
 import { assert } from "../base/assert.ts";
 import { endingProcesses, processOf } from "../scenario/processes.ts";
 import type { ActorId, CallId, Expression, HandleId, Operand, Program } from "../scenario/program.ts";
+import { BOUND } from "./handles.ts";
 import type { Field, Layout } from "./layout.ts";
 import type { Objects } from "./objects.ts";
-import { runnerOf } from "./processes.ts";
-import { BOUND } from "./runner.ts";
+import { runnerOf } from "./process-state.ts";
 import type { Instruction, Segment } from "./schedule.ts";
 
 /** Sets of two or more actors that can be exchanged all through the program. `named`: calls whose effect the state keeps by their number. */

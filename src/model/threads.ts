@@ -1,12 +1,12 @@
 // Control position and locals of each actor: where in its instructions, its call and its step it stands, and what it holds there.
 
-import type { ActorId } from "../scenario/program.ts";
-import { listsOf } from "./compile.ts";
+import type { ActorId, Program } from "../scenario/program.ts";
 import { RESULTS_MAX, VALUES_MAX } from "./intern.ts";
 import { type TdLocals, tdLocals } from "./kvm/tdx-state.ts";
-import type { Field, Region } from "./layout.ts";
-import type { Machine } from "./machine.ts";
-import { REFUSAL_MAX } from "./tdx/leaf.ts";
+import type { Field, Layout, Region } from "./layout.ts";
+import { handleOf, type Objects } from "./objects.ts";
+import type { Segment } from "./schedule.ts";
+import { REFUSAL_MAX } from "./tdx/tables.ts";
 
 /** Control position and locals of one actor. A thread is plain data. */
 export interface ThreadState {
@@ -60,43 +60,61 @@ const STEPS_MAX = 31;
 /** What a TD does opens into calls of the TDX module. */
 const TD_STEPS_MAX = 63;
 
-/** One per actor; those that equal actors have stand in records of their own, so that they can be exchanged. */
-export function threadStates(machine: Machine, grouped: ReadonlySet<ActorId>, frames: number, cells: number): ThreadState[] {
-  const { program, layout } = machine;
-  return program.actors.map((_, index) => layout.record(grouped.has(index) ? index : undefined, () => threadState(machine, index, frames, cells)));
+/** What the words of a thread depend on. */
+export interface ThreadSizes {
+  readonly program: Program;
+  readonly objects: Objects;
+  readonly segments: readonly Segment[];
+  /** How many operations the kernel has here. */
+  readonly operations: number;
+  /** Some VM of KVM is a TD. */
+  readonly tds: boolean;
+  /** MMU notifiers have something to do. */
+  readonly notified: boolean;
+  /** conversion-atomic is watched. */
+  readonly conversions: boolean;
+  readonly frames: number;
+  /** The most cells that anything is cut into. */
+  readonly cells: number;
 }
 
-function threadState(machine: Machine, index: ActorId, frames: number, cells: number): ThreadState {
-  const streams = machine.program.calls.some(
-    (call) => ["read", "write", "splice", "copy_file_range"].includes(call.spec) || (call.spec === "pwrite" && mayAppend(machine)),
+/** One per actor; those that equal actors have stand in records of their own, so that they can be exchanged. */
+export function threadStates(layout: Layout, grouped: ReadonlySet<ActorId>, sizes: ThreadSizes): ThreadState[] {
+  return sizes.program.actors.map((_, index) => layout.record(grouped.has(index) ? index : undefined, () => threadState(layout, index, sizes)));
+}
+
+function threadState(layout: Layout, index: ActorId, sizes: ThreadSizes): ThreadState {
+  const { program, objects, segments, operations, tds, notified, conversions, frames, cells } = sizes;
+  const streams = program.calls.some(
+    (call) => ["read", "write", "splice", "copy_file_range"].includes(call.spec) || (call.spec === "pwrite" && mayAppend(program)),
   );
   const field =
     (region: Region) =>
     (max: number): Field =>
-      machine.layout.field(region, max, `actor ${index}`);
+      layout.field(region, max, `actor ${index}`);
   const [own, control, fault] = [field("thread"), field("control"), field("fault")];
-  const longest = Math.max(1, ...machine.segments.map((segment) => segment.threads[index]?.length ?? 0));
-  const { handle } = machine.program.actors[index];
+  const longest = Math.max(1, ...segments.map((segment) => segment.threads[index]?.length ?? 0));
+  const { handle } = program.actors[index];
   return {
     index,
-    vm: machine.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? prefaulted(machine, index),
+    vm: objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? prefaulted(program, objects, index),
     at: control(longest),
-    operation: control(Math.max(OPERATIONS_MAX, listsOf(machine.profile, machine.tds).length)),
-    step: own(machine.tds ? TD_STEPS_MAX : STEPS_MAX),
-    td: machine.tds ? tdLocals(machine.layout, index, cells, frames) : undefined,
+    operation: control(Math.max(OPERATIONS_MAX, operations)),
+    step: own(tds ? TD_STEPS_MAX : STEPS_MAX),
+    td: tds ? tdLocals(layout, index, cells, frames) : undefined,
     offset: own(streams ? VALUES_MAX + 1 : 0),
     cursor: own(cells),
-    unmapping: machine.notified ? own(machine.objects.mappings.length) : undefined,
+    unmapping: notified ? own(objects.mappings.length) : undefined,
     frame: field("reference")(frames),
-    slot: own(machine.objects.slots.length),
+    slot: own(objects.slots.length),
     answer: own(RESULTS_MAX),
-    refusal: callsTdx(machine) ? own(REFUSAL_MAX) : undefined,
-    seals: own(machine.program.calls.some((call) => call.spec === "fcntl") ? 63 : 0),
-    stored: own(machine.options.conversionGhost ? cells : 0),
-    begun: own(Math.max(1, machine.objects.slots.length)),
+    refusal: tds || callsTdx(program) ? own(REFUSAL_MAX) : undefined,
+    seals: own(program.calls.some((call) => call.spec === "fcntl") ? 63 : 0),
+    stored: own(conversions ? cells : 0),
+    begun: own(Math.max(1, objects.slots.length)),
     inFault: fault(1),
     kind: fault(1),
-    page: fault(machine.program.calls.some((call) => call.spec === "KVM_PRE_FAULT_MEMORY") ? cells : 0),
+    page: fault(program.calls.some((call) => call.spec === "KVM_PRE_FAULT_MEMORY") ? cells : 0),
     stale: fault(1),
     decided: fault(1),
     hit: fault(1),
@@ -104,15 +122,13 @@ function threadState(machine: Machine, index: ActorId, frames: number, cells: nu
 }
 
 /** The VM on whose vCPUs a host thread calls KVM_PRE_FAULT_MEMORY, as a guest's fault does; -1 where it does not. */
-function prefaulted(machine: Machine, actor: ActorId): number {
-  const call = machine.program.calls.find((one) => one.known && one.spec === "KVM_PRE_FAULT_MEMORY" && one.actor === actor);
-  const handle = machine.handleOf(call?.operands[0]);
-  return machine.objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? -1;
+function prefaulted(program: Program, objects: Objects, actor: ActorId): number {
+  const call = program.calls.find((one) => one.known && one.spec === "KVM_PRE_FAULT_MEMORY" && one.actor === actor);
+  const handle = handleOf(call?.operands[0]);
+  return objects.vcpus.find((vcpu) => vcpu.handle === handle)?.vm ?? -1;
 }
 
-const callsTdx = ({ program, tds }: Machine): boolean => tds || program.calls.some(({ spec }) => spec.startsWith("TDH."));
+const callsTdx = ({ calls }: Program): boolean => calls.some(({ spec }) => spec.startsWith("TDH."));
 
 /** O_APPEND takes the offset of a pwrite from the file, too. */
-function mayAppend(machine: Machine): boolean {
-  return machine.program.calls.some(({ spec }) => spec === "open_fd" || spec === "fcntl");
-}
+const mayAppend = ({ calls }: Program): boolean => calls.some(({ spec }) => spec === "open_fd" || spec === "fcntl");

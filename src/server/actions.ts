@@ -1,4 +1,5 @@
-// Code actions: the fixes that findings carry, and for a broken or found invariant its story in the panel and the line that expects it.
+// Code actions: the fixes that findings carry, a kernel that has what this one lacks, and for a broken or found invariant its story in the panel and
+// the line that expects it.
 
 import type { CodeAction, Range, TextEdit, WorkspaceEdit } from "vscode-languageserver";
 import type { Fix } from "../base/finding.ts";
@@ -7,6 +8,7 @@ import { isSaveable as isAbout, saveable } from "../check/suggest/index.ts";
 import { encodeSchedule } from "../explore/schedule.ts";
 import { type DiagnosticOptions, findingsOf, type Located, locatedFindings, rangeOf, toDiagnostic } from "./diagnostics.ts";
 import type { ProgramRun, Snapshot } from "./documents.ts";
+import { kernelActions } from "./kernel-fixes.ts";
 import { CodeActionKind } from "./lsp.ts";
 import { SHOW_COMMAND, SUGGEST_COMMAND } from "./protocol.ts";
 import type { Texts } from "./texts.ts";
@@ -29,6 +31,9 @@ export function codeActions(snapshot: Snapshot, outcomes: Outcomes, texts: Texts
     fixes.forEach((fix, at) => {
       actions.push({ title: fix.title, kind: CodeActionKind.QuickFix, diagnostics, edit: editOf(fix, texts), isPreferred: at === 0 && fixes.length === 1 });
     });
+    // A finding under several kernels is several findings.
+    const fresh = kernelActions(entry, snapshot).filter(({ title }) => actions.every((known) => known.title !== title));
+    actions.push(...fresh.map((action) => ({ ...action, diagnostics })));
     actions.push(...expectActions(entry, snapshot, outcomes).map((action) => ({ ...action, diagnostics })));
     if (options.clientCommands) {
       const named = [...storyActions(entry, snapshot, outcomes), ...orderActions(entry, snapshot, outcomes)];

@@ -11,7 +11,7 @@ import { importAnswer } from "./importer.ts";
 import { Kernels } from "./kernels.ts";
 import * as protocol from "./protocol.ts";
 import { type Answered, compareAnswer, emitAnswer } from "./reproducer.ts";
-import type { ServerState } from "./server.ts";
+import type { ServerState } from "./state.ts";
 import { verdictOf, verdictsOf } from "./verdicts.ts";
 
 export class Commands {

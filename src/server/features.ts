@@ -10,7 +10,7 @@ import { documentSymbols, foldingRanges } from "./folding.ts";
 import { inlayHints } from "./hints.ts";
 import { hover } from "./hover.ts";
 import { codeLenses } from "./lenses.ts";
-import type { ServerState } from "./server.ts";
+import type { ServerState } from "./state.ts";
 
 interface OfDocument {
   readonly textDocument: TextDocumentIdentifier;

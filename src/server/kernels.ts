@@ -12,8 +12,8 @@ import type { ProgramRun, Snapshot } from "./documents.ts";
 import * as protocol from "./protocol.ts";
 import type { Outcome } from "./runner.ts";
 import { wanted } from "./runner.ts";
-import type { ServerState } from "./server.ts";
 import { sizeOf } from "./size.ts";
+import type { ServerState } from "./state.ts";
 
 const KEPT = { entries: 16, bytes: 8 << 20 } as const;
 

@@ -6,7 +6,7 @@ import { PilotRuns } from "../check/pilot.ts";
 import type { Report } from "../check/report.ts";
 import { type Suggestions, suggest } from "../check/suggest/index.ts";
 import type { Progress } from "../explore/system.ts";
-import type { Machine } from "../model/machine.ts";
+import type { MachineSystem } from "../model/system.ts";
 import type { Program, Site } from "../scenario/program.ts";
 import { type KernelRun, type KernelsOptions, type KernelsView, kernelsView } from "../view/kernels.ts";
 import type { Place } from "../view/results.ts";
@@ -102,7 +102,7 @@ export function perform(request: ModelRequest, tell: (message: ModelMessage) => 
 function reporter(task: ModelTask & { kind: "check" }, tell: (live: Live) => void, now: () => number): Pick<CheckOptions, "progress" | "exploring"> {
   const { maxStates, maxMilliseconds, maxBytes } = { ...DEFAULT_LIMITS, ...given(task) };
   let pilot: PilotRuns | undefined;
-  let machine: Machine | undefined;
+  let machine: MachineSystem | undefined;
   const forecaster = new Forecaster({ maxStates, maxMilliseconds, maxBytes }, () => {
     if (machine !== undefined) pilot ??= new PilotRuns(machine);
     return pilot?.advance(PILOT_STEPS);
@@ -117,7 +117,7 @@ function reporter(task: ModelTask & { kind: "check" }, tell: (live: Live) => voi
     tell({ progress: far, rate: (found * 1000) / (at - last.at), ...(forecast === undefined ? {} : { forecast }) });
     last = { states: far.states, at };
   };
-  const exploring = (next: Machine): void => {
+  const exploring = (next: MachineSystem): void => {
     machine = next;
     pilot = undefined;
   };

@@ -2,35 +2,20 @@
 
 import type { Logger, MessageConnection } from "vscode-jsonrpc";
 import type { DidChangeConfigurationParams, DidChangeWatchedFilesParams, InitializeParams, InitializeResult } from "vscode-languageserver";
-import type { Machine } from "../export/c/machine.ts";
 import { Commands } from "./commands.ts";
 import { diagnosticsOf } from "./diagnostics.ts";
 import { Documents, readSettings } from "./documents.ts";
 import { registerFeatures } from "./features.ts";
-import type { WorkerFactory } from "./lane.ts";
 import { CodeActionKind, MessageType, TextDocumentSyncKind } from "./lsp.ts";
 import * as protocol from "./protocol.ts";
 import { Publisher } from "./publisher.ts";
 import { Runner } from "./runner.ts";
+import type { ServerHost, ServerState } from "./state.ts";
 import { Suggester } from "./suggester.ts";
 import { syncTexts } from "./synced.ts";
-import { type FileHost, Texts } from "./texts.ts";
+import { Texts } from "./texts.ts";
 import { Traces } from "./traces.ts";
 import { closedStatus, progressOf, statusOf } from "./verdicts.ts";
-
-/** What the process or the web worker gives the server. */
-export interface ServerHost {
-  readonly files: FileHost;
-  readonly workers: WorkerFactory;
-  /** The kernel that a user may compare the model with, loaded when somebody does; absent in a web worker. */
-  machine?(): Promise<Machine>;
-  /** The client's process, where it says which it is. */
-  client?(processId: number): void;
-  /** Ends the process, where it is one. */
-  exit?(code: number): void;
-  /** Milliseconds of a clock that never goes back, where there is one that costs less to load than `performance`. */
-  now?(): number;
-}
 
 /** Hints and lenses are asked for again at most this often while results come in. */
 const REFRESH_MILLISECONDS = 100;
@@ -42,21 +27,6 @@ const SETTINGS_MILLISECONDS = 1_000;
 const UNCONFIGURED_MILLISECONDS = 20;
 
 const ignore = (): void => undefined;
-
-/** Parts that the feature handlers share. */
-export interface ServerState {
-  readonly connection: MessageConnection;
-  readonly documents: Documents;
-  readonly runner: Runner;
-  readonly texts: Texts;
-  readonly traces: Traces;
-  readonly suggester: Suggester;
-  readonly host: ServerHost;
-  options: protocol.InitializationOptions;
-  capabilities: InitializeParams["capabilities"];
-  /** Into the client's log. */
-  complain(message: string): void;
-}
 
 export class Server implements ServerState {
   readonly connection: MessageConnection;

@@ -3,9 +3,9 @@
 
 import type { Report, Schedule, Violation } from "../check/report.ts";
 import { completed } from "../check/story.ts";
-import type { Machine } from "../model/machine.ts";
 import { matches } from "../model/queries.ts";
 import { NoAnswer } from "../model/refine.ts";
+import type { MachineSystem } from "../model/system.ts";
 import { printCall, printExpression, printResult, returnsOfCall } from "../scenario/print.ts";
 import type { Expression, Program, Site, Statement } from "../scenario/program.ts";
 
@@ -21,7 +21,7 @@ const MAX_CONDITION = 120;
 const MAX_ENDS = 4_000;
 
 /** `limit`: at most so many steps. */
-export function chosenStory(machine: Machine, report: Report, lineOf: (site: Site) => number, limit: number): Chosen {
+export function chosenStory(machine: MachineSystem, report: Report, lineOf: (site: Site) => number, limit: number): Chosen {
   const { program } = machine;
   const unexpected = report.violations.find((violation) => !violation.expected);
   const broken = unexpected ?? (report.verdict === "fail" ? undefined : report.violations[0]);
@@ -33,7 +33,7 @@ export function chosenStory(machine: Machine, report: Report, lineOf: (site: Sit
 }
 
 /** From a broken rule to an end: one that an `exists` asks for, the last of them first; else whatever comes, where nothing goes round for ever. */
-function goOn(machine: Machine, report: Report, { story }: Violation, lineOf: (site: Site) => number, limit: number): Chosen {
+function goOn(machine: MachineSystem, report: Report, { story }: Violation, lineOf: (site: Site) => number, limit: number): Chosen {
   const begun = story.schedule.slice(0, limit);
   if (story.round !== undefined) return { schedule: begun };
   for (const question of machine.program.questions.toReversed()) {
@@ -49,7 +49,7 @@ function goOn(machine: Machine, report: Report, { story }: Violation, lineOf: (s
 }
 
 /** The fewest steps that lead on from `begun` to an end in which the condition holds; undefined where none is near. */
-function toward(machine: Machine, begun: Schedule, condition: Expression): Schedule | undefined {
+function toward(machine: MachineSystem, begun: Schedule, condition: Expression): Schedule | undefined {
   const start = new Int32Array(machine.words);
   machine.initial(start);
   for (const { actor, choice } of begun) machine.step(start, actor, choice);
@@ -72,7 +72,7 @@ function toward(machine: Machine, begun: Schedule, condition: Expression): Sched
   return undefined;
 }
 
-function followers(machine: Machine, state: Int32Array): { state: Int32Array; step: Schedule[number] }[] {
+function followers(machine: MachineSystem, state: Int32Array): { state: Int32Array; step: Schedule[number] }[] {
   const found: { state: Int32Array; step: Schedule[number] }[] = [];
   for (let actor = 0; actor < machine.actors; actor++) {
     let choices = 1;
@@ -85,7 +85,7 @@ function followers(machine: Machine, state: Int32Array): { state: Int32Array; st
   return found;
 }
 
-function holds(machine: Machine, state: Int32Array, condition: Expression): boolean {
+function holds(machine: MachineSystem, state: Int32Array, condition: Expression): boolean {
   try {
     return machine.evaluate(state, condition) !== 0n;
   } catch (error) {

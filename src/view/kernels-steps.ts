@@ -3,8 +3,8 @@
 import { withMachine } from "../check/index.ts";
 import type { Refinement, Report, Schedule } from "../check/report.ts";
 import { encodeSchedule } from "../explore/schedule.ts";
-import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
+import type { MachineSystem } from "../model/system.ts";
 import { printAnswer } from "../scenario/print.ts";
 import type { ActorId, CallId, Program } from "../scenario/program.ts";
 import { cellKey, diffMachines, isLockKey } from "./diff.ts";
@@ -128,7 +128,7 @@ const sameRefinement = (a: Refinement, b: Refinement): boolean =>
   a.extraFrames === b.extraFrames && a.cuts.length === b.cuts.length && union(a, b).cuts.length === a.cuts.length;
 
 interface Walk {
-  readonly machine: Machine;
+  readonly machine: MachineSystem;
   readonly state: Int32Array;
   readonly calls: Map<CallId, { steps: StepRun[]; returned: boolean; waitsAt: string }>;
   readonly schedule: { actor: ActorId; choice: number }[];
@@ -136,7 +136,7 @@ interface Walk {
 }
 
 /** Every call runs to its end before the next one begins; only where it has to wait do others go on. */
-function callByCall(machine: Machine, turns: readonly ActorId[]): Omit<KernelRunThrough, "replayable"> {
+function callByCall(machine: MachineSystem, turns: readonly ActorId[]): Omit<KernelRunThrough, "replayable"> {
   const state = new Int32Array(machine.words);
   machine.initial(state);
   const walk: Walk = { machine, state, calls: new Map(), schedule: [], view: machineView(machine, state) };

@@ -2,16 +2,17 @@
 
 import { formatAddress, formatSize } from "../base/units.ts";
 import { staleMappings } from "../invariants/index.ts";
+import { BOUND, CLOSED } from "../model/handles.ts";
 import { slotAt } from "../model/kvm/access.ts";
 import { convertedKind, isPrivateSlot } from "../model/kvm/kinds.ts";
 import { isFreed, usersOf } from "../model/kvm/life.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
-import { descriptorsOf, sizeOf } from "../model/memory/file.ts";
+import { sizeOf } from "../model/memory/file.ts";
 import { eachHolder, referencesOf } from "../model/memory/frames.ts";
 import { type FileState, FOUND } from "../model/memory/state.ts";
+import { descriptorsOf } from "../model/names.ts";
 import { fieldsOf } from "../model/processes.ts";
-import { BOUND, CLOSED } from "../model/runner.ts";
 import { pamtOf } from "../model/tdx/blocks.ts";
 import { PT } from "../model/tdx/tables.ts";
 import { flagNames } from "../scenario/catalogue/index.ts";

@@ -1,9 +1,10 @@
 // Rows of processes: what is open and what is mapped in each, which have ended, and which threads a signal waits for. None where there is one process and no signal.
 
-import { LIVES, lifeOfProcess } from "../model/ends.ts";
+import { lifeOfProcess } from "../model/ends.ts";
+import { BOUND } from "../model/handles.ts";
 import type { Machine } from "../model/machine.ts";
+import { LIVES } from "../model/process-state.ts";
 import { descriptorIn } from "../model/processes.ts";
-import { BOUND } from "../model/runner.ts";
 import { isDescriptor } from "../scenario/processes.ts";
 import type { FactRow } from "./rows.ts";
 

@@ -3,12 +3,13 @@
 
 import { formatAddress, formatSize } from "../base/units.ts";
 import type { About } from "../invariants/index.ts";
-import type { Machine } from "../model/machine.ts";
 import { isMadeInaccessible, sizeOf } from "../model/memory/file.ts";
 import type { FileObject, SlotConfig } from "../model/objects.ts";
+import type { MachineSystem } from "../model/system.ts";
 import type { StepName } from "../scenario/catalogue/index.ts";
 import type { StoryFact, ViolationStory } from "./rows.ts";
-import { address, type FactKind, gfnName, READERS, type Subject, slotOf } from "./story-readers.ts";
+import { address, type FactKind, gfnName, READERS, slotOf } from "./story-readers.ts";
+import type { Subject } from "./story-subject.ts";
 
 /** Steps that take second-level mappings away or make faults try again. */
 const FLUSH: readonly StepName[] = ["invalidate", "invalidate_begin", "notify_fallocate", "zap_slot", "mn_start"];
@@ -69,7 +70,7 @@ export const rulesTold: readonly string[] = Object.keys(MATTERS);
  * The facts of a rule over a whole schedule. `states[i]` is the state after step i, `states[0]` the initial one; `steps[i]` names step i.
  */
 export function violationStory(
-  machine: Machine,
+  machine: MachineSystem,
   invariant: string,
   about: About,
   states: readonly Int32Array[],
@@ -99,7 +100,7 @@ export function violationStory(
 const FRAME_KINDS: ReadonlySet<string> = new Set(["page", "ept", "tlb", "reference", "entry", "tdTlb", "mirror"]);
 
 /** The slot and the file around the subject as they are when the rule breaks, or were just before. */
-function subjectAt(machine: Machine, about: About, states: readonly Int32Array[], at: number): Subject {
+function subjectAt(machine: MachineSystem, about: About, states: readonly Int32Array[], at: number): Subject {
   const moments = [states[at], states[Math.max(0, at - 1)]].filter((state) => state !== undefined);
   const slot = moments.map((state) => slotOf(machine, state, about)).find((config) => config !== undefined);
   const file = moments
@@ -114,7 +115,7 @@ function subjectAt(machine: Machine, about: About, states: readonly Int32Array[]
 }
 
 /** The page that a thread is taking out of the TD, or bringing, when KVM gives up. */
-function pageInWork(machine: Machine, { vm }: About, moments: readonly Int32Array[]): { gfn?: number; frame?: number } {
+function pageInWork(machine: MachineSystem, { vm }: About, moments: readonly Int32Array[]): { gfn?: number; frame?: number } {
   for (const state of moments) {
     for (const { cell, frame } of machine.kvmTds?.locals ?? []) {
       if (cell.get(state) > 0 && vm !== undefined)
@@ -124,7 +125,7 @@ function pageInWork(machine: Machine, { vm }: About, moments: readonly Int32Arra
   return {};
 }
 
-function spansOf(machine: Machine, kind: FactKind, about: Subject, states: readonly Int32Array[]): StoryFact[] {
+function spansOf(machine: MachineSystem, kind: FactKind, about: Subject, states: readonly Int32Array[]): StoryFact[] {
   const found = new Map<string, { fact: Omit<StoryFact, "kind" | "spans" | "wrong">; spans: { from: number; to?: number }[] }>();
   let open = new Map<string, { from: number; to?: number }>();
   states.forEach((state, step) => {
@@ -145,7 +146,7 @@ function spansOf(machine: Machine, kind: FactKind, about: Subject, states: reado
 }
 
 /** `slot 0 of vm: gfn 0x0 to 0x3, private memory from ram (16K)`, as it was just before the step that breaks the rule. */
-function objectsOf(machine: Machine, states: readonly Int32Array[], about: About, at: number): string {
+function objectsOf(machine: MachineSystem, states: readonly Int32Array[], about: About, at: number): string {
   const state = states[Math.max(0, at - 1)];
   const config = slotOf(machine, state, about) ?? slotOfFrame(machine, state, about);
   if (!config) return about.file === undefined ? "" : fileText(machine, state, about.file);
@@ -162,7 +163,7 @@ function objectsOf(machine: Machine, states: readonly Int32Array[], about: About
 }
 
 /** The slot that is bound to the file with the subject's frame. */
-function slotOfFrame(machine: Machine, state: Int32Array, { frame, vm: only }: About): SlotConfig | undefined {
+function slotOfFrame(machine: MachineSystem, state: Int32Array, { frame, vm: only }: About): SlotConfig | undefined {
   for (const vm of machine.vms) {
     for (const slotState of vm.slots) {
       const config = machine.objects.slots[slotState.config.get(state) - 1];
@@ -174,12 +175,12 @@ function slotOfFrame(machine: Machine, state: Int32Array, { frame, vm: only }: A
   return undefined;
 }
 
-function madeAs(machine: Machine, file: FileObject): string {
+function madeAs(machine: MachineSystem, file: FileObject): string {
   if (file.restricted) return ", memfd_restricted";
   return isMadeInaccessible(machine, file) ? ", MFD_INACCESSIBLE" : "";
 }
 
-function fileText(machine: Machine, state: Int32Array, index: number): string {
+function fileText(machine: MachineSystem, state: Int32Array, index: number): string {
   const file = machine.files[index];
   return `${file.object.name} (${formatSize(sizeOf(machine, state, file))}${madeAs(machine, file.object)})`;
 }

@@ -11,15 +11,8 @@ import { isInaccessible, isMadeInaccessible } from "../model/memory/file.ts";
 import { referencesOf } from "../model/memory/frames.ts";
 import type { SlotConfig } from "../model/objects.ts";
 import { callSpec, flagNames } from "../scenario/catalogue/index.ts";
+import type { Reader } from "./story-subject.ts";
 import { TDX_READERS } from "./story-tdx.ts";
-
-/** A fact of one state; equal keys in neighbouring states are one fact. */
-export type Tell = (key: string, is: string, ended: string, on: string, off: string) => void;
-/** The subject, with the slot and the file that belong to it when the rule breaks. */
-export interface Subject extends About {
-  readonly slot?: SlotConfig;
-}
-export type Reader = (machine: Machine, state: Int32Array, about: Subject, tell: Tell) => void;
 
 export const address = (page: number): string => formatAddress(BigInt(page) << 12n);
 export const gfnName = (gfn: number): string => `gfn ${formatAddress(BigInt(gfn))}`;

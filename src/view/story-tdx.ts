@@ -6,10 +6,10 @@ import { isLive, isUsable } from "../invariants/tdx.ts";
 import { PRIVATE } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
 import { pamtOf } from "../model/tdx/blocks.ts";
+import { ENTRY } from "../model/tdx/repeated.ts";
 import { LINE, type SeptEntry, type TdState } from "../model/tdx/state.ts";
-import { ENTRY } from "../model/tdx/stepping.ts";
 import { LEVEL, PT, SEPT, SEPT_NAMES, VCPU } from "../model/tdx/tables.ts";
-import type { Reader, Subject } from "./story-readers.ts";
+import type { Reader, Subject } from "./story-subject.ts";
 import { keyName, kotName, ownerName, typeName } from "./tdx-words.ts";
 
 const gpa = (gfn: number): string => `gpa ${formatAddress(BigInt(gfn) << 12n)}`;

@@ -2,10 +2,10 @@
 
 import { formatAddress } from "../base/units.ts";
 import type { Machine } from "../model/machine.ts";
-import { type Block, blockAt, pagesOf, pamtOf } from "../model/tdx/blocks.ts";
+import { blockAt, pagesOf, pamtOf } from "../model/tdx/blocks.ts";
 import { keyState } from "../model/tdx/build.ts";
 import type { TryLock } from "../model/tdx/locks.ts";
-import { LINE, type SeptEntry, type TdState, type TdxState } from "../model/tdx/state.ts";
+import { type Block, LINE, type SeptEntry, type TdState, type TdxState } from "../model/tdx/state.ts";
 import { KOT_NAMES, LEVEL, type PageType, PT, pageTypeName, SEPT, SEPT_NAMES } from "../model/tdx/tables.ts";
 
 export const gpaOf = (gfn: number): string => formatAddress(BigInt(gfn) << 12n);

@@ -7,8 +7,8 @@ import type { Report, Schedule, Violation } from "../check/report.ts";
 import { replaySchedule } from "../check/story.ts";
 import { decodeSchedule, encodeSchedule } from "../explore/schedule.ts";
 import { type About, INVARIANTS, NO_DEADLOCK } from "../invariants/index.ts";
-import type { Machine } from "../model/machine.ts";
 import { resolveProfile } from "../model/profile/index.ts";
+import type { MachineSystem } from "../model/system.ts";
 import { invariants } from "../scenario/catalogue/index.ts";
 import { printAnswer, printCall, printCondition } from "../scenario/print.ts";
 import type { CallId, Program, Site } from "../scenario/program.ts";
@@ -40,7 +40,7 @@ export function trace(program: Program, report: Report, options: TraceOptions): 
   }
 }
 
-function traceOn(machine: Machine, program: Program, report: Report, options: TraceOptions): TraceView {
+function traceOn(machine: MachineSystem, program: Program, report: Report, options: TraceOptions): TraceView {
   const files: string[] = [];
   const place = placer(program, files, options);
   const { schedule, shown } = chosen(machine, report, options.schedule, (site) => options.lineOf(program.sites[site]).line);
@@ -103,7 +103,7 @@ function traceOn(machine: Machine, program: Program, report: Report, options: Tr
 }
 
 /** What a violation is about: of the subjects that the step just run has broken, the one that the report names. */
-function aboutOf(machine: Machine, violation: Violation, before: Int32Array, after: Int32Array): About {
+function aboutOf(machine: MachineSystem, violation: Violation, before: Int32Array, after: Int32Array): About {
   const invariant = INVARIANTS.find((each) => each.name === violation.invariant);
   const subjects: number[] = [];
   if (invariant?.event)
@@ -199,7 +199,7 @@ function variant(program: Program): Pick<TraceView, "variant"> {
 }
 
 /** The schedule that was asked for, else the story that matters most and how it comes out, else one run to its end. */
-function chosen(machine: Machine, report: Report, text: string | undefined, lineOf: (site: number) => number): Chosen {
+function chosen(machine: MachineSystem, report: Report, text: string | undefined, lineOf: (site: number) => number): Chosen {
   if (text !== undefined) {
     const decoded = decodeSchedule(text);
     return { schedule: decoded.ok ? decoded.schedule.slice(0, MAX_STEPS) : [] };

@@ -12,6 +12,7 @@ import { explore } from "../../src/explore/search.ts";
 import { INVARIANTS } from "../../src/invariants/index.ts";
 import { resultKey } from "../../src/model/intern.ts";
 import type { Machine } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import { answers, assertJudged, breaches, onMachine, program, report, still } from "../model/support.ts";
 
 const SETUP = `ram = memfd_create("ram", MFD_INACCESSIBLE); ftruncate(ram, 8K)
@@ -120,7 +121,7 @@ describe("Collector", () => {
     }));
 });
 
-function disturbed<T>(machine: Machine, value: T): T {
+function disturbed<T>(machine: MachineSystem, value: T): T {
   const state = new Int32Array(machine.words);
   machine.initial(state);
   for (let taken = 1; taken > 0; ) for (let actor = (taken = 0); actor < machine.actors; actor++) taken += machine.step(state, actor, 0);

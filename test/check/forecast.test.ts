@@ -9,7 +9,7 @@ import { type CheckOptions, check } from "../../src/check/index.ts";
 import { PilotRuns } from "../../src/check/pilot.ts";
 import type { Report } from "../../src/check/report.ts";
 import type { Progress } from "../../src/explore/system.ts";
-import type { Machine } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import type { Program } from "../../src/scenario/program.ts";
 import { scenario, textOf } from "../model/random.ts";
 import { program, programs } from "../model/support.ts";
@@ -130,7 +130,7 @@ function untilSaid(one: Program, limits: ForecastLimits): { report: Report; said
   let pilot: PilotRuns | undefined;
   let forecaster = new Forecaster(limits, () => pilot?.advance(10_000));
   const hooks: Pick<CheckOptions, "progress" | "exploring" | "cancelled"> = {
-    exploring(machine: Machine) {
+    exploring(machine: MachineSystem) {
       pilot = new PilotRuns(machine);
       forecaster = new Forecaster(limits, () => pilot?.advance(10_000));
       said = undefined;
@@ -148,10 +148,10 @@ function untilSaid(one: Program, limits: ForecastLimits): { report: Report; said
 function neverForetold(one: Program, name: string): number {
   const heard: Progress[] = [];
   let turns = 0;
-  let explored: Machine | undefined;
+  let explored: MachineSystem | undefined;
   let clock = 0;
   const now = (): number => (clock += 30);
-  const exploring = (machine: Machine): void => {
+  const exploring = (machine: MachineSystem): void => {
     explored = machine;
     heard.length = 0;
   };

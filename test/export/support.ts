@@ -52,9 +52,25 @@ export const run = (program: Program): Report => check(program, { now: () => per
 export const emit = (program: Program, text: string, options: Omit<EmitOptions, "placeOf"> = {}): Emitted =>
   emitC(program, { ...options, placeOf: (site: Site) => `line ${text.slice(0, program.sites[site].from).split("\n").length}` });
 
-/** What the compilers say of texts that they only read. */
+/** What the compilers say of texts that they only read: each compiler is started twice with half of them, for a start out of a large process takes its time. */
 export async function messagesOf(texts: readonly string[]): Promise<string> {
-  return withBuilt(texts, ({ messages }) => messages, ["-fsyntax-only"]);
+  const folder = mkdtempSync(join(tmpdir(), "memfd-export-"));
+  try {
+    const halves: string[][] = [[], []];
+    for (const [index, text] of texts.entries()) {
+      const source = join(folder, `${index}.c`);
+      writeFileSync(source, text);
+      halves[index % 2].push(source);
+    }
+    const read = async (sources: readonly string[]): Promise<string> => {
+      let messages = "";
+      for (const compiler of sources.length > 0 ? compilers : []) messages += await compiled(compiler, ["-fsyntax-only", ...sources]);
+      return messages;
+    };
+    return (await Promise.all(halves.map(read))).join("");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 export interface Built {
@@ -64,7 +80,7 @@ export interface Built {
 }
 
 /** Compiles all texts, each to its own program, and lets `use` run them; two at a time, for more than two cores is more than there may be. */
-export async function withBuilt<T>(texts: readonly string[], use: (built: Built) => T | Promise<T>, flags: readonly string[] = []): Promise<T> {
+export async function withBuilt<T>(texts: readonly string[], use: (built: Built) => T | Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "memfd-export-"));
   try {
     let messages = "";
@@ -73,7 +89,7 @@ export async function withBuilt<T>(texts: readonly string[], use: (built: Built)
       for (let index = next++; index < texts.length; index = next++) {
         const source = join(folder, `${index}.c`);
         writeFileSync(source, texts[index]);
-        for (const compiler of compilers) messages += await compiled(compiler, [...flags, source, "-o", join(folder, String(index))]);
+        for (const compiler of compilers) messages += await compiled(compiler, [source, "-o", join(folder, String(index))]);
       }
     };
     await Promise.all([worker(), worker()]);

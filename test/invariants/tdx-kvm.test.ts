@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { INVARIANTS } from "../../src/invariants/index.ts";
 import { PRIVATE } from "../../src/model/kvm/state.ts";
-import type { Machine } from "../../src/model/machine.ts";
 import { referencesOf } from "../../src/model/memory/frames.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import { LEVEL, PT } from "../../src/model/tdx/tables.ts";
 import { CONVERT, DELETE, PUNCH, race, TD } from "../model/kvm/tdx-support.ts";
 import { broken, onMachine } from "../model/support.ts";
@@ -126,7 +126,7 @@ scenario "build" {
 });
 
 /** The state in which the TD stands, and a way to ask a rule about it. */
-function standing(use: (machine: Machine, state: Int32Array, subjects: (name: string) => number) => void): void {
+function standing(use: (machine: MachineSystem, state: Int32Array, subjects: (name: string) => number) => void): void {
   onMachine(race("6.18", "vmm { close(-1) }"), (machine) => {
     const state = new Int32Array(machine.words);
     machine.initial(state);

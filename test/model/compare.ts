@@ -7,7 +7,7 @@ import { explore } from "../../src/explore/search.ts";
 import type { Exploration, System } from "../../src/explore/system.ts";
 import { INVARIANTS } from "../../src/invariants/index.ts";
 import { resultKey } from "../../src/model/intern.ts";
-import type { Machine } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import type { Program } from "../../src/scenario/program.ts";
 import { profileOf, still } from "./support.ts";
 
@@ -20,7 +20,7 @@ interface Answers {
 }
 
 /** Everything that a report is made of. */
-function answersOf(machine: Machine, system: System, watch: readonly string[] | undefined, reduce: boolean, maxStates: number): Answers {
+function answersOf(machine: MachineSystem, system: System, watch: readonly string[] | undefined, reduce: boolean, maxStates: number): Answers {
   const invariants = INVARIANTS.filter(({ name }) => watch === undefined || watch.includes(name));
   machine.watch(invariants.flatMap((invariant) => (invariant.state ? invariant.reads : [])));
   const collector = new Collector(machine, invariants);
@@ -43,7 +43,7 @@ function answersOf(machine: Machine, system: System, watch: readonly string[] | 
 }
 
 /** The machine as a system with one of its reductions only. */
-function only(machine: Machine, which: "independence" | "symmetry"): System {
+function only(machine: MachineSystem, which: "independence" | "symmetry"): System {
   const { words, actors } = machine;
   return {
     words,

@@ -7,8 +7,8 @@ import * as fc from "fast-check";
 import { explore } from "../../src/explore/search.ts";
 import type { Footprint } from "../../src/explore/system.ts";
 import type { Region } from "../../src/model/layout.ts";
-import type { Machine } from "../../src/model/machine.ts";
-import type { CompiledStep, Plan } from "../../src/model/step.ts";
+import type { CompiledStep, Plan } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import { HEADER, SETUP, scenario, textOf } from "./random.ts";
 import { onMachine, still } from "./support.ts";
 import { assertDeclared, watching } from "./watching.ts";
@@ -25,7 +25,7 @@ const meets = (a: Footprint, b: Footprint): boolean => {
 };
 
 /** What one step did besides the state: its events. */
-const told = (machine: Machine): string => machine.events.map(({ kind, a, b }) => `${kind} ${a} ${b}`).join();
+const told = (machine: MachineSystem): string => machine.events.map(({ kind, a, b }) => `${kind} ${a} ${b}`).join();
 
 interface Taken {
   readonly choices: number;
@@ -33,14 +33,14 @@ interface Taken {
   readonly events: string;
 }
 
-function take(machine: Machine, from: Int32Array, actor: number, choice: number): Taken {
+function take(machine: MachineSystem, from: Int32Array, actor: number, choice: number): Taken {
   const state = from.slice();
   const choices = machine.step(state, actor, choice);
   return { choices, state, events: choices > 0 ? told(machine) : "" };
 }
 
 /** Both orders of two steps that do not meet: the same alternatives, the same events, the same state. */
-function commute(machine: Machine, state: Int32Array, a: number, b: number, name: string): void {
+function commute(machine: MachineSystem, state: Int32Array, a: number, b: number, name: string): void {
   const alone = take(machine, state, b, 0);
   const first = take(machine, state, a, 0);
   for (let i = 0; i < first.choices; i++) {

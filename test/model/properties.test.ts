@@ -9,7 +9,7 @@ import type { Report } from "../../src/check/report.ts";
 import { replaySchedule } from "../../src/check/story.ts";
 import { INVARIANTS } from "../../src/invariants/index.ts";
 import { resultKey } from "../../src/model/intern.ts";
-import type { Machine } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import type { Program } from "../../src/scenario/program.ts";
 import { scenario, textOf } from "./random.ts";
 import { answers, breaches, profileOf, program, still } from "./support.ts";
@@ -54,7 +54,7 @@ it("reductions change no verdict, no result set and no violation", () => {
   assert.ok(smaller > judged / 8, `reductions made ${smaller} of ${judged} runs smaller`);
 });
 
-function replayed(machine: Machine, report: Report): void {
+function replayed(machine: MachineSystem, report: Report): void {
   report.calls.forEach((call, id) => {
     for (const { result, schedule } of call.results) {
       if (result.kind === "blocks") continue;
@@ -98,7 +98,7 @@ it("every reported schedule, replayed, gives the result or breaks the invariant 
 });
 
 /** A walk that takes enabled steps as the dice fall; answers what each call returned. */
-function walk(machine: Machine, dice: () => number, seen: Set<string>[]): void {
+function walk(machine: MachineSystem, dice: () => number, seen: Set<string>[]): void {
   const state = new Int32Array(machine.words);
   const next = new Int32Array(machine.words);
   machine.initial(state);

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { withMachine } from "../../src/check/index.ts";
-import type { Machine } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import type { Program } from "../../src/scenario/program.ts";
 import { scenario, textOf } from "./random.ts";
 import { onMachine, profileOf, programs } from "./support.ts";
@@ -18,7 +18,7 @@ interface Graph {
 }
 
 /** The graph of the first `most` states, without reductions. Without the edges that went back nothing of it may be left in a circle. */
-function graphOf(machine: Machine, most: number): Graph {
+function graphOf(machine: MachineSystem, most: number): Graph {
   const numbers = new Map<string, number>();
   const states: Int32Array[] = [];
   const edges: { readonly from: number; readonly to: number; readonly back: boolean }[] = [];

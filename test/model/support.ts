@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { type CheckOptions, check, withMachine } from "../../src/check/index.ts";
 import type { Report } from "../../src/check/report.ts";
 import { analyse } from "../../src/language/index.ts";
-import type { Machine } from "../../src/model/machine.ts";
 import { resolveProfile } from "../../src/model/profile/index.ts";
 import type { Profile } from "../../src/model/profile/types.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import { callSpec } from "../../src/scenario/catalogue/index.ts";
 import { printResult } from "../../src/scenario/print.ts";
 import type { CallId, Program } from "../../src/scenario/program.ts";
@@ -44,7 +44,7 @@ export function profileOf(program: Program): Profile {
 }
 
 /** Runs `use` on the machine of a text, compiled again as `check` would. */
-export function onMachine<T>(text: string, use: (machine: Machine) => T): T {
+export function onMachine<T>(text: string, use: (machine: MachineSystem) => T): T {
   const one = program(text);
   return withMachine(one, profileOf(one), { cuts: [], extraFrames: 0 }, use);
 }

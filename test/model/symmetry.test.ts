@@ -6,7 +6,8 @@ import { it } from "node:test";
 import * as fc from "fast-check";
 import { explore } from "../../src/explore/search.ts";
 import type { Field } from "../../src/model/layout.ts";
-import type { Machine, ThreadState } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
+import type { ThreadState } from "../../src/model/threads.ts";
 import type { ActorId } from "../../src/scenario/program.ts";
 import { HEADER, SETUP, scenario, textOf } from "./random.ts";
 import { onMachine, still } from "./support.ts";
@@ -14,7 +15,7 @@ import { onMachine, still } from "./support.ts";
 const budget = (maxStates: number) => ({ maxStates, maxMilliseconds: 1e9, maxBytes: 1 << 26, now: still });
 
 /** All pairs of equal actors, from the calls that stand at the same place. */
-function equalPairs(machine: Machine): [ActorId, ActorId][] {
+function equalPairs(machine: MachineSystem): [ActorId, ActorId][] {
   const pairs = new Map<string, [ActorId, ActorId]>();
   for (const calls of machine.twins) {
     const actors = calls.map((call) => machine.program.calls[call].actor);
@@ -25,19 +26,19 @@ function equalPairs(machine: Machine): [ActorId, ActorId][] {
 
 const threadFields = ({ index: _, vm: _vm, td, ...fields }: ThreadState): (Field | undefined)[] => [...Object.values(fields), ...Object.values(td ?? {})];
 
-function ownFields(machine: Machine, actor: ActorId): (Field | undefined)[] {
+function ownFields(machine: MachineSystem, actor: ActorId): (Field | undefined)[] {
   const vcpu = machine.vcpus.find((candidate) => candidate.object.handle === machine.program.actors[actor].handle);
   return [...threadFields(machine.threads[actor]), ...(vcpu ? [vcpu.reader, ...vcpu.tlb.flat()] : [])];
 }
 
 /** Fields that name an actor. */
-function naming(machine: Machine): Field[] {
+function naming(machine: MachineSystem): Field[] {
   const ofFiles = machine.files.flatMap(({ lock, shimLock, hole, folios }) => [lock, shimLock, hole, ...folios]);
   const ofGuestMemfds = machine.files.flatMap(({ gmem }) => (gmem ? [gmem.invalidateLock] : []));
   return [machine.atomicOwner, ...ofFiles, ...ofGuestMemfds, ...machine.vms.flatMap((vm) => [vm.slotsLock, vm.kvmLock, ...vm.writers])];
 }
 
-function exchanged(machine: Machine, state: Int32Array, a: ActorId, b: ActorId): Int32Array {
+function exchanged(machine: MachineSystem, state: Int32Array, a: ActorId, b: ActorId): Int32Array {
   const other = state.slice();
   const [ownA, ownB] = [ownFields(machine, a), ownFields(machine, b)];
   assert.equal(ownA.length, ownB.length);
@@ -56,7 +57,7 @@ function exchanged(machine: Machine, state: Int32Array, a: ActorId, b: ActorId):
   return other;
 }
 
-function canonical(machine: Machine, state: Int32Array): { state: Int32Array; was: Uint8Array; moved: boolean } {
+function canonical(machine: MachineSystem, state: Int32Array): { state: Int32Array; was: Uint8Array; moved: boolean } {
   const copy = state.slice();
   const was = new Uint8Array(machine.actors);
   const moved = machine.symmetry?.canonicalise(copy, was) ?? false;
@@ -64,7 +65,7 @@ function canonical(machine: Machine, state: Int32Array): { state: Int32Array; wa
 }
 
 /** States of one exploration, and of one in which equal actors are not told apart. */
-function reached(machine: Machine, most: number): Int32Array[] {
+function reached(machine: MachineSystem, most: number): Int32Array[] {
   const states: Int32Array[] = [];
   explore(machine, { state: (state) => void (machine.segments[machine.segment.get(state)]?.parallel && states.push(state.slice())) }, budget(most));
   return states;

@@ -6,8 +6,8 @@ import * as fc from "fast-check";
 import { explore } from "../../src/explore/search.ts";
 import type { Footprint, MachineIndependence } from "../../src/model/independence.ts";
 import { Field, type Region } from "../../src/model/layout.ts";
-import type { Machine } from "../../src/model/machine.ts";
-import { type CompiledStep, type Context, DONE } from "../../src/model/step.ts";
+import { type CompiledStep, type Context, DONE } from "../../src/model/machine.ts";
+import type { MachineSystem } from "../../src/model/system.ts";
 import { onMachine, still } from "./support.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -27,7 +27,7 @@ class Unheard extends Field {
 }
 
 /** What an allocation can tell of the free frames beside their bytes (the atom of which it writes): which there are, and which of them are still mapped. */
-export function freeFrames(machine: Machine, state: Int32Array): string {
+export function freeFrames(machine: MachineSystem, state: Int32Array): string {
   const value = (field: Field | undefined): number => (field === undefined ? 0 : (state[field.word] >>> field.shift) & field.mask);
   const { holders, mapped } = machine.frameFields;
   const held = new Set(holders.map(value));
@@ -40,7 +40,7 @@ export function freeFrames(machine: Machine, state: Int32Array): string {
 }
 
 /** Runs `use` while every step of `machine` is watched; `complain` hears what a declaration leaves out. */
-export function watching<T>(machine: Machine, complain: (text: string) => void, use: () => T): T {
+export function watching<T>(machine: MachineSystem, complain: (text: string) => void, use: () => T): T {
   const watcher = new Watcher(machine, complain);
   const { get, set } = Field.prototype;
   const { step } = machine;
@@ -89,18 +89,18 @@ export function assertDeclared(texts: fc.Arbitrary<string>, { maxStates, numRuns
 const has = (set: Int32Array, atom: number): boolean => (set[atom >>> 5] & (1 << (atom & 31))) !== 0;
 
 /** Who is dead at the begin of the next block: nobody else can step when it begins. */
-const isLife = ({ region, name }: Machine["layout"]["atoms"][number]): boolean => region === "signal" && name.startsWith("process ");
+const isLife = ({ region, name }: MachineSystem["layout"]["atoms"][number]): boolean => region === "signal" && name.startsWith("process ");
 
 class Watcher {
   reads: Set<number> | undefined;
   writes: Set<number> | undefined;
   running = false;
-  readonly #machine: Machine;
+  readonly #machine: MachineSystem;
   readonly #independence: MachineIndependence;
   readonly #complain: (text: string) => void;
   #where = "";
 
-  constructor(machine: Machine, complain: (text: string) => void) {
+  constructor(machine: MachineSystem, complain: (text: string) => void) {
     this.#machine = machine;
     this.#independence = machine.independence;
     this.#complain = complain;
@@ -111,7 +111,7 @@ class Watcher {
     const undo: (() => void)[] = [];
     const { frameFields } = this.#machine;
     const unheard = (fields: readonly Field[]): Field[] => fields.map((field) => new Unheard(field));
-    const machine = this.#machine as Mutable<Machine>;
+    const machine = this.#machine as Mutable<MachineSystem>;
     const wide = frameFields.wide.map(({ field, pages }) => ({ field: new Unheard(field), pages }));
     machine.frameFields = { ...frameFields, wide, holders: unheard(frameFields.holders), mapped: unheard(frameFields.mapped) };
     undo.push(() => void (machine.frameFields = frameFields));

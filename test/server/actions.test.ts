@@ -66,3 +66,44 @@ for (const [what, text, line] of [
 test("no quick fix expects what the scenario says is safe", async () => {
   assert.deepEqual((await expecting(under("v8-pages", "\n  expect safe\n}\n"))).titles, []);
 });
+
+/** Texts after each of the fixes that choose a kernel, by title. */
+async function underOthers(text: string, word: string): Promise<[title: string, after: string][]> {
+  const uri = await open(text);
+  await client.settled(uri);
+  const before = text.slice(0, text.indexOf(word)).split("\n");
+  const at = { line: before.length - 1, character: before[before.length - 1].length + 1 };
+  const actions = await client.request<CodeAction[]>("textDocument/codeAction", {
+    textDocument: { uri },
+    range: { start: at, end: at },
+    context: { diagnostics: [] },
+  });
+  const chosen = actions.filter(({ title }) => title.startsWith("Run under "));
+  return chosen.map(({ title, edit }) => [title, applied(text, edit?.changes?.[uri]?.[0] as TextEdit)]);
+}
+
+const MADE = 'ram = memfd_create("ram", MFD_INACCESSIBLE)';
+
+for (const [what, text, after] of [
+  ["a line more in the scenario", `kernel 6.18\nscenario "s" {\n  ${MADE}\n}\n`, `kernel 6.18\nscenario "s" {\n  kernel v8\n  ${MADE}\n}\n`],
+  ["the scenario's own choice", `kernel v8\nscenario "s" {\n  kernel 6.18, 7.2\n  ${MADE}\n}\n`, `kernel v8\nscenario "s" {\n  kernel v8\n  ${MADE}\n}\n`],
+  ["the choice of a file of bare statements", `kernel 6.18 // now\n${MADE}\n`, `kernel v8 // now\n${MADE}\n`],
+  ["a file that chooses none", `${MADE}\n`, `kernel v8\n\n${MADE}\n`],
+] as const) {
+  test(`a constant of other kernels: a quick fix runs the scenario under one of them: ${what}`, async () => {
+    const found = await underOthers(text, "MFD_INACCESSIBLE");
+    assert.deepEqual(
+      found.map(([title]) => title),
+      ["Run under v8", "Run under v7", "Run under v6"],
+    );
+    assert.equal(found[0][1], after);
+    assert.deepEqual(await underOthers(after, "MFD_INACCESSIBLE"), []);
+  });
+}
+
+test("a call of other kernels likewise, and nothing is offered for a name that no kernel has", async () => {
+  const text = `scenario "s" {\n  kernel v8\n  vm = KVM_CREATE_VM(0)\n  KVM_CREATE_GUEST_MEMFD(vm, 4K, 0)\n  close(NOWHERE)\n}\n`;
+  const titles = (await underOthers(text, "KVM_CREATE_GUEST_MEMFD")).map(([title]) => title);
+  assert.ok(titles.length > 0 && titles.every((title) => /^Run under [67]\./.test(title)), titles.join(", "));
+  assert.deepEqual(await underOthers(text, "NOWHERE"), []);
+});

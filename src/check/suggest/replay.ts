@@ -2,9 +2,9 @@
 
 import { explore } from "../../explore/search.ts";
 import type { Budget } from "../../explore/system.ts";
-import type { Machine } from "../../model/machine.ts";
 import { resolveProfile } from "../../model/profile/index.ts";
 import type { Features } from "../../model/profile/types.ts";
+import type { MachineSystem } from "../../model/system.ts";
 import type { ActorId, CallId, Program, Site, Statement } from "../../scenario/program.ts";
 import { withMachine } from "../index.ts";
 import type { Refinement, Schedule } from "../report.ts";
@@ -41,7 +41,7 @@ export function seenSteps(program: Program, refinement: Refinement, schedule: Sc
   });
 }
 
-function walk(machine: Machine, schedule: Schedule, asked: Set<string>): SeenStep[] {
+function walk(machine: MachineSystem, schedule: Schedule, asked: Set<string>): SeenStep[] {
   const state = new Int32Array(machine.words);
   machine.initial(state);
   const seen: SeenStep[] = [];

@@ -4,7 +4,7 @@ import { ERRNO } from "../../base/errno.ts";
 import { constant, constantsNamed } from "../../scenario/catalogue/index.ts";
 import type { CallId, Expression, Operand, Program, ResultPattern } from "../../scenario/program.ts";
 import { integer, stringLiteral } from "./names.ts";
-import type { Uses } from "./statement.ts";
+import type { Uses } from "./operand.ts";
 
 /** Where a call stands in the table of an emitted file. */
 export type NumberOf = (call: CallId) => number;

@@ -10,8 +10,9 @@ import { fallbackText } from "./fallback.ts";
 import { Fate } from "./fate.ts";
 import { Budget, cannotRun } from "./limits.ts";
 import { commentText, identifiers, textLiteral } from "./names.ts";
+import type { Uses } from "./operand.ts";
 import { HEADERS, RUNTIME_NAMES, recordsText, runtimeText, SOCKET_HEADERS, SOCKET_NAMES } from "./runtime.ts";
-import { conditions, expression, handlesOf, processName, type Uses } from "./statement.ts";
+import { conditions, expression, handlesOf, processName } from "./statement.ts";
 import { type ChosenSchedule, scheduleFor, type Turn } from "./turns.ts";
 
 export interface EmitOptions {

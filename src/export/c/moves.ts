@@ -3,9 +3,7 @@
 import type { CallId, Operand, Program } from "../../scenario/program.ts";
 import { fieldName } from "./limits.ts";
 import { integer } from "./names.ts";
-import { type Arguments, bytes, type Uses } from "./statement.ts";
-
-export const int = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
+import { type Arguments, bytes, int, type Uses } from "./operand.ts";
 
 /** An offset that the kernel is given by its address, or NULL. */
 const pointer = (operand: Operand): string => (operand.kind === "absent" ? "NULL" : `&(off_t){ ${integer(int(operand), true)} }`);

@@ -4,23 +4,9 @@ import { callSpec, constants, flagNames, groupOf } from "../../scenario/catalogu
 import type { Param } from "../../scenario/catalogue/types.ts";
 import { processOf } from "../../scenario/processes.ts";
 import type { Call, CallId, HandleId, Operand, Program } from "../../scenario/program.ts";
-import { int, moving } from "./moves.ts";
-import { integer, narrow, stringLiteral } from "./names.ts";
-
-/** What the statements of one file have asked for so far. */
-export interface Uses {
-  /** Names of the scenario's handles in C, by `HandleId`. */
-  readonly names: readonly string[];
-  readonly blocks: Set<string>;
-  readonly constants: Set<string>;
-  /** Requests of KVM whose structures older headers lack. */
-  readonly requests: Set<string>;
-  /** Something needs /dev/kvm. */
-  kvm: boolean;
-}
-
-/** Data up to this length stands in the text as a literal. */
-const LITERAL_BYTES = 64n;
+import { moving } from "./moves.ts";
+import { integer, narrow } from "./names.ts";
+import { type Arguments, bytes, int, type Uses } from "./operand.ts";
 
 /** C types of 32 bits in the prototypes; anything else is 64 bits wide. */
 const INT_PARAMS: Readonly<Record<string, string>> = { fd: "int", whence: "int", advice: "int", prot: "int", cmd: "int" };
@@ -69,22 +55,7 @@ function value(program: Program, uses: Uses, param: Param, operand: Operand): st
   }
 }
 
-/** `"hello"`, `fill(0x41, 4096)`, or several runs joined. */
-export function bytes(uses: Uses, operand: Operand): string {
-  if (operand.kind === "int") return operand.value === 0n ? "NULL" : `(char *)${integer(operand.value, true)}`;
-  if (operand.kind === "handle") return `(char *)(${uses.names[operand.handle]} + ${integer(operand.offset, true)})`;
-  if (operand.kind !== "data") throw new Error("no data");
-  if (operand.length <= LITERAL_BYTES) return stringLiteral(operand.runs.flatMap(({ byte, count }) => new Array<number>(Number(count)).fill(byte)));
-  uses.blocks.add("data");
-  const parts = operand.runs.map(({ byte, count }) => ({ text: `fill(0x${byte.toString(16).padStart(2, "0")}, ${integer(count)})`, size: count }));
-  return parts.reduce((all, part) => ({ text: `join(${all.text}, ${integer(all.size)}, ${part.text}, ${integer(part.size)})`, size: all.size + part.size }))
-    .text;
-}
-
 const dataLength = (operand: Operand): string => (operand.kind === "data" ? integer(operand.length) : "0");
-
-/** A call's arguments by the names of its parameters. */
-export type Arguments = (name: string) => string;
 
 function argumentsOf(program: Program, uses: Uses, call: Call): Arguments {
   const { params } = callSpec(call.spec);

@@ -1,13 +1,13 @@
 // The guest's access to its memory, and what the fault behind it has in hand: the slot and the page.
 
 import { formatAddress } from "../../base/units.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT } from "../machine.ts";
 import { readRange, writeRange } from "../memory/frames.ts";
-import { byteResult, getUserPage, isWritable } from "../memory/mapping.ts";
+import { getUserPage } from "../memory/gup.ts";
+import { isWritable } from "../memory/state.ts";
 import { KVM_MEM_READONLY, NotModelled, type SlotConfig } from "../objects.ts";
-import { ZERO } from "../plan.ts";
+import { byteResult, ZERO } from "../plan.ts";
 import { INTERRUPTED } from "../signals.ts";
-import { AGAIN, BLOCKED, type Context, NEXT } from "../step.ts";
 import { isOrdinary } from "./kinds.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { PRIVATE, SHARED, type VmState } from "./state.ts";

@@ -3,11 +3,10 @@
 
 import { asU64, formatAddress, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, type Context, type Machine, NEXT, type Plan, type Shape, type StepCode } from "../machine.ts";
 import { intOf, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { Reach } from "../scope.ts";
-import { AGAIN, type Context, NEXT, type Plan, type Shape, type StepCode } from "../step.ts";
 import { hasWritten, needsNode } from "./entries.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
 import { slotsLockSteps } from "./gmem-invalidate.ts";

@@ -3,12 +3,11 @@
 
 import { asU64, formatAddress, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { BOUND, CLOSED } from "../handles.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type Shape, type StepCode } from "../machine.ts";
 import { intOf, NotModelled, objectOfOperand, type VcpuObject } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { CutNeeded } from "../refine.ts";
-import { BOUND, CLOSED } from "../runner.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type Shape, type StepCode } from "../step.ts";
 import { judgeConversion } from "./attributes.ts";
 import { forgetWritten, needsNode, nodeOf, rollBack, storeKind } from "./entries.ts";
 import { announce, BOTH, type Conversion, end, markHits, zap } from "./notifier.ts";

@@ -1,24 +1,14 @@
 // The xarray of kinds, mem_attr_array: one entry for each gfn (v8 5/8 to v10 6/9, Linux 6.8), or in v7 11/14 one multi-index entry for a whole range, as
 // xa_store_range makes it: what is stored to a part of such an entry changes all of it. And where it needs memory (lib/xarray.c xas_create).
 
-import type { Program } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Context, Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
-import type { Features } from "../profile/types.ts";
 import { CutNeeded } from "../refine.ts";
-import type { Context } from "../step.ts";
 import type { Conversion } from "./notifier.ts";
 import type { VmState } from "./state.ts";
 
 /** Slots of a node of an xarray (XA_CHUNK_SIZE): a range inside one node is one entry, a longer one is several. */
 const NODE = 64;
-
-/** Entries that the calls of a program can make, one by each call that makes gfns private. */
-export const entriesOf = (program: Program): number => Math.max(1, program.calls.filter((call) => call.spec === "KVM_MEMORY_ENCRYPT_REG_REGION").length);
-
-/** Calls whose entry has their number: who makes one is told apart from who makes another. */
-export const namedCalls = ({ conversion_store }: Features): ReadonlySet<string> =>
-  new Set(conversion_store === "multi_index" ? ["KVM_MEMORY_ENCRYPT_REG_REGION"] : []);
 
 /** The number of the entry that a call makes: 1 + its place among those that make one. */
 function entryOf(machine: Machine, call: number): number {

@@ -2,10 +2,9 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Machine, Plan } from "../machine.ts";
 import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, plan } from "../plan.ts";
-import type { Plan } from "../step.ts";
 import { gmemFlags, hasPrivateMemory } from "./gmem-file.ts";
 
 const CAP = { USER_MEMORY2: 231n, MEMORY_FAULT_INFO: 232n, MEMORY_ATTRIBUTES: 233n, GUEST_MEMFD: 234n, VM_TYPES: 235n, GUEST_MEMFD_FLAGS: 244n } as const;

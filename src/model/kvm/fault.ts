@@ -3,16 +3,14 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import { SHARED_BIT } from "../cuts.ts";
-import type { Machine } from "../machine.ts";
+import { BOUND } from "../handles.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { addPage, makeUptodate, sizeOf } from "../memory/file.ts";
 import { release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
-import { intOf, KVM_MEM_READONLY, NotModelled } from "../objects.ts";
+import { intOf, KVM_MEM_READONLY, NotModelled, SHARED_BIT } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { BOUND } from "../runner.ts";
 import { INTERRUPTIBLE, isSignalled, leavesForSignal } from "../signals.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { accessOf, cellOf, configOf, effectiveKind, endFault, filePlace, gfnText, interrupt, slotAt, takeHostPage, touch, vmOf } from "./access.ts";
 import { mismatchExit, mmioExit } from "./exits.ts";
 import { convertedKind, isOrdinary, isPrivateSlot } from "./kinds.ts";

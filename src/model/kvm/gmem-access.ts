@@ -1,12 +1,11 @@
 // What an access to guest_memfd has in hand: the gfn, the kind of the access, the page of the file, and what has come in between.
 
 import { formatAddress } from "../../base/units.ts";
-import { addPage, isReferenced } from "../memory/file.ts";
+import type { Context } from "../machine.ts";
+import { addPage, isPoisoned, isReferenced } from "../memory/file.ts";
 import { framesLeft } from "../memory/frames.ts";
-import { isPoisoned } from "../memory/poison.ts";
 import type { FileState } from "../memory/state.ts";
 import type { SlotConfig } from "../objects.ts";
-import type { Context } from "../step.ts";
 import { accessOf, cellOf, endFault, vmOf } from "./access.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
 import { isPrivateSlot } from "./kinds.ts";

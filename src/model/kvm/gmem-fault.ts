@@ -3,13 +3,13 @@
 
 import type { Errno } from "../../base/errno.ts";
 import type { Result } from "../../scenario/program.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { makeUptodate } from "../memory/file.ts";
 import { release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { KVM_MEM_READONLY } from "../objects.ts";
 import { ZERO } from "../plan.ts";
 import { INTERRUPTIBLE, isSignalled, leavesForSignal, signalPending } from "../signals.ts";
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { accessOf, configOf, endFault, interrupt, slotAt, takeHostPage, touch, vmOf } from "./access.ts";
 import { mismatchExit } from "./exits.ts";
 import {

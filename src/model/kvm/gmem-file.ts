@@ -4,24 +4,21 @@
 import type { Errno } from "../../base/errno.ts";
 import { isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { planFlags } from "../memory/descriptors.ts";
 import { addPage, dropPage, offsetOf, pagesOf, setSize } from "../memory/file.ts";
 import { framesLeft } from "../memory/frames.ts";
 import { noDescriptor } from "../memory/limits.ts";
-import { planMmap } from "../memory/mapping.ts";
 import { KEEP_SIZE, PUNCH_HOLE, vfsRefuses } from "../memory/modes.ts";
-import type { Resize } from "../memory/resize.ts";
 import { fileScope } from "../memory/scopes.ts";
 import type { FileState } from "../memory/state.ts";
-import { intOf, MAP_ANONYMOUS, MAP_TYPE, NotModelled, objectOfOperand } from "../objects.ts";
+import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, descriptor, plan, ZERO } from "../plan.ts";
 import { CutNeeded } from "../refine.ts";
 import { INTERRUPTIBLE, isSignalled, signalPending } from "../signals.ts";
-import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { GUEST_MEMFD_FLAG_INIT_SHARED, GUEST_MEMFD_FLAG_MMAP } from "./gmem-state.ts";
 import { invalidateHva } from "./notifier.ts";
-import { rangeOfBytes } from "./ranges.ts";
+import { type Resize, rangeOfBytes } from "./ranges.ts";
 
 const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];
 
@@ -238,29 +235,6 @@ export function planGmemRefusal(machine: Machine, id: CallId, call: Call): Plan 
     reads: ["handle"],
     decode: (context) => descriptor(machine, context, call.operands[0]) ?? "EINVAL",
   });
-}
-
-const PROT_EXEC = 4n;
-
-/** do_mmap in its order: the type, then the mount, which lets nobody execute, then the method, then kvm_gmem_mmap (measured on 6.18.44). */
-export function planGmemMmap(machine: Machine, id: CallId, call: Call): Plan {
-  const ordinary = planMmap(machine, id, call);
-  const file = ordinary.file;
-  const [prot, flags] = [intOf(call, id, 2), intOf(call, id, 3)];
-  const type = flags & MAP_TYPE;
-  if (flags & MAP_ANONYMOUS || file < 0 || machine.objects.files[file].kind !== "guest_memfd") return ordinary;
-  if (prot & PROT_EXEC && machine.features.guest_memfd === "private")
-    throw new NotModelled(id, "whether the mount of this release's guest_memfd allows PROT_EXEC is not modelled");
-  return {
-    ...ordinary,
-    decode(context) {
-      const refused = ordinary.decode(context);
-      if (refused !== undefined) return refused;
-      if (prot & PROT_EXEC) return "EPERM";
-      if (!(machine.objects.files[file].flags & GUEST_MEMFD_FLAG_MMAP)) return "ENODEV";
-      return type === 2n ? "EINVAL" : undefined;
-    },
-  };
 }
 
 /** Why the host's page fault at a page of the file gets SIGBUS, in the order of kvm_gmem_fault_user_mapping; undefined where it gets the page. */

@@ -2,15 +2,13 @@
 // _end; virt/kvm/kvm_main.c kvm_handle_gfn_range, kvm_mmu_invalidate_begin, _range_add, _end), and the invalidate lock around them.
 
 import type { Field } from "../layout.ts";
-import type { Machine } from "../machine.ts";
-import type { Resize } from "../memory/resize.ts";
+import { BLOCKED, type CompiledOperation, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import type { FileState } from "../memory/state.ts";
 import type { SlotConfig } from "../objects.ts";
-import { BLOCKED, type CompiledOperation, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { type GmemState, GUEST_MEMFD_FLAG_INIT_SHARED } from "./gmem-state.ts";
 import { USED } from "./kinds.ts";
 import { type Conversion, end, markHits, zap } from "./notifier.ts";
-import type { GfnRange } from "./ranges.ts";
+import type { GfnRange, Resize } from "./ranges.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
 
 const BOTH = KINDS.map((_, kind) => kind);

@@ -1,9 +1,8 @@
 // What the steps of an access to guest_memfd touch in a given state (narrow.ts): the page of the file is there, nothing came in between, the leaf is empty.
 
-import { isReferenced } from "../memory/file.ts";
-import { isPoisoned } from "../memory/poison.ts";
+import type { Context, Shape } from "../machine.ts";
+import { isPoisoned, isReferenced } from "../memory/file.ts";
 import type { SlotConfig } from "../objects.ts";
-import type { Context, Shape } from "../step.ts";
 import { accessOf, configOf, slotAt, vmOf } from "./access.ts";
 import { attributeKind, faultCell, gfnOf, isFromFile, isOvertaken, isPrefault, kindOf, presentKind } from "./gmem-access.ts";
 import { isPrivateSlot } from "./kinds.ts";

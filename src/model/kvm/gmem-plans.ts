@@ -1,24 +1,15 @@
 // Which plan a call has under a kernel with guest_memfd, where that differs from the one that all kernels share.
 
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Machine, Plan } from "../machine.ts";
 import { planClose } from "../memory/create.ts";
 import { planHostAccess } from "../memory/mapping.ts";
 import { planMunmap } from "../memory/munmap.ts";
 import { fileOfOperand, mappingOfOperand, NotModelled } from "../objects.ts";
-import type { Plan } from "../step.ts";
 import { planGmemAttributes } from "./attributes.ts";
 import { checkExtension } from "./extensions.ts";
-import {
-  planCreateGmem,
-  planGmemFallocate,
-  planGmemMmap,
-  planGmemMove,
-  planGmemReadlink,
-  planGmemRefusal,
-  planGmemTransfer,
-  planGmemTruncate,
-} from "./gmem-file.ts";
+import { planCreateGmem, planGmemFallocate, planGmemMove, planGmemReadlink, planGmemRefusal, planGmemTransfer, planGmemTruncate } from "./gmem-file.ts";
+import { planGmemMmap } from "./gmem-mmap.ts";
 import { planGmemSlot } from "./gmem-slots.ts";
 import { RELEASE } from "./lifecycle.ts";
 import { planPreFault } from "./prefault.ts";

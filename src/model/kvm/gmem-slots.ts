@@ -4,24 +4,21 @@
 import type { Errno } from "../../base/errno.ts";
 import { asS64, asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { isReferenced } from "../memory/file.ts";
-import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, objectOfOperand, type SlotConfig } from "../objects.ts";
-import { bound, descriptor, plan, ZERO } from "../plan.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, type SlotConfig } from "../objects.ts";
+import { descriptor } from "../plan.ts";
 import { hasPrivateMemory } from "./gmem-file.ts";
 import { checkLockOrder } from "./gmem-invalidate.ts";
 import { isPrivateSlot, SLOT_FREED } from "./kinds.ts";
-import { slotScope } from "./scopes.ts";
 import {
   failUnlocked,
   KVM_MEM_MAX_NR_PAGES,
   KVM_USER_MEM_SLOTS,
-  type SlotCall,
-  selectSlotOperation,
   slotCallOf,
   slotOf,
-  slotOperations,
+  slotPlan,
+  slotTarget,
   lockSlots as takeSlotsLock,
   USER_ADDRESS_MAX,
   vmOf,
@@ -31,27 +28,10 @@ import { isHeldBack } from "./slots.ts";
 const KVM_MEM_LOG_DIRTY_PAGES = 1n;
 const READONLY = BigInt(KVM_MEM_READONLY);
 const KVM_MEM_GUEST_MEMFD = BigInt(KVM_MEM_PRIVATE);
+
 export function planGmemSlot(machine: Machine, id: CallId, call: Call): Plan {
-  const target = call.operands[0];
-  const vm = objectOfOperand(machine.program, machine.objects.vmOf, target);
-  const config = machine.objects.slots[machine.objects.slotOf.get(id) ?? -1];
-  const slotId = Number(asU64(intOf(call, id, 1)) & 0xffffffffn);
-  const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call, vm);
-  return plan(id, call, {
-    operations: slotOperations,
-    success: ZERO,
-    reads: ["handle", "slot"],
-    scope: () => slotScope(machine, call, vm, slotId),
-    data: { vm: vm ?? 0, id: slotId, config, fileHandle: machine.handleOf(call.operands[7]) } satisfies SlotCall,
-    decode(context) {
-      if (vm === undefined || !bound(machine, context.state, target)) return "EBADF";
-      if (refused) return refused;
-      const address = call.operands[5];
-      // A name of a failed mmap is a negative number, which no user address is.
-      return address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
-    },
-    select: selectSlotOperation,
-  });
+  const { vm } = slotTarget(machine, id, call);
+  return slotPlan(machine, id, call, vm === undefined ? undefined : argumentsRefused(machine, id, call, vm), machine.handleOf(call.operands[7]));
 }
 
 /** Order measured on 6.18.44: flags, alignment and address ranges, wrap of the offset, slot number, wrap of the gpa, size. */

@@ -1,7 +1,7 @@
 // The code of a step where a kernel with guest_memfd runs it in one of these operations; every other step has the code of model/steps.ts.
 
+import type { StepCode } from "../machine.ts";
 import type { Features } from "../profile/types.ts";
-import type { StepCode } from "../step.ts";
 import { attributeSteps } from "./attributes.ts";
 import { gmemFaultSteps } from "./gmem-fault.ts";
 import { gmemCreateSteps, gmemFallocateSteps, gmemRefuse } from "./gmem-file.ts";

@@ -1,10 +1,9 @@
 // KVM's MMU notifier for host addresses, in its two halves around a change of the host page tables (virt/kvm/kvm_main.c kvm_mmu_notifier_invalidate_range_start
 // and _end, __kvm_handle_hva_range): between them no fault maps what goes, and no slot set is swapped, so that both halves find the same slots.
 
-import type { Machine } from "../machine.ts";
+import { type Context, type Machine, NEXT, type StepCode, type Unmapping } from "../machine.ts";
 import type { MappingState } from "../memory/state.ts";
 import { ownerOfVm } from "../processes.ts";
-import { type Context, NEXT, type StepCode, type Unmapping } from "../step.ts";
 import { hears, useVm } from "./life.ts";
 import { announceAll, end, gfnsAt, type HostSlot, hvaKinds, markHits, slotsAt, zap } from "./notifier.ts";
 import type { GfnRange } from "./ranges.ts";

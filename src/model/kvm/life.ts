@@ -2,17 +2,17 @@
 // and calls under way hold the descriptor that they were given. Whoever drops the last of them destroys it before returning to user space. That a VMM maps
 // kvm_run, which holds the vCPU's file until it is unmapped, no scenario says.
 
-import { endingProcesses } from "../../scenario/processes.ts";
-import type { Call, CallId, HandleId, Program } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Call, CallId, HandleId } from "../../scenario/program.ts";
+import type { Scope } from "../layout.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { dropPage, isReferenced } from "../memory/file.ts";
-import type { Objects } from "../objects.ts";
+import { heldBy } from "../names.ts";
 import { descriptor, plan, ZERO } from "../plan.ts";
-import { fieldsOf, isOpen, reachable } from "../processes.ts";
-import { every, Reach, type Scope } from "../scope.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { fieldsOf, isOpen } from "../processes.ts";
+import { every, Reach } from "../scope.ts";
 import { hasFreed } from "./gmem-state.ts";
 import { zapAll } from "./notifier.ts";
+import { vmOfHandle } from "./objects.ts";
 import { LIFE, type VmState } from "./state.ts";
 
 /** The operation that follows a call when it has dropped the last reference. */
@@ -37,57 +37,11 @@ export function useVm(context: Context, vm: VmState): void {
   if (context.telling) context.say(`${vm.object.name} has been freed: use after free`);
 }
 
-/** The VM behind a call that makes it, a vCPU of it, or another descriptor of one of them. */
-const vmBehind = (objects: Objects, call: CallId): number | undefined => objects.vmOf.get(call) ?? objects.vcpus[objects.vcpuOf.get(call) ?? -1]?.vm;
-
-/** The VM whose descriptor, or whose vCPU's, a name is. */
-export const vmOfHandle = (program: Program, objects: Objects, handle: HandleId | undefined): number | undefined =>
-  handle === undefined ? undefined : vmBehind(objects, program.handles[handle].call);
-
-/** VMs that can come to an end: somebody closes the descriptor, or a process that has one ends. */
-export function mortalVms(program: Program, objects: Objects): ReadonlySet<number> {
-  const mortal = new Set<number>();
-  for (const {
-    spec,
-    operands: [first],
-  } of program.calls) {
-    const vm = spec === "close" && first?.kind === "handle" ? objects.vmOf.get(program.handles[first.handle].call) : undefined;
-    if (vm !== undefined) mortal.add(vm);
-  }
-  const ending = endingProcesses(program);
-  if (ending.size === 0) return mortal;
-  const tables = reachable(program);
-  for (const handle of [...ending].flatMap((process) => [...tables[process]])) {
-    const vm = vmOfHandle(program, objects, handle);
-    if (vm !== undefined) mortal.add(vm);
-  }
-  return mortal;
-}
-
 /** A descriptor that nobody has a name for is never closed. */
 export function keepVm(machine: Machine, state: Int32Array, index: number): void {
   const { life } = machine.vms[index];
   if (life?.get(state) === LIFE.ALIVE) life.set(state, LIFE.KEPT);
 }
-
-/** The handles of a VM and its vCPUs, and its guest_memfd files. */
-function holdersOf(machine: Machine, vm: number): { readonly handles: readonly HandleId[]; readonly files: readonly number[] } {
-  const { program, objects } = machine;
-  return {
-    handles: program.handles.flatMap((_, handle) => (vmOfHandle(program, objects, handle) === vm ? [handle] : [])),
-    files: objects.files.filter((file) => file.kind === "guest_memfd" && file.vm === vm).map((file) => file.index),
-  };
-}
-
-const holders = new WeakMap<Machine, ReturnType<typeof holdersOf>[]>();
-
-function heldBy(machine: Machine, vm: number): ReturnType<typeof holdersOf> {
-  let all = holders.get(machine);
-  if (!all) holders.set(machine, (all = machine.vms.map(({ object }) => holdersOf(machine, object.index))));
-  return all[vm];
-}
-
-export const handlesOf = (machine: Machine, vm: number): readonly HandleId[] => heldBy(machine, vm).handles;
 
 const holdsVm = (machine: Machine, state: Int32Array, file: number): boolean =>
   machine.features.gmem_vm === "held" && machine.files[file].installed.get(state) === 1 && !hasFreed(machine.files[file].gmem, state);

@@ -1,10 +1,9 @@
 // The end of a guest_memfd: the thread that drops the last reference runs kvm_gmem_release before it returns to user space (virt/kvm/guest_memfd.c).
 // The slots stay and fault with EFAULT; the VM lives on while any of its files does.
 
-import type { Machine } from "../machine.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { dropPage, isReferenced } from "../memory/file.ts";
 import type { FileState } from "../memory/state.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { slotsLockSteps, useFreed } from "./gmem-invalidate.ts";
 import { RELEASED } from "./gmem-state.ts";
 import { FILE_FREED } from "./kinds.ts";

@@ -2,12 +2,10 @@
 // reference on a page that its file holds frees nothing. And the locks that they need.
 
 import type { Field } from "../layout.ts";
-import type { Machine } from "../machine.ts";
+import type { Context, Machine, Plan, Shape } from "../machine.ts";
 import { sizeOf } from "../memory/file.ts";
-import { isWritable } from "../memory/mapping.ts";
-import { protOf } from "../memory/state.ts";
+import { isWritable, protOf } from "../memory/state.ts";
 import type { SlotConfig } from "../objects.ts";
-import type { Context, Plan, Shape } from "../step.ts";
 import { accessOf, cellOf, configOf, effectiveKind, filePlace, letsPass, slotAt, vmOf } from "./access.ts";
 import { convertedKind, isOrdinary, isPrivateSlot } from "./kinds.ts";
 import type { GuestAccess } from "./notifier.ts";

@@ -3,14 +3,12 @@
 
 import { formatAddress } from "../../base/units.ts";
 import type { Result } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { type Context, type Machine, NEXT, type StepCode } from "../machine.ts";
 import { PUNCH_HOLE } from "../memory/modes.ts";
-import type { Resize } from "../memory/resize.ts";
 import type { MappingState } from "../memory/state.ts";
 import type { SlotConfig } from "../objects.ts";
-import { type Context, NEXT, type StepCode } from "../step.ts";
 import { dangling, USED } from "./kinds.ts";
-import { type GfnRange, toldOf, whyNot } from "./ranges.ts";
+import { type GfnRange, type Resize, toldOf, whyNot } from "./ranges.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
 
 /** What a conversion ioctl works on; `invalidate` then means its own gfns. */

@@ -3,11 +3,10 @@
 
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { Reach } from "../scope.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { endFault } from "./access.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { guestScope } from "./scopes.ts";

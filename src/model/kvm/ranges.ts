@@ -1,8 +1,7 @@
 // Ranges of an invalidation: the pages of the file that a step is about, and the gfns that the handler of a bound slot makes of them.
 
-import type { Resize } from "../memory/resize.ts";
+import type { Context } from "../machine.ts";
 import type { SlotConfig } from "../objects.ts";
-import type { Context } from "../step.ts";
 
 export interface GfnRange {
   readonly from: number;
@@ -10,7 +9,7 @@ export interface GfnRange {
 }
 
 /** In pages and in bytes. */
-export interface FileRange {
+interface FileRange {
   readonly from: number;
   readonly to: number;
   readonly fromBytes: number;
@@ -18,7 +17,7 @@ export interface FileRange {
 }
 
 /** gfns of one slot: those that are meant, and those that its handler works out; undefined where it returns at once. */
-export interface Told {
+interface Told {
   readonly intended: GfnRange | undefined;
   readonly range: GfnRange | undefined;
 }
@@ -28,7 +27,7 @@ export function rangeOfBytes(from: bigint, to: bigint): FileRange {
 }
 
 /** The range that this step is about: the loop's folio, or the whole call. In pages. */
-export function fileRange(context: Context): FileRange {
+function fileRange(context: Context): FileRange {
   const { machine, plan } = context;
   const data = plan.data as Resize;
   if (context.inLoop) {
@@ -93,4 +92,18 @@ export function toldOf(context: Context, config: SlotConfig): Told {
   const index = config.index + (context.inLoop ? context.cursor + 1 : 0) * context.machine.objects.slots.length;
   told[index] ??= { intended: intendedRange(context, config), range: handlerRange(context, config) };
   return told[index];
+}
+
+/** What ftruncate and fallocate work on; `parts` are pages of which only some bytes go. */
+export interface Resize {
+  readonly call: "ftruncate" | "fallocate";
+  readonly mode: bigint;
+  readonly offset: bigint;
+  readonly length: bigint;
+  readonly end: bigint;
+  /** What a handler of the whole call is told of. */
+  readonly range: FileRange;
+  /** What the handlers of slots make of it, by slot and folio; filled by those who tell them (kvm/notifier.ts). */
+  readonly told: Told[];
+  readonly parts: ReadonlyMap<number, { readonly from: number; readonly to: number }>;
 }

@@ -2,13 +2,12 @@
 // controller in the kernel, so HLT leaves KVM_RUN; and a kick by KVM itself puts the vCPU back into the guest, so that only a signal ends a rest.
 
 import type { Call, CallId, Result } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { BOUND } from "../handles.ts";
+import { BLOCKED, type Machine, type Plan, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { BOUND } from "../runner.ts";
 import { Reach } from "../scope.ts";
 import { INTERRUPTIBLE, leavesForSignal, signalPending } from "../signals.ts";
-import { BLOCKED, type Plan, type StepCode } from "../step.ts";
 import { interrupt } from "./access.ts";
 
 const HALTED: Result = { kind: "exit", exit: "KVM_EXIT_HLT", fields: [] };

@@ -1,9 +1,10 @@
 // What calls on VMs, slots and vCPUs can reach, and guest accesses.
 
 import type { Call, HandleId } from "../../scenario/program.ts";
+import type { Scope } from "../layout.ts";
 import type { Machine } from "../machine.ts";
 import type { VcpuObject } from "../objects.ts";
-import { every, Reach, type Scope } from "../scope.ts";
+import { every, Reach } from "../scope.ts";
 import type { Conversion, GuestAccess } from "./notifier.ts";
 import { KINDS } from "./state.ts";
 

@@ -1,12 +1,14 @@
 // What a KVM_SET_USER_MEMORY_REGION comes down to, given the slot that is there, and slots_lock (virt/kvm/kvm_main.c __kvm_set_memory_region).
 
 import type { Errno } from "../../base/errno.ts";
+import { asU64 } from "../../base/units.ts";
+import type { Call, CallId, HandleId } from "../../scenario/program.ts";
 import type { Field } from "../layout.ts";
-import type { Machine } from "../machine.ts";
-import { KVM_MEM_READONLY, type SlotConfig } from "../objects.ts";
-import { ZERO } from "../plan.ts";
-import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
+import { intOf, KVM_MEM_READONLY, objectOfOperand, type SlotConfig } from "../objects.ts";
+import { bound, plan, ZERO } from "../plan.ts";
 import { isPrivateSlot } from "./kinds.ts";
+import { slotScope } from "./scopes.ts";
 import type { SlotState, VmState } from "./state.ts";
 
 /** KVM_USER_MEM_SLOTS of x86; above 16 bits stands the address space, of which there is one without SMM (measured on 6.18.44). */
@@ -48,9 +50,7 @@ function dueOf(context: Context): Due {
   return { kind: old.flags === config.flags ? "nothing" : "flags" };
 }
 
-export const slotOperations: readonly string[] = Object.values(OPERATIONS);
-
-export function selectSlotOperation(context: Context): string {
+function selectSlotOperation(context: Context): string {
   const due = dueOf(context);
   return OPERATIONS[due.kind === "refused" || due.kind === "nothing" ? "flags" : due.kind];
 }
@@ -82,4 +82,31 @@ export const lockSlots: StepCode = {
 export function failUnlocked(context: Context, errno: Errno): number {
   vmOf(context).slotsLock.set(context.state, 0);
   return context.fail(errno);
+}
+
+/** The VM that a slot call is about, and the number of the slot in its low 32 bits. */
+export const slotTarget = (machine: Machine, id: CallId, call: Call): { readonly vm: number | undefined; readonly slot: number } => ({
+  vm: objectOfOperand(machine.program, machine.objects.vmOf, call.operands[0]),
+  slot: Number(asU64(intOf(call, id, 1)) & 0xffffffffn),
+});
+
+/** The plan of a slot call; `refused`: what its arguments say, whatever the state. */
+export function slotPlan(machine: Machine, id: CallId, call: Call, refused: Errno | undefined, fileHandle: HandleId | undefined): Plan {
+  const { vm, slot } = slotTarget(machine, id, call);
+  const config = machine.objects.slots[machine.objects.slotOf.get(id) ?? -1];
+  return plan(id, call, {
+    operations: Object.values(OPERATIONS),
+    success: ZERO,
+    reads: ["handle", "slot"],
+    scope: () => slotScope(machine, call, vm, slot),
+    data: { vm: vm ?? 0, id: slot, config, fileHandle } satisfies SlotCall,
+    decode(context) {
+      if (vm === undefined || !bound(machine, context.state, call.operands[0])) return "EBADF";
+      if (refused) return refused;
+      const address = call.operands[5];
+      // A name of a failed mmap is a negative number, which no user address is.
+      return address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
+    },
+    select: selectSlotOperation,
+  });
 }

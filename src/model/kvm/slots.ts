@@ -4,24 +4,21 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { dropPage, isMadeInaccessible, isReferenced } from "../memory/file.ts";
 import { type FileState, MARK } from "../memory/state.ts";
-import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, objectOfOperand, type SlotConfig } from "../objects.ts";
-import { bound, descriptor, plan, ZERO } from "../plan.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
+import { intOf, KVM_MEM_PRIVATE, KVM_MEM_READONLY, NotModelled, type SlotConfig } from "../objects.ts";
+import { bound, descriptor } from "../plan.ts";
 import { dangling, isPrivateSlot, SLOT_FREED } from "./kinds.ts";
 import { moveSequence, zap } from "./notifier.ts";
-import { slotScope } from "./scopes.ts";
 import {
   failUnlocked,
   KVM_MEM_MAX_NR_PAGES,
   KVM_USER_MEM_SLOTS,
-  type SlotCall,
-  selectSlotOperation,
   slotCallOf,
   slotOf,
-  slotOperations,
+  slotPlan,
+  slotTarget,
   lockSlots as takeSlotsLock,
   USER_ADDRESS_MAX,
   vmOf,
@@ -32,28 +29,11 @@ const KVM_MEM_LOG_DIRTY_PAGES = 1;
 const MAX_GFN = 2 ** 40 - 1;
 
 export function planSlot(machine: Machine, id: CallId, call: Call): Plan {
-  const target = call.operands[0];
-  const vm = objectOfOperand(machine.program, machine.objects.vmOf, target);
+  const { vm } = slotTarget(machine, id, call);
   const config = machine.objects.slots[machine.objects.slotOf.get(id) ?? -1];
-  const slotId = Number(asU64(intOf(call, id, 1)) & 0xffffffffn);
   if (config && config.file !== undefined) checkFile(machine, id, config);
   const refused = vm === undefined ? undefined : argumentsRefused(machine, id, call);
-  const fileHandle = config && isPrivateSlot(config) ? machine.handleOf(call.operands[7]) : undefined;
-  return plan(id, call, {
-    operations: slotOperations,
-    success: ZERO,
-    reads: ["handle", "slot"],
-    scope: () => slotScope(machine, call, vm, slotId),
-    data: { vm: vm ?? 0, id: slotId, config, fileHandle } satisfies SlotCall,
-    decode(context) {
-      if (vm === undefined || !bound(machine, context.state, target)) return "EBADF";
-      if (refused) return refused;
-      const address = call.operands[5];
-      // A name of a failed mmap is a negative number, which no user address is.
-      return address?.kind === "handle" && !bound(machine, context.state, address) ? "EINVAL" : undefined;
-    },
-    select: selectSlotOperation,
-  });
+  return slotPlan(machine, id, call, refused, config && isPrivateSlot(config) ? machine.handleOf(call.operands[7]) : undefined);
 }
 
 /** Bindings that no source settles. */

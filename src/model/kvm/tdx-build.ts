@@ -3,7 +3,7 @@
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
 import type { Field } from "../layout.ts";
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { bug, freePageOf, isBusy, isSuccess, kvmLeaf, localsOf, pageFor, tdOf, tdsOf } from "./tdx-leaf.ts";
 import { lockModule, lockSteps, mmuSteps, unlockModule } from "./tdx-locks.ts";
 import { initVmEarly, KVM_MAX_CPUID_ENTRIES, stop, type TdCommand } from "./tdx-plans.ts";

@@ -4,13 +4,13 @@
 
 import type { Errno } from "../../base/errno.ts";
 import { formatAddress } from "../../base/units.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { makeUptodate } from "../memory/file.ts";
 import { release } from "../memory/frames.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { KVM_MEM_READONLY } from "../objects.ts";
 import { ZERO } from "../plan.ts";
 import { INTERRUPTIBLE, signalPending } from "../signals.ts";
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { configOf, endFault, interrupt, slotAt, takeHostPage } from "./access.ts";
 import { mismatchExit } from "./exits.ts";
 import { boundPage, gmemPage, isOvertakenAt, leaveBrokenPage } from "./gmem-access.ts";

@@ -3,19 +3,16 @@
 
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
-import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
+import { BOUND } from "../handles.ts";
+import { BLOCKED, type Context, type Machine, type Plan, type StepCode } from "../machine.ts";
+import { intOf, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { BOUND } from "../runner.ts";
-import { BLOCKED, type Context, type Plan, type StepCode } from "../step.ts";
 import { forgetViolations } from "../tdx/stepping.ts";
 import { accessOf, kvmVcpuOf, outside, type TdAccess } from "./tdx-access.ts";
-import { guestBitsOf, initsOf, sharedBitOf } from "./tdx-objects.ts";
+import { guestBitsOf, initsOf, MAP_GPA, MAX_LENGTH, MAX_PARTS, sharedBitOf } from "./tdx-objects.ts";
 import { isDead } from "./tdx-plans.ts";
-import type { KvmTdExtras } from "./tdx-state.ts";
 import { MUTEX, mayRun } from "./tdx-vcpus.ts";
 
-const MAX_LENGTH = 2n << 20n;
 const KVM_HC_MAP_GPA_RANGE = 12n;
 const TO_PRIVATE = 16n;
 /** Answers in R10 of the TDCALL. */
@@ -32,27 +29,6 @@ interface Request {
   /** 1 + its place among the MapGPA calls of the scenario. */
   readonly number: number;
 }
-
-export const MAP_GPA = "TDG.VP.VMCALL.MAPGPA";
-
-/** What a scenario and its kernel have of the state of TDs that others do without. */
-export function kvmTdExtras(machine: Pick<Machine, "program" | "objects" | "profile" | "features">): KvmTdExtras {
-  const { program, objects, profile, features } = machine;
-  const called = (...specs: readonly string[]) => program.calls.filter((call) => call.known && specs.includes(call.spec));
-  const calls = called(MAP_GPA);
-  const parts = calls.map(({ operands: [, size] }) => (size?.kind === "int" ? Number((asU64(size.value) + MAX_LENGTH - 1n) / MAX_LENGTH) : 1));
-  const ids = called("KVM_CREATE_VCPU").map((call, at) => `${objectOfOperand(program, objects.vmOf, call.operands[0])} ${intOf(call, at, 1)}`);
-  return {
-    hypercalls: calls.length,
-    parts: Math.min(MAX_PARTS, Math.max(1, ...parts)),
-    guarded: Object.values(profile.operations).some((list) => list.includes("lock_vcpus")),
-    terminates: called("KVM_TDX_TERMINATE_VM").length > 0 && features.td_terminate !== "absent",
-    irqchips: new Set(called("KVM_CREATE_IRQCHIP", "KVM_ENABLE_CAP").map((call) => objectOfOperand(program, objects.vmOf, call.operands[0]) ?? -1)),
-    listed: features.td_failed_vcpu === "stays_listed" && new Set(ids).size < ids.length,
-    staleRet: features.td_hypercall_ret === "as_left" && calls.length > 0,
-  };
-}
-const MAX_PARTS = 64;
 
 function requestOf(machine: Machine, id: CallId, call: Call, vm: number): Request {
   const [start, size] = [asU64(intOf(call, id, 0)), asU64(intOf(call, id, 1))];

@@ -4,9 +4,8 @@
 import { assert } from "../../base/assert.ts";
 import type { TdxStatus } from "../../base/tdx-status.ts";
 import type { Field, Region } from "../layout.ts";
-import type { Machine } from "../machine.ts";
+import { type Context, type Machine, NEXT, type StepCode } from "../machine.ts";
 import { allocateFrame, release } from "../memory/frames.ts";
-import { type Context, NEXT, type StepCode } from "../step.ts";
 import { isRefused, type Leaf, leafSteps, type Registers } from "../tdx/leaf.ts";
 import { leafNamed } from "../tdx/leaves.ts";
 import { type KvmTd, type KvmTds, type KvmTdVcpu, type TdLocals, tdHolders } from "./tdx-state.ts";
@@ -70,9 +69,9 @@ export interface KvmLeaf {
   readonly leaf: string;
   /** From the state; the same in both halves. */
   readonly registers: (context: Context) => Registers;
-  /** What KVM does with the status, by the codes of step.ts. */
+  /** What KVM does with the status, by the codes of machine.ts. */
   readonly answered: (context: Context, status: TdxStatus, output: number, violation?: bigint) => number;
-  /** Runs first: a code of step.ts to pass over the leaf, or undefined. It may write. */
+  /** Runs first: a code of machine.ts to pass over the leaf, or undefined. It may write. */
   readonly before?: (context: Context) => number | undefined;
   readonly reads?: readonly Region[];
   readonly writes?: readonly Region[];
@@ -132,7 +131,7 @@ const PLACES = new WeakMap<Machine, ReadonlyMap<Field, number>>();
 /** Each place for a page of the kernel has a frame that it takes where that is free, from the last one down. */
 function frameOf(machine: Machine, place: Field): number {
   let places = PLACES.get(machine);
-  if (!places) PLACES.set(machine, (places = new Map(tdHolders(machine).owners.map((field, index) => [field, machine.frames.length - 1 - index]))));
+  if (!places) PLACES.set(machine, (places = new Map(tdHolders(machine.kvmTds).owners.map((field, index) => [field, machine.frames.length - 1 - index]))));
   return places.get(place) ?? 0;
 }
 

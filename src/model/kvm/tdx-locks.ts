@@ -2,8 +2,7 @@
 // it calls the TDX module (arch/x86/kvm/vmx/tdx.c, arch/x86/kvm/mmu/tdp_mmu.c).
 
 import type { Field } from "../layout.ts";
-import type { Machine } from "../machine.ts";
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { BLOCKED, type Context, type Machine, NEXT, type StepCode } from "../machine.ts";
 import { slotsLockSteps } from "./gmem-invalidate.ts";
 import type { VmState } from "./state.ts";
 import { tdOf, tdOfPlan, tdsOf, vmIndexOf } from "./tdx-leaf.ts";

@@ -2,9 +2,9 @@
 // (arch/x86/kvm/mmu/tdp_mmu.c __tdp_mmu_set_spte_atomic, tdp_mmu_link_sp, arch/x86/kvm/vmx/tdx.c).
 
 import { formatAddress } from "../../base/units.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { release } from "../memory/frames.ts";
 import { NotModelled } from "../objects.ts";
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { flushShared } from "../tdx/hardware.ts";
 import { PRIVATE, type VmState } from "./state.ts";
 import { cellOf, FAULT, gfnOf, gfnText, give, isOvertaken, isRegion, lookupSteps, vmOf } from "./tdx-fault.ts";

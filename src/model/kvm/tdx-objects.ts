@@ -3,11 +3,12 @@
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId, Program } from "../../scenario/program.ts";
 import { BYTES, type Cuts, vmSpace } from "../cells.ts";
-import { SHARED_BIT } from "../cuts.ts";
-import { type Objects, objectOfOperand } from "../objects.ts";
-import { cutLine } from "../tdx/hardware.ts";
+import { intOf, type Objects, objectOfOperand, SHARED_BIT } from "../objects.ts";
+import type { Profile } from "../profile/types.ts";
+import { cutLine } from "../tdx/cuts.ts";
 import { HIGHEST_GPA, SHARED_BIT_48, type TdxObjects } from "../tdx/objects.ts";
 import { GLOBAL_HKID, LEVEL, PRIVATE_HKIDS, TDCS_PAGES, TDVPS_TDCX } from "../tdx/tables.ts";
+import type { KvmTdExtras } from "./tdx-state.ts";
 
 export const KVM_X86_TDX_VM = 5n;
 const GPAW_48 = 48n;
@@ -151,3 +152,26 @@ export function addTdCuts(cuts: Cuts, program: Program, objects: Objects): void 
     }
   }
 }
+
+export const MAX_LENGTH = 2n << 20n;
+
+export const MAP_GPA = "TDG.VP.VMCALL.MAPGPA";
+
+/** What a scenario and its kernel have of the state of TDs that others do without. */
+export function kvmTdExtras(program: Program, objects: Objects, { operations, features }: Profile): KvmTdExtras {
+  const called = (...specs: readonly string[]) => program.calls.filter((call) => call.known && specs.includes(call.spec));
+  const calls = called(MAP_GPA);
+  const parts = calls.map(({ operands: [, size] }) => (size?.kind === "int" ? Number((asU64(size.value) + MAX_LENGTH - 1n) / MAX_LENGTH) : 1));
+  const ids = called("KVM_CREATE_VCPU").map((call, at) => `${objectOfOperand(program, objects.vmOf, call.operands[0])} ${intOf(call, at, 1)}`);
+  return {
+    hypercalls: calls.length,
+    parts: Math.min(MAX_PARTS, Math.max(1, ...parts)),
+    guarded: Object.values(operations).some((list) => list.includes("lock_vcpus")),
+    terminates: called("KVM_TDX_TERMINATE_VM").length > 0 && features.td_terminate !== "absent",
+    irqchips: new Set(called("KVM_CREATE_IRQCHIP", "KVM_ENABLE_CAP").map((call) => objectOfOperand(program, objects.vmOf, call.operands[0]) ?? -1)),
+    listed: features.td_failed_vcpu === "stays_listed" && new Set(ids).size < ids.length,
+    staleRet: features.td_hypercall_ret === "as_left" && calls.length > 0,
+  };
+}
+
+export const MAX_PARTS = 64;

@@ -5,10 +5,9 @@ import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned } from "../../base/units.ts";
 import { callSpec } from "../../scenario/catalogue/index.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Context, Machine, Plan } from "../machine.ts";
 import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
-import type { Context, Plan } from "../step.ts";
 import { SEPT_VE_DISABLE } from "../tdx/build.ts";
 import { guestBitsOf, isTdVm, PAGES_APART, regionPages, sharedBitOf } from "./tdx-objects.ts";
 

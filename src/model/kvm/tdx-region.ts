@@ -5,12 +5,12 @@
 import type { Errno } from "../../base/errno.ts";
 import { formatAddress } from "../../base/units.ts";
 import type { Field } from "../layout.ts";
+import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { isReferenced, makeUptodate } from "../memory/file.ts";
 import { release } from "../memory/frames.ts";
-import { getUserPage } from "../memory/mapping.ts";
+import { getUserPage } from "../memory/gup.ts";
 import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { INTERRUPTIBLE, signalPending } from "../signals.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { flushShared } from "../tdx/hardware.ts";
 import { slotAt } from "./access.ts";
 import { gmemPage } from "./gmem-access.ts";

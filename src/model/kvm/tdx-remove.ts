@@ -2,9 +2,9 @@
 // mmu_lock (arch/x86/kvm/vmx/tdx.c tdx_sept_remove_private_spte). A leaf that is busy runs once more behind a kick, with no vCPU let in.
 
 import { formatAddress } from "../../base/units.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { release } from "../memory/frames.ts";
 import { NotModelled } from "../objects.ts";
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { entryAt } from "../tdx/checks.ts";
 import { exitTd, isInside } from "../tdx/enter.ts";
 import type { Registers } from "../tdx/leaf.ts";

@@ -2,11 +2,9 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Field, Region } from "../layout.ts";
-import type { Machine } from "../machine.ts";
+import type { Field, Region, Scope } from "../layout.ts";
+import type { Machine, Plan } from "../machine.ts";
 import { intOf, KVM_MEM_READONLY, objectOfOperand } from "../objects.ts";
-import type { Scope } from "../scope.ts";
-import type { Plan } from "../step.ts";
 import { vmIndexOf } from "./tdx-leaf.ts";
 import { sharedBitOf } from "./tdx-objects.ts";
 import type { KvmTd } from "./tdx-state.ts";

@@ -2,7 +2,6 @@
 // the mirror is `VmState.ept` of the private kind; what stands here is the rest of it.
 
 import type { Field, Layout } from "../layout.ts";
-import type { Machine, ThreadState } from "../machine.ts";
 import type { SeptEntry, TdState, TdVcpuState, TdxState } from "../tdx/state.ts";
 import { LEVEL, TDCS_PAGES, TDVPS_TDCX } from "../tdx/tables.ts";
 import type { VmState } from "./state.ts";
@@ -131,13 +130,7 @@ export interface KvmTdSizes extends KvmTdExtras {
 }
 
 /** Undefined where no VM is a TD: such a scenario costs nothing. */
-export function kvmTds(
-  layout: Layout,
-  vms: readonly VmState[],
-  tdx: TdxState | undefined,
-  threads: readonly ThreadState[],
-  sizes: KvmTdSizes,
-): KvmTds | undefined {
+export function kvmTds(layout: Layout, vms: readonly VmState[], tdx: TdxState | undefined, locals: readonly TdLocals[], sizes: KvmTdSizes): KvmTds | undefined {
   if (!tdx?.tds.some((td) => td.object.vm !== undefined)) return undefined;
   const tds = vms.map((vm, index) => {
     const td = tdx.tds.find((one) => one.object.vm === index);
@@ -151,9 +144,9 @@ export function kvmTds(
   return {
     vms: tds,
     vcpus,
-    locals: threads.flatMap(({ td }) => (td ? [td] : [])),
+    locals,
     keyids: tdx.keys.map((key) => layout.field("td", 1, `keyid ${key.hkid}`)),
-    listed: sizes.listed ? threads.map((_, actor) => layout.field("td", 1, `listed ${actor}`)) : [],
+    listed: Array.from({ length: sizes.listed ? sizes.actors : 0 }, (_, actor) => layout.field("td", 1, `listed ${actor}`)),
     tdxLock: layout.actorField("lock", sizes.actors, "tdx_lock"),
     processors: Array.from({ length: tdx.packages }, (_, index) => layout.actorField("lock", sizes.actors, `processor ${index}`)),
   };
@@ -227,8 +220,7 @@ export function tdLocals(layout: Layout, actor: number, cells: number, frames: n
 export const localFields = ({ cell, frame, table, source, again, index }: TdLocals): Field[] => [cell, frame, table, source, again, index];
 
 /** Who of KVM's TDX code holds frames: control pages and tables, and references of the secure EPT and of threads under way. */
-export function tdHolders(machine: Machine): { readonly owners: readonly Field[]; readonly references: readonly Field[] } {
-  const { kvmTds } = machine;
+export function tdHolders(kvmTds: KvmTds | undefined): { readonly owners: readonly Field[]; readonly references: readonly Field[] } {
   if (!kvmTds) return { owners: [], references: [] };
   const vms = kvmTds.vms.filter((vm) => vm !== undefined);
   const vcpus = kvmTds.vcpus.filter((vcpu) => vcpu !== undefined);

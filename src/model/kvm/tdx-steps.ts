@@ -2,9 +2,8 @@
 
 import { asU64, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Machine, Plan, StepCode } from "../machine.ts";
 import { intOf, objectOfOperand } from "../objects.ts";
-import type { Plan, StepCode } from "../step.ts";
 import { planPreFault } from "./prefault.ts";
 import { planForeignTdcall, planTdAccess, runSteps } from "./tdx-access.ts";
 import { cpuidSteps, finalizeSteps, initVcpuSteps, initVmSteps } from "./tdx-build.ts";

@@ -2,7 +2,7 @@
 // tdx_vcpu_free, tdx_sept_free_private_spt, tdx_reclaim_td_control_pages). What fails is leaked: the module keeps the page, or the key id.
 
 import type { Field } from "../layout.ts";
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { resetPage } from "../tdx/hardware.ts";
 import { GLOBAL_HKID } from "../tdx/tables.ts";
 import { bug, freePageOf, isSuccess, kvmLeaf, localsOf, tdOf, tdsOf, vcpusOf } from "./tdx-leaf.ts";

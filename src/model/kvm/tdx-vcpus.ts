@@ -2,12 +2,10 @@
 // vcpu->mutex, which KVM_RUN and each ioctl on a vCPU hold from end to end. Nothing of it is in the state: a call that is under way holds what it has taken.
 
 import type { ActorId } from "../../scenario/program.ts";
-import type { Field, Region } from "../layout.ts";
-import type { Machine } from "../machine.ts";
+import { BOUND, CLOSED } from "../handles.ts";
+import type { Field, Region, Scope } from "../layout.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type StepCode } from "../machine.ts";
 import { objectOfOperand } from "../objects.ts";
-import { BOUND, CLOSED } from "../runner.ts";
-import type { Scope } from "../scope.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { isInside } from "../tdx/enter.ts";
 import { addVcpu } from "./conversion.ts";
 import { isOnTd, tdOf, tdsOf, vcpusOf } from "./tdx-leaf.ts";

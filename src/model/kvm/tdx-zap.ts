@@ -2,8 +2,7 @@
 // means calls of the TDX module (virt/kvm/kvm_main.c, arch/x86/kvm/mmu/tdp_mmu.c). A hole takes private mappings only, a conversion those
 // of the kind that ends, the deletion of a slot both.
 
-import type { Context, StepCode } from "../step.ts";
-import { NEXT } from "../step.ts";
+import { type Context, NEXT, type StepCode } from "../machine.ts";
 import { bindings, covered, useFreed } from "./gmem-invalidate.ts";
 import { announceAll, type Conversion, end, markHits, zap } from "./notifier.ts";
 import type { GfnRange } from "./ranges.ts";

@@ -1,8 +1,8 @@
 // The loop of fallocate that adds pages, and what it takes back when memory runs out or a signal comes (mm/shmem.c shmem_fallocate, shmem_undo_range).
 
+import { AGAIN, BLOCKED, type Context, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { INTERRUPTIBLE, isKilled, signalPending } from "../signals.ts";
-import { AGAIN, BLOCKED, type Context, type StepCode } from "../step.ts";
 import { addPage, dropPage, makeUptodate, pagesOf, setSize, sizeOf } from "./file.ts";
 import { framesLeft } from "./frames.ts";
 import { isHuge, takeHuge } from "./huge.ts";

@@ -2,10 +2,10 @@
 // halves of the MMU notifier. Where GUP copies for a guest (`gup`), all of that is one step: the fault that does it is the only one that could tell.
 
 import { changeSptes } from "../kvm/hva.ts";
-import { type Context, NEXT, type StepCode } from "../step.ts";
+import { type Context, NEXT, type StepCode } from "../machine.ts";
 import { allocateFrame, release } from "./frames.ts";
-import { isWritable } from "./mapping.ts";
 import type { MappingState } from "./state.ts";
+import { isWritable } from "./state.ts";
 
 /** A frame with the bytes of another one. */
 export function copyFrame(context: Context, frame: number): number {

@@ -2,13 +2,12 @@
 
 import { flagNames } from "../../scenario/catalogue/index.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
+import { CLOSED } from "../handles.ts";
 import { planCloseVm } from "../kvm/life.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { descriptor, plan, ZERO } from "../plan.ts";
 import { descriptorOf } from "../processes.ts";
-import { CLOSED } from "../runner.ts";
-import { AGAIN, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage, isReferenced } from "./file.ts";
 import { noDescriptor } from "./limits.ts";
 import { checkNameOperand, isInMemory, nameRefuses } from "./name.ts";

@@ -1,15 +1,13 @@
 // The flags of descriptors and of open files: fcntl with F_GETFD, F_SETFD, F_GETFL and F_SETFL (fs/fcntl.c do_fcntl, setfl).
 
-import type { Call, CallId, HandleId } from "../../scenario/program.ts";
-import type { Field, Layout } from "../layout.ts";
-import type { Machine } from "../machine.ts";
-import { handleOf, intOf, NotModelled, O_ACCMODE, O_PATH, type Objects } from "../objects.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
+import { handleOf, intOf, NotModelled, O_ACCMODE, O_PATH } from "../objects.ts";
 import { descriptor, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { fileScope } from "./scopes.ts";
 import type { OpenState } from "./state.ts";
+import { F } from "./state.ts";
 
-const F = { GETFD: 1n, SETFD: 2n, GETFL: 3n, SETFL: 4n } as const;
 /** F_DUPFD, locks, owners and leases, open file description locks, F_SETLEASE and what follows it. */
 const OTHER_COMMANDS = new Set([0n, ...range(5, 16), ...range(36, 38), ...range(1024, 1042)]);
 const FD_CLOEXEC = 1n;
@@ -26,28 +24,6 @@ const SETTABLE = O_APPEND | O_NONBLOCK;
 
 function range(from: number, to: number): bigint[] {
   return Array.from({ length: to - from + 1 }, (_, at) => BigInt(from + at));
-}
-
-/** What F_SETFD and F_SETFL can change, where some call does: whether it is otherwise than its opening left it. */
-export interface DescriptorFlags {
-  readonly closeOnExec: ReadonlyMap<HandleId, Field>;
-  /** By struct file: O_APPEND and O_NONBLOCK as bits 0 and 1. */
-  readonly status: ReadonlyMap<number, Field>;
-}
-
-export function descriptorFlags(layout: Layout, objects: Objects, calls: readonly Call[], handles: readonly { readonly call: CallId }[]): DescriptorFlags {
-  const closeOnExec = new Map<HandleId, Field>();
-  const status = new Map<number, Field>();
-  for (const { spec, operands } of calls) {
-    const [target, command] = operands;
-    const handle = spec === "fcntl" ? handleOf(target) : undefined;
-    if (handle === undefined || command?.kind !== "int") continue;
-    const open = objects.openOf.get(handles[handle].call);
-    const number = BigInt.asUintN(32, command.value);
-    if (number === F.SETFD && !closeOnExec.has(handle)) closeOnExec.set(handle, layout.field("handle", 1, `${handle}`));
-    if (number === F.SETFL && open !== undefined && !status.has(open)) status.set(open, layout.field("position", 3, `open ${open}`));
-  }
-  return { closeOnExec, status };
 }
 
 export const isFlagCommand = (command: bigint): boolean => command >= F.GETFD && command <= F.SETFL;

@@ -1,13 +1,12 @@
 // What several file operations share: references of a file, dropping and finding pages, the size, and refusals of an inaccessible file.
 
 import { formatAddress } from "../../base/units.ts";
-import type { HandleId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Context, Machine } from "../machine.ts";
+import { descriptorsOf } from "../names.ts";
 import type { FileObject, SlotConfig } from "../objects.ts";
+import { NotModelled } from "../objects.ts";
 import { isOpen } from "../processes.ts";
-import type { Context } from "../step.ts";
 import { allocateFrame, allocateWide, clearByHost, frameName, release } from "./frames.ts";
-import { checkNotPoisoned } from "./poison.ts";
 import type { FileState } from "./state.ts";
 
 export const sizeOf = (machine: Machine, state: Int32Array, file: FileState): bigint => machine.values.value(file.size.get(state));
@@ -25,22 +24,6 @@ const MFD_INACCESSIBLE = 8n;
 /** Made by memfd_restricted, or with MFD_INACCESSIBLE in a kernel that has the flag. */
 export const isMadeInaccessible = (machine: Machine, { kind, flags, restricted }: FileObject): boolean =>
   restricted === true || (kind === "memfd" && machine.features.memfd_flags === "inaccessible" && (flags & MFD_INACCESSIBLE) !== 0n);
-
-const descriptors = new WeakMap<Machine, readonly HandleId[][]>();
-
-/** Descriptors of a file, by handle. */
-export function descriptorsOf(machine: Machine, file: number): readonly HandleId[] {
-  let all = descriptors.get(machine);
-  if (!all) {
-    const byFile: HandleId[][] = machine.objects.files.map(() => []);
-    machine.program.handles.forEach((handle, index) => {
-      const of = handle.kind === "fd" ? machine.objects.fileOf.get(handle.call) : undefined;
-      if (of !== undefined) byFile[of].push(index);
-    });
-    descriptors.set(machine, (all = byFile));
-  }
-  return all[file];
-}
 
 /** fdget: a call under way holds the file that it was given, though another thread closes the descriptor meanwhile. */
 function isInUse(machine: Machine, state: Int32Array, index: number): boolean {
@@ -128,4 +111,12 @@ export function zeroPart(context: Context, file: FileState, cell: number, from: 
   if (frame === 0 || file.uptodate[cell].get(state) === 0) return;
   for (const range of machine.bytes.range(from, to)) machine.frames[frame].content[range].set(state, 0);
   if (context.telling) context.say(`bytes ${from} to ${to - 1} of ${pagesOf(file, cell)} are zeroed`);
+}
+
+export const isPoisoned = (machine: Machine, state: Int32Array, file: number, cell: number): boolean => machine.poisoned.get(file)?.[cell]?.get(state) === 1;
+
+/** Before a page leaves its file: what becomes of a broken one no source tells. */
+export function checkNotPoisoned(context: Context, file: number, cell: number): void {
+  if (isPoisoned(context.machine, context.state, file, cell))
+    throw new NotModelled(context.plan.id, "what becomes of a page with a memory error that leaves its file is not modelled");
 }

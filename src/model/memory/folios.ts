@@ -1,6 +1,6 @@
 // The folio lock around what a loop does with one page (mm/filemap.c).
 
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { pagesOf } from "./file.ts";
 import { folioOf } from "./narrow.ts";
 import type { FileState } from "./state.ts";

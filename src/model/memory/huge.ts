@@ -3,9 +3,8 @@
 
 import type { Errno } from "../../base/errno.ts";
 import { S64_MAX } from "../../base/units.ts";
-import type { Machine } from "../machine.ts";
+import type { Context, Machine } from "../machine.ts";
 import { CutNeeded } from "../refine.ts";
-import type { Context } from "../step.ts";
 import type { FileState } from "./state.ts";
 
 export const isHuge = (file: FileState | undefined): boolean => file?.object.huge !== undefined;

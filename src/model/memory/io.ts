@@ -3,13 +3,12 @@
 import type { Errno } from "../../base/errno.ts";
 import { S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand } from "../../scenario/program.ts";
-import { BYTES, type Cells } from "../cells.ts";
-import type { Machine } from "../machine.ts";
+import { BYTES, singleCell } from "../cells.ts";
+import { AGAIN, BLOCKED, type Context, DONE, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { CutNeeded } from "../refine.ts";
 import { INTERRUPTIBLE, isKilled } from "../signals.ts";
-import { AGAIN, BLOCKED, type Context, DONE, NEXT, type Plan, type StepCode } from "../step.ts";
 import { appends, mayAppend } from "./descriptors.ts";
 import { addPage, isInaccessible, isMadeInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
 import { framesLeft, readRange, writeRange } from "./frames.ts";
@@ -115,13 +114,6 @@ function chunk(context: Context): { from: bigint; to: bigint } {
   const pageEnd = ((from >> 12n) + 1n) << 12n;
   const end = begin + lengthOf(context);
   return { from, to: end < pageEnd ? end : pageEnd };
-}
-
-/** The cell of one page, cut out when it is not one yet. */
-export function singleCell(cells: Cells, page: number): number {
-  const cell = cells.at(page);
-  if (cell >= 0 && cells.single(cell)) return cell;
-  throw new CutNeeded(cells.space, cell >= 0 && cells.start(cell) === page ? page + 1 : cells.bounds.includes(page) ? page + 1 : page);
 }
 
 const checkedAnswer = (context: Context): { value: bigint; data: number[] } => {

@@ -3,11 +3,10 @@
 
 import { asU64, isPageAligned, PAGE_SIZE, pageUp } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Scope } from "../layout.ts";
+import { AGAIN, type Context, type Machine, type Plan, type StepCode } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { descriptor, fileOperand, plan, ZERO } from "../plan.ts";
-import type { Scope } from "../scope.ts";
-import { AGAIN, type Context, type Plan, type StepCode } from "../step.ts";
 import { isMadeInaccessible, sizeOf } from "./file.ts";
 import { mappedCells, TASK_SIZE } from "./mapping.ts";
 import { addressOf, rangeOf } from "./protect.ts";

@@ -3,27 +3,25 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, isPageAligned, pageUp, S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
+import { singleCell } from "../cells.ts";
 import { KILLED } from "../ends.ts";
+import { FAILED } from "../handles.ts";
 import { userFaultRefused } from "../kvm/gmem-file.ts";
-import { invalidateHva } from "../kvm/notifier.ts";
-import type { Machine } from "../machine.ts";
+import { BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf, MAP_ANONYMOUS, MAP_TYPE, mappingOfOperand, NotModelled } from "../objects.ts";
-import { bound, canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
-import { FAILED } from "../runner.ts";
+import { bound, byteResult, canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { INTERRUPTIBLE, isKillable, isKilled } from "../signals.ts";
-import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { copyFrame, holdCopy, tryAgain } from "./copying.ts";
+import { holdCopy, tryAgain } from "./copying.ts";
 import { addPage, isInaccessible, makeUptodate, offsetOf, sizeOf } from "./file.ts";
-import { allocateFrame, clearByHost, framesLeft, readRange, release, writeRange } from "./frames.ts";
+import { readRange, writeRange } from "./frames.ts";
+import { copyOf, faultOwnPage, holeCovers, installPte } from "./gup.ts";
 import { poolOf } from "./huge.ts";
-import { singleCell } from "./io.ts";
 import { COPY_ON_WRITE, narrowHostAccess } from "./narrow.ts";
 import { MAP_POPULATE, populating } from "./populate.ts";
 import { hostScope, mappingScope } from "./scopes.ts";
-import { type FileState, fileCellOf, isAlone, type MappingState, type OpenState, permits, protOf, SEAL } from "./state.ts";
+import { type FileState, fileCellOf, isAlone, type MappingState, type OpenState, PROT, permits, protOf, SEAL } from "./state.ts";
 import { unmapsOf } from "./unmaps.ts";
 
-const PROT_WRITE = 2;
 /** MAP_FIXED, MAP_LOCKED, MAP_HUGETLB and the like change what mmap does; MAP_NORESERVE and MAP_STACK do not. */
 const MAP_PLAIN = MAP_TYPE | MAP_ANONYMOUS | MAP_POPULATE | 0x4000n | 0x20000n;
 export const TASK_SIZE = 1n << 47n;
@@ -80,7 +78,7 @@ function mmapRefuses(context: Context, file: FileState | undefined, { length, pr
   if (type !== 1n && type !== 2n && !(type === 3n && file)) return "EINVAL";
   if (!file) return undefined;
   const { state } = context;
-  if (!canRead(open) || (type !== 2n && prot & BigInt(PROT_WRITE) && !canWrite(open))) return "EACCES";
+  if (!canRead(open) || (type !== 2n && prot & BigInt(PROT.WRITE) && !canWrite(open))) return "EACCES";
   if (file.shim.get(state) === 1) return "ENODEV";
   return isInaccessible(state, file) ? "EPERM" : undefined;
 }
@@ -94,7 +92,7 @@ function mayWriteUnder(machine: Machine, state: Int32Array, mapping: MappingStat
   if (readOnly) return 0;
   const { seals, denied } = machine.files[mapping.object.file];
   const sealed = seals.get(state) & WRITE_SEALS;
-  if (sealed && prot & PROT_WRITE) return "EPERM";
+  if (sealed && prot & PROT.WRITE) return "EPERM";
   if (machine.features.shared_readonly === "counts") {
     if (denied.get(state) === 1) return "EPERM";
     return sealed & SEAL.FUTURE_WRITE ? 0 : 1;
@@ -236,14 +234,6 @@ const accessHost: StepCode = {
   },
 };
 
-export function byteResult(byte: number, context: Context, text: string): Result {
-  if (context.telling) context.say(byte < 0 ? `${text} what lay there before` : `${text}: 0x${byte.toString(16)}`);
-  return byte < 0 ? FOUND_BYTE : BYTES[byte];
-}
-
-const FOUND_BYTE: Result = { kind: "found" };
-const BYTES: readonly Result[] = Array.from({ length: 256 }, (_, byte) => ({ kind: "value", value: BigInt(byte) }));
-
 /** shmem_fault: a fault into a range that is being punched waits. */
 const waitHole: StepCode = {
   reads: ["hole", "control"],
@@ -294,94 +284,6 @@ const lookupHost: StepCode = {
     return tryAgain(context);
   },
 };
-
-function installPte(context: Context, mapping: MappingState, cell: number, frame: number): void {
-  mapping.ptes[cell]?.set(context.state, frame);
-  context.machine.emit("host-pte", frame);
-}
-
-/** The page of a private mapping that does not come from its file: what it holds already, alone or with its kin, and fresh anonymous memory. */
-function faultOwnPage(context: Context, mapping: MappingState, cell: number, write: boolean): boolean {
-  const { machine, state } = context;
-  const own = mapping.copies[cell]?.get(state) ?? 0;
-  if (own === 0 && !mapping.object.anonymous) return false;
-  if (own === 0) {
-    const frame = allocateFrame(context);
-    clearByHost(machine, state, frame);
-    mapping.copies[cell]?.set(state, frame);
-    installPte(context, mapping, cell, frame);
-    if (context.telling) context.say(`anonymous memory: frame ${frame}, cleared`);
-  } else if (write && !isAlone(state, mapping, cell)) {
-    if (holdCopy(context, mapping, cell, own)) return true;
-    installPte(context, mapping, cell, copyOf(context, mapping, cell, own));
-    if (context.telling) context.say(`frame ${own} belongs to another process, too: the store gets a copy, frame ${mapping.copies[cell]?.get(state)}`);
-    release(context, own);
-  } else installPte(context, mapping, cell, own);
-  return true;
-}
-
-/** VM_FAULT_OOM: the page of the file, fresh anonymous memory or the copy of a page would need a frame, and none is free. */
-function lacksFrame(context: Context, mapping: MappingState, cell: number, write: boolean): boolean {
-  const { machine, state } = context;
-  if (framesLeft(machine, state) > 0) return false;
-  const file = machine.files[mapping.object.file];
-  const own = mapping.copies[cell]?.get(state) ?? 0;
-  const copied = write && !mapping.object.shared && (own === 0 || !isAlone(state, mapping, cell));
-  const lacks = copied || (own === 0 && file.frames[fileCellOf(file, mapping, cell)].get(state) === 0);
-  if (lacks) context.say("no frame is free for the page");
-  return lacks;
-}
-
-/** Copy on write of a private mapping. */
-function copyOf(context: Context, mapping: MappingState, cell: number, frame: number): number {
-  const { state } = context;
-  const copy = copyFrame(context, frame);
-  if ((mapping.ptes[cell]?.get(state) ?? 0) !== 0) invalidateHva(context, mapping, cell);
-  mapping.copies[cell]?.set(state, copy);
-  return copy;
-}
-
-/** A store reaches the frame that the PTE of this page names, without a copy. */
-export function isWritable(state: Int32Array, mapping: MappingState, page: number): boolean {
-  const cell = mapping.cells.at(page);
-  if (!(protOf(state, mapping, cell) & PROT_WRITE)) return false;
-  return mapping.object.shared || (mapping.copies[cell]?.get(state) === mapping.ptes[cell]?.get(state) && isAlone(state, mapping, cell));
-}
-
-/** What GUP finds at a host address: the frame of the PTE, faulting it in when needed; undefined where nothing is mapped or its protection forbids it. */
-export function getUserPage(context: Context, mapping: MappingState, page: number, write: boolean): number | "blocked" | "again" | undefined {
-  const { machine, state } = context;
-  if (page < 0 || page >= mapping.object.pages) return undefined;
-  const cell = singleCell(mapping.cells, page);
-  const present = mapping.ptes[cell]?.get(state) ?? 0;
-  if (!permits(protOf(state, mapping, cell), write)) return undefined;
-  // GUP without mmap_lock looks at the page tables only.
-  if (present !== 0 && (!write || isWritable(state, mapping, page))) return present;
-  if (mapping.mapped[cell].get(state) === 0) return undefined;
-  const file = machine.files[mapping.object.file];
-  const fileCell = fileCellOf(file, mapping, cell);
-  if (lacksFrame(context, mapping, cell, write)) return undefined;
-  if (faultOwnPage(context, mapping, cell, write)) return mapping.ptes[cell]?.get(state);
-  if (file.gmem && userFaultRefused(machine, file, BigInt(page + mapping.object.filePage)) !== undefined) return undefined;
-  if (file.object.kind === "memfd" && BigInt(page + mapping.object.filePage) << 12n >= sizeOf(machine, state, file)) return undefined;
-  if (file.folios[fileCell].get(state) !== 0 || holeCovers(context, file, fileCell)) return "blocked";
-  if (file.frames[fileCell].get(state) === 0) {
-    addPage(context, file, fileCell);
-    makeUptodate(context, file, fileCell);
-    if (write && !mapping.object.shared) return "again";
-  }
-  makeUptodate(context, file, fileCell);
-  const frame = file.frames[fileCell].get(state);
-  installPte(context, mapping, cell, write && !mapping.object.shared ? copyOf(context, mapping, cell, frame) : frame);
-  return mapping.ptes[cell]?.get(state);
-}
-
-function holeCovers(context: Context, file: FileState, cell: number): boolean {
-  const { machine, state } = context;
-  const punching = file.hole.get(state);
-  const call = punching === 0 ? undefined : machine.instruction(state, punching - 1)?.call;
-  return call !== undefined && (machine.plans[call]?.cells.includes(cell) ?? false);
-}
 
 export const mappingSteps = { map_vma: mapVma, access_host: accessHost, wait_hole: waitHole };
 export const lookupHostPage = lookupHost;

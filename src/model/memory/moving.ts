@@ -3,14 +3,13 @@
 // v7 refuse it from the first binding on.
 
 import type { Call, CallId } from "../../scenario/program.ts";
+import { singleCell } from "../cells.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
-import type { Machine } from "../machine.ts";
+import { BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { isMadeInaccessible } from "./file.ts";
 import { allocateFrame, referencesOf, release } from "./frames.ts";
-import { singleCell } from "./io.ts";
 import { fileScope } from "./scopes.ts";
 import { type FileState, MARK } from "./state.ts";
 import { fileUnmaps } from "./unmaps.ts";

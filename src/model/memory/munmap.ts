@@ -3,10 +3,9 @@
 
 import { asU64, formatAddress, isPageAligned } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf, mappingOfOperand, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage, isReferenced } from "./file.ts";
 import { release } from "./frames.ts";
 import { failedAddress, isMapping, MMAP_MIN_ADDR, mappedCells, TASK_SIZE } from "./mapping.ts";

@@ -3,11 +3,10 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId, Operand } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { singleCell } from "../cells.ts";
+import type { Context, Machine } from "../machine.ts";
 import { mappingOfOperand, NotModelled } from "../objects.ts";
 import { bound } from "../plan.ts";
-import type { Context } from "../step.ts";
-import { singleCell } from "./io.ts";
 import { failedAddress, MMAP_MIN_ADDR, TASK_SIZE } from "./mapping.ts";
 import { FOUND, fileCellOf, type MappingState, permits, protOf } from "./state.ts";
 

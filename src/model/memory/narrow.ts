@@ -1,8 +1,7 @@
 // What the steps of file and mapping calls touch in a given state, where that is less than they declare; and the locks that they need.
 
 import type { Field, Region } from "../layout.ts";
-import type { Machine } from "../machine.ts";
-import type { CompiledOperation, Context, Plan, Shape } from "../step.ts";
+import type { CompiledOperation, Context, Machine, Plan, Shape } from "../machine.ts";
 import { isMadeInaccessible } from "./file.ts";
 import { type FileState, fileCellOf, permits, protOf } from "./state.ts";
 

@@ -3,61 +3,23 @@
 
 import type { Errno } from "../../base/errno.ts";
 import { asU64, S64_MAX } from "../../base/units.ts";
-import type { Call, CallId, Program, Result } from "../../scenario/program.ts";
-import type { Field, Layout } from "../layout.ts";
-import type { Machine } from "../machine.ts";
-import { fileOfOperand, intOf, mappingOfOperand, NotModelled, type Objects } from "../objects.ts";
+import type { Call, CallId, Result } from "../../scenario/program.ts";
+import { singleCell } from "../cells.ts";
+import type { Field } from "../layout.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
+import { fileOfOperand, intOf, mappingOfOperand, NotModelled } from "../objects.ts";
 import { bound, canRead, canWrite, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { doesNotWait } from "./descriptors.ts";
 import { sizeOf } from "./file.ts";
 import { readRange, release } from "./frames.ts";
-import { singleCell } from "./io.ts";
-import { getUserPage } from "./mapping.ts";
+import { getUserPage } from "./gup.ts";
+import { BUFFERS, PAGE, type PipeState } from "./pipe-state.ts";
 import { both, fileScope, mappingScope } from "./scopes.ts";
 import type { MappingState, OpenState } from "./state.ts";
 
-/** PIPE_DEF_BUFFERS: pages that a pipe holds. */
-const BUFFERS = 16;
 const SPLICE_FLAGS = 0xfn;
 const SPLICE_F_NONBLOCK = 2n;
 const MAX_DATA = 64n;
-const PAGE = 4096;
-
-/** struct pipe_buffer: bytes [from, to) of a page; frame 0 is the zero page. */
-interface PipeBuffer {
-  readonly frame: Field;
-  readonly from: Field;
-  readonly to: Field;
-}
-
-/** struct pipe_inode_info: its buffers, the oldest first. */
-export interface PipeState {
-  readonly buffers: readonly PipeBuffer[];
-  readonly used: Field;
-}
-
-/** Calls that put pages into a pipe, with the place of the pipe and of the length among their operands. */
-const FILLS: Readonly<Record<string, readonly [pipe: number, length: number]>> = { splice: [2, 4], vmsplice: [0, 2], sendfile: [0, 3] };
-
-/** By file: the pipes of a program, each with as many buffers as its calls can ever fill. */
-export function pipeStates(layout: Layout, program: Program, objects: Objects, frames: number): ReadonlyMap<number, PipeState> {
-  const pipes = new Map<number, PipeState>();
-  for (const file of objects.files) {
-    if (file.special !== "pipe") continue;
-    const pages = program.calls.reduce((sum, { spec, operands }) => {
-      const fills = FILLS[spec];
-      if (!fills || fileOfOperand(program, objects, operands[fills[0]]) !== file.index) return sum;
-      const length = operands[fills[1]];
-      return sum + (length.kind === "int" && length.value >= 0n && length.value < BigInt(BUFFERS * PAGE) ? Number((length.value + 4095n) >> 12n) + 1 : BUFFERS);
-    }, 0);
-    const name = `pipe ${file.index}`;
-    const field = (max: number): Field => layout.field("reference", max, name);
-    const buffers = Array.from({ length: Math.min(BUFFERS, pages) }, () => ({ frame: field(frames), from: field(PAGE), to: field(PAGE) }));
-    pipes.set(file.index, { buffers, used: field(BUFFERS) });
-  }
-  return pipes;
-}
 
 /** pipe->mutex keeps its users apart over several pages, and no step stands for it. */
 function checkUsers(machine: Machine, id: CallId, file: number): void {

@@ -1,36 +1,13 @@
 // An uncorrectable memory error in a page of a guest_memfd: guests lose it, it is marked and stays in its file, and whoever wants it next is told
 // (mm/memory-failure.c; virt/kvm/guest_memfd.c kvm_gmem_error_folio, kvm_gmem_get_pfn).
 
-import type { Call, CallId, Program } from "../../scenario/program.ts";
-import type { Cells } from "../cells.ts";
-import type { Field, Layout } from "../layout.ts";
-import type { Machine } from "../machine.ts";
-import { NotModelled, type Objects } from "../objects.ts";
+import type { Call, CallId } from "../../scenario/program.ts";
+import { singleCell } from "../cells.ts";
+import { type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
+import { NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
-import { singleCell } from "./io.ts";
 import { fileScope } from "./scopes.ts";
-
-const fileOfFrame = (program: Program, objects: Objects, call: Call): number | undefined => {
-  const [target] = call.operands;
-  return target?.kind === "frame" ? objects.fileOf.get(program.handles[target.handle].call) : undefined;
-};
-
-/** By file with such an error, and by cell: whether its page has one. */
-export function poisonedPages(layout: Layout, program: Program, objects: Objects, cells: readonly Cells[]): ReadonlyMap<number, readonly Field[]> {
-  const pages = new Map<number, readonly Field[]>();
-  for (const call of program.calls) {
-    const file = call.spec === "poison" ? fileOfFrame(program, objects, call) : undefined;
-    if (file === undefined || pages.has(file)) continue;
-    pages.set(
-      file,
-      Array.from({ length: cells[file].count }, (_, cell) => layout.field("page", 1, `file ${file} cell ${cell}`)),
-    );
-  }
-  return pages;
-}
-
-export const isPoisoned = (machine: Machine, state: Int32Array, file: number, cell: number): boolean => machine.poisoned.get(file)?.[cell]?.get(state) === 1;
+import { fileOfFrame } from "./state.ts";
 
 /**
  * poison(frame(fd, off)). The kernel marks the page first and takes it away from guests then; what a guest meets that comes in between is a machine check, which
@@ -78,11 +55,5 @@ const poisonPage: StepCode = {
     return NEXT;
   },
 };
-
-/** Before a page leaves its file: what becomes of a broken one no source tells. */
-export function checkNotPoisoned(context: Context, file: number, cell: number): void {
-  if (isPoisoned(context.machine, context.state, file, cell))
-    throw new NotModelled(context.plan.id, "what becomes of a page with a memory error that leaves its file is not modelled");
-}
 
 export const poisonSteps = { poison_page: poisonPage };

@@ -2,17 +2,14 @@
 // madvise_populate).
 
 import type { Call, CallId, Result } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { INTERRUPTED, INTERRUPTIBLE, isKilled } from "../signals.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { framesLeft } from "./frames.ts";
-import { getUserPage } from "./mapping.ts";
-import { protOf } from "./state.ts";
+import { getUserPage } from "./gup.ts";
+import { PROT, protOf } from "./state.ts";
 
 export const MAP_POPULATE = 0x8000n;
-const PROT_READ = 1;
-const PROT_WRITE = 2;
 /** Each page is a step of its own. */
 const MAX_PAGES = 64;
 
@@ -61,9 +58,9 @@ const populate: StepCode = {
     const cell = mapping.cells.at(page);
     if (context.plan.cells.length === 0 || cell < 0) return advised && data.beyond ? context.always(NO_MAPPING) : NEXT;
     const prot = protOf(state, mapping, cell);
-    const write = advised ? data.write : !mapping.object.shared && (prot & PROT_WRITE) !== 0;
+    const write = advised ? data.write : !mapping.object.shared && (prot & PROT.WRITE) !== 0;
     if (advised && mapping.mapped[cell].get(state) === 0) return context.always(NO_MAPPING);
-    if (advised && !(prot & (write ? PROT_WRITE : PROT_READ))) return context.always(NO_PERMISSION);
+    if (advised && !(prot & (write ? PROT.WRITE : PROT.READ))) return context.always(NO_PERMISSION);
     if (framesLeft(machine, state) === 0) throw new NotModelled(context.plan.id, "populating a mapping without free memory is not modelled");
     const frame = getUserPage(context, mapping, page, write);
     if (frame === "blocked") return BLOCKED;

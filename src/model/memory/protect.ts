@@ -2,23 +2,20 @@
 
 import { asU64, isPageAligned, pageUp } from "../../base/units.ts";
 import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
-import { rangeOfBytes } from "../kvm/ranges.ts";
-import type { Machine } from "../machine.ts";
+import { type Resize, rangeOfBytes } from "../kvm/ranges.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf, MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE, mappingOfOperand, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage } from "./file.ts";
 import { release } from "./frames.ts";
 import { failedAddress, isMapping, MMAP_MIN_ADDR, mappedCells, TASK_SIZE } from "./mapping.ts";
 import { KEEP_SIZE, PUNCH_HOLE } from "./modes.ts";
 import { type Populate, pagesFor } from "./populate.ts";
-import { type Resize, rangeCells, wholeCells } from "./resize.ts";
+import { rangeCells, wholeCells } from "./resize.ts";
 import { fileScope, mappingScope } from "./scopes.ts";
-import { fileCellOf, type MappingState, protOf } from "./state.ts";
+import { fileCellOf, type MappingState, PROT, protOf } from "./state.ts";
 import { fileUnmaps, unmapsOf } from "./unmaps.ts";
 
-const PROT_WRITE = 2;
-const PROT_EXEC = 4;
 const PROT_SEM = 8n;
 const PROT_GROWS = 0x3000000n;
 const NO_MEMORY: Result = { kind: "errno", errno: "ENOMEM" };
@@ -103,9 +100,9 @@ function walk(context: Context, change: (mapping: MappingState, cell: number) =>
   const mapping = machine.mappings[range.mapping as number];
   for (const cell of range.cells) {
     if (mapping.mapped[cell].get(state) === 0) return NO_MEMORY;
-    if (prot & PROT_WRITE && mapping.mayWrite.get(state) === 0) return NO_ACCESS;
+    if (prot & PROT.WRITE && mapping.mayWrite.get(state) === 0) return NO_ACCESS;
     // The mount of guest_memfd is noexec, so its mappings have no VM_MAYEXEC (measured on 6.18.44).
-    if (prot & PROT_EXEC && machine.files[mapping.object.file]?.object.kind === "guest_memfd") return NO_ACCESS;
+    if (prot & PROT.EXEC && machine.files[mapping.object.file]?.object.kind === "guest_memfd") return NO_ACCESS;
     if (protOf(state, mapping, cell) !== prot && !change(mapping, cell)) return undefined;
   }
   return range.beyond ? NO_MEMORY : ZERO;
@@ -242,7 +239,7 @@ function adviceRefuses(context: Context, mapping: MappingState, range: Range, ad
   const { file, shared } = mapping.object;
   if (machine.files[file].object.kind === "guest_memfd") throw new NotModelled(own.id, "MADV_REMOVE on guest_memfd is not modelled");
   if (!shared || mapping.mayWrite.get(state) === 0) return "EACCES";
-  const writable = range.cells.every((cell) => protOf(state, mapping, cell) & PROT_WRITE);
+  const writable = range.cells.every((cell) => protOf(state, mapping, cell) & PROT.WRITE);
   if (machine.features.shared_readonly === "free" || writable) return undefined;
   throw new NotModelled(own.id, "MADV_REMOVE on a mapping without PROT_WRITE before Linux 6.7 is not modelled");
 }

@@ -5,12 +5,11 @@ import type { Errno } from "../../base/errno.ts";
 import { isPageAligned, pageDown, pageUp } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
-import { type FileRange, rangeOfBytes, type Told } from "../kvm/ranges.ts";
+import { type Resize, rangeOfBytes } from "../kvm/ranges.ts";
 import type { Field } from "../layout.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
-import { AGAIN, BLOCKED, type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { dropPage, isInaccessible, isMadeInaccessible, pagesOf, setSize, sizeOf, zeroPart } from "./file.ts";
 import { release } from "./frames.ts";
 import { hugeRange, isHuge } from "./huge.ts";
@@ -20,20 +19,6 @@ import { inodeLockOf, truncateLocksOf } from "./narrow.ts";
 import { fileScope, poolScope } from "./scopes.ts";
 import { type FileState, type MappingState, SEAL } from "./state.ts";
 import { fileUnmaps } from "./unmaps.ts";
-
-/** What ftruncate and fallocate work on; `parts` are pages of which only some bytes go. */
-export interface Resize {
-  readonly call: "ftruncate" | "fallocate";
-  readonly mode: bigint;
-  readonly offset: bigint;
-  readonly length: bigint;
-  readonly end: bigint;
-  /** What a handler of the whole call is told of. */
-  readonly range: FileRange;
-  /** What the handlers of slots make of it, by slot and folio; filled by those who tell them (kvm/notifier.ts). */
-  readonly told: Told[];
-  readonly parts: ReadonlyMap<number, { readonly from: number; readonly to: number }>;
-}
 
 export const resize = (context: Context): Resize => context.plan.data as Resize;
 const fileOf = (context: Context): FileState => context.machine.files[context.plan.file];

@@ -1,8 +1,9 @@
 // What calls on files, mappings and frames can reach.
 
 import type { Call } from "../../scenario/program.ts";
+import type { Scope } from "../layout.ts";
 import type { Machine } from "../machine.ts";
-import { every, Reach, type Scope } from "../scope.ts";
+import { every, Reach } from "../scope.ts";
 
 /** A call on a file: its inode, these cells of it (by default all), who maps it or is bound to it. */
 export function fileScope(machine: Machine, call: Call, file: number | undefined, cells?: readonly number[]): Scope {

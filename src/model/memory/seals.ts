@@ -3,10 +3,9 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf } from "../objects.ts";
 import { canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { planFlags } from "./descriptors.ts";
 import { referencesOf } from "./frames.ts";
 import { failUnlocked } from "./resize.ts";

@@ -4,15 +4,14 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { singleCell } from "../cells.ts";
+import { AGAIN, type Context, type Machine, type Plan, type StepCode } from "../machine.ts";
 import { fileOfOperand, intOf, NotModelled } from "../objects.ts";
 import { canRead, canWrite, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { INTERRUPTED, INTERRUPTIBLE, isKilled } from "../signals.ts";
-import { AGAIN, type Context, type Plan, type StepCode } from "../step.ts";
 import { appends } from "./descriptors.ts";
 import { addPage, isMadeInaccessible, makeUptodate, setSize, sizeOf } from "./file.ts";
 import { framesLeft } from "./frames.ts";
-import { singleCell } from "./io.ts";
 import { sizeLimit } from "./limits.ts";
 import type { FileState, OpenState } from "./state.ts";
 import { SEAL } from "./state.ts";

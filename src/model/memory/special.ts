@@ -2,10 +2,9 @@
 
 import type { Errno } from "../../base/errno.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { fileOfOperand, intOf, NotModelled, O_ACCMODE, O_PATH, type SpecialFile } from "../objects.ts";
 import { canRead, canWrite, descriptor, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
-import { type Context, NEXT, type Plan, type StepCode } from "../step.ts";
 import { isFlagCommand, planFlags } from "./descriptors.ts";
 import { noDescriptor } from "./limits.ts";
 import { vfsRefuses } from "./modes.ts";

@@ -1,7 +1,6 @@
 // Which pages of which host mappings a call takes away or changes: what MMU notifiers are told of, one mapping after the other.
 
-import type { Machine } from "../machine.ts";
-import type { Plan, Unmapping } from "../step.ts";
+import type { Machine, Plan, Unmapping } from "../machine.ts";
 import type { FileState } from "./state.ts";
 
 /** What a call says of the pages of one mapping that it changes. */

@@ -2,48 +2,11 @@
 // frames stand for runs of pages that no call tells apart (common/memory_handlers/pamt_manager.c has the PAMT by size).
 
 import { asU64 } from "../../base/units.ts";
-import type { CallId, Operand, Program } from "../../scenario/program.ts";
-import type { Cells, Cuts } from "../cells.ts";
-import type { Field } from "../layout.ts";
+import type { CallId, Operand } from "../../scenario/program.ts";
 import type { Machine } from "../machine.ts";
 import { NotModelled, objectOfOperand, PAGES_OF_BLOCK } from "../objects.ts";
-import type { PamtEntry, SeptEntry, TdState, TdxState } from "./state.ts";
+import type { Block, PamtEntry, RestOfTable, SeptEntry, TdState, TdxState } from "./state.ts";
 import { isLeafState, LEVEL, PT, SEPT } from "./tables.ts";
-
-/** The page space of every block: all of them are cut alike. */
-export const BLOCKS = "block";
-
-export interface Block {
-  readonly index: number;
-  /** The frame of its first page, whose address is that of the block; those of its cells follow it. */
-  readonly first: number;
-  readonly cells: Cells;
-  /** PAMT entry of 2 MB. Where it is PT_REG the pages are one, and the entries of 4 KB are not asked. */
-  readonly pamt: PamtEntry;
-}
-
-/** Entries of a table that no call names: they are alike, from the split of a large page until it is joined again. */
-export interface RestOfTable {
-  /** A `SEPT`. */
-  readonly state: Field;
-  /** The first frame of the block whose pages they name. */
-  readonly first: Field;
-}
-
-/** Cuts blocks at the pages that guest addresses and operands name, in whichever block that is. */
-export function addBlockCuts(cuts: Cuts, program: Program, gfns: Iterable<number>): void {
-  cuts.cut(BLOCKS, 0);
-  cuts.page(BLOCKS, 0);
-  cuts.cut(BLOCKS, PAGES_OF_BLOCK);
-  for (const gfn of gfns) cuts.page(BLOCKS, gfn % PAGES_OF_BLOCK);
-  for (const { operands } of program.calls) {
-    for (const operand of operands) {
-      if (operand.kind !== "handle" || program.handles[operand.handle].kind !== "frame") continue;
-      const page = Number(operand.offset >> 12n);
-      if (page > 0 && page < PAGES_OF_BLOCK) cuts.page(BLOCKS, page);
-    }
-  }
-}
 
 export function blockAt(tdx: TdxState, frame: number): Block | undefined {
   for (const block of tdx.blocks) if (frame >= block.first && frame < block.first + block.cells.count) return block;

@@ -1,7 +1,7 @@
 // The checks that leaves share, in the words of the module (common/helpers/helpers.c): operands, life cycle, guest address, secure EPT, TLB tracking.
 
 import type { TdxOperandName, TdxStatus, TdxStatusName } from "../../base/tdx-status.ts";
-import { SHARED_BIT } from "../cuts.ts";
+import { SHARED_BIT } from "../objects.ts";
 import { blockAt, framesOf, pamtBehind, pamtOf } from "./blocks.ts";
 import { busy, type Check, type Hpa, type LeafCall, type Locking, MALFORMED, NO_TDMR, NO_TDMR_2M, type Registers } from "./leaf.ts";
 import type { LockMode } from "./locks.ts";

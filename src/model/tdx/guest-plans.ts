@@ -2,11 +2,9 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
-import { SHARED_BIT } from "../cuts.ts";
-import type { Machine } from "../machine.ts";
-import { NotModelled } from "../objects.ts";
+import type { Context, Machine, Plan } from "../machine.ts";
+import { NotModelled, SHARED_BIT } from "../objects.ts";
 import { plan } from "../plan.ts";
-import type { Context, Plan } from "../step.ts";
 import { isInside } from "./enter.ts";
 import type { TdAction } from "./guest.ts";
 import type { Target } from "./inside.ts";

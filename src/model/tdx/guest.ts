@@ -4,9 +4,9 @@
 import { formatAddress } from "../../base/units.ts";
 import type { Result } from "../../scenario/program.ts";
 import type { Region } from "../layout.ts";
+import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
 import { PAGES_OF_BLOCK } from "../objects.ts";
 import { ZERO } from "../plan.ts";
-import { BLOCKED, type Context, NEXT, type StepCode } from "../step.ts";
 import { frameBehind } from "./blocks.ts";
 import { walkTo } from "./checks.ts";
 import { dieInside, exitTd, isInside, vpEnter } from "./enter.ts";

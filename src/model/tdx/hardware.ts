@@ -2,30 +2,19 @@
 // to each other (logical integrity; Documentation/arch/x86/tdx.rst, arch/x86/virt/vmx/tdx/tdx.c).
 
 import type { CallId, Result } from "../../scenario/program.ts";
-import { BYTES, type Cuts } from "../cells.ts";
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
-import { clear } from "../memory/frames.ts";
-import { FOUND, LEFT } from "../memory/state.ts";
+import { clear, FOUND, LEFT } from "../memory/state.ts";
 import { NotModelled } from "../objects.ts";
 import { pamtOf } from "./blocks.ts";
-import { LINE, type LineState, type TdxState } from "./state.ts";
+import { LINE, LINE_BYTES, type LineState, type TdxState } from "./state.ts";
 import { LIFECYCLE, type PageType, PT, pageTypeName } from "./tables.ts";
-
-const LINE_BYTES = 64;
 
 /** Who touches a poisoned line. */
 export const MACHINE_CHECK: Result = { kind: "exception", exception: "#MC" };
 export const AS_FOUND: Result = { kind: "found" };
 /** Such a one shuts the processor down, and TDX with it. */
 export const MODULE_MACHINE_CHECK = "a machine check while the TDX module runs ends TDX on the whole machine: what follows is not modelled";
-
-/** A byte that is touched needs its line apart from the rest of the page: poison and ownership are of whole lines. */
-export function cutLine(cuts: Cuts, byte: number): void {
-  const first = byte - (byte % LINE_BYTES);
-  cuts.cut(BYTES, first);
-  cuts.cut(BYTES, first + LINE_BYTES);
-}
 
 /** Content ranges of the line that a byte is in. */
 export function lineOf(machine: Machine, byte: number): number[] {
@@ -51,7 +40,7 @@ export function directLines(machine: Machine, state: Int32Array, frame: number):
 /** The module zeroes a page under the TD's key (TDG.MEM.PAGE.ACCEPT). */
 export function zeroPage(machine: Machine, state: Int32Array, frame: number): void {
   directLines(machine, state, frame);
-  clear(machine, state, frame);
+  clear(state, machine.frames[frame]);
   if (machine.options.taint) machine.frames[frame].tainted.set(state, 1);
 }
 
@@ -121,7 +110,7 @@ export function hostRead(machine: Machine, state: Int32Array, frame: number, ran
 /** MOVDIR64B over the whole page with the shared key: nothing is read, so ownership and poison are gone, and the bytes are zero (tdx_clear_page). */
 export function resetPage(machine: Machine, state: Int32Array, frame: number): void {
   for (const line of linesOf(machine, frame)?.owner ?? []) line.set(state, LINE.HOST);
-  clear(machine, state, frame);
+  clear(state, machine.frames[frame]);
 }
 
 /** CLFLUSH of the page's lines under the shared key: those that were modified reach memory now, and with them the TD-owner bit goes. */

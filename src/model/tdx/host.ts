@@ -1,10 +1,9 @@
 // What the host does to memory and processors below the module: flushes and resets of a page, a write that misses the cache, an interrupt for a vCPU.
 
 import type { Call, CallId } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import { BLOCKED, type Context, type Machine, type Plan, type StepCode } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
-import { BLOCKED, type Context, type Plan, type StepCode } from "../step.ts";
 import { framesNamed, pagesText } from "./blocks.ts";
 import { exitTd, isInside } from "./enter.ts";
 import { AS_FOUND, flushShared, hostRead, judgeHostAccess, MACHINE_CHECK, partialWrite, refuseOwnPage, resetPage } from "./hardware.ts";

@@ -1,11 +1,11 @@
 // What a vCPU of a TD that is in the guest does next, and what becomes of it then: it goes on inside, leaves at the end of its actor's block, or exits.
 
+import type { TdxStatus } from "../../base/tdx-status.ts";
 import type { Result } from "../../scenario/program.ts";
-import type { Context } from "../step.ts";
+import type { Context } from "../machine.ts";
 import { sharedBitOf } from "./checks.ts";
 import { exitTd, isInside, tdOf } from "./enter.ts";
 import { type Hpa, statusResult } from "./leaf.ts";
-import type { AttributesWritten } from "./page-attributes.ts";
 import type { TdState, TdVcpuState, TdxState } from "./state.ts";
 import { forgetViolations, logViolation } from "./stepping.ts";
 
@@ -31,7 +31,7 @@ export interface TdAction {
   readonly attributes?: AttributesWritten;
   /** The exit of TDG.VP.VMCALL. */
   readonly exit?: Result;
-  /** Where KVM runs the vCPU: what it does with what ends an access; codes of step.ts. */
+  /** Where KVM runs the vCPU: what it does with what ends an access; codes of machine.ts. */
   readonly exits?: GuestExits;
 }
 
@@ -116,4 +116,9 @@ export function goOn(context: Context, result: Result): number {
   if (!last || vcpuOf(context).rests.get(context.state) === 1) return context.always(result);
   context.remember(result);
   return context.jump("td_leave");
+}
+
+/** What a call of TDG.MEM.PAGE.ATTR.WR asks for beside its page. */
+export interface AttributesWritten {
+  readonly refused: TdxStatus | undefined;
 }

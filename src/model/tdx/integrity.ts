@@ -1,17 +1,9 @@
 // Ghost of private-integrity: what a TD may expect at each byte of its pages that a scenario names, since it accepted or was given the page. No hardware keeps
 // it; it is in the state only while the invariant is watched.
 
-import type { Field, Layout } from "../layout.ts";
 import type { Machine } from "../machine.ts";
-import { FOUND, LEFT } from "../memory/state.ts";
+import { LEFT } from "../memory/state.ts";
 import type { SeptEntry, TdState } from "./state.ts";
-
-/** By gfn, by content range: 0 nothing known, else 1 + a byte, or 1 + `FOUND` for initial content that no name means. */
-export type Expected = ReadonlyMap<number, readonly Field[]>;
-
-export function expectedFields(layout: Layout, td: string, gfns: ReadonlySet<number>, ranges: number): Expected {
-  return new Map([...gfns].map((gfn) => [gfn, Array.from({ length: ranges }, () => layout.field("td", FOUND + 1, `${td} expects`))]));
-}
 
 /** A byte as a reader has it. */
 const seen = (content: number): number => (content & LEFT ? content & 255 : content);

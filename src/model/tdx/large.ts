@@ -3,13 +3,13 @@
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
 import { PAGES_OF_BLOCK } from "../objects.ts";
-import { type Block, blockAt, namedBehind, pageOf, restBehind } from "./blocks.ts";
+import { blockAt, namedBehind, pageOf, restBehind } from "./blocks.ts";
 import { blocked, entryStateOf, joinedPages, mappedPage, newPage, toLeafEntry, tracked } from "./checks.ts";
 import { directLines } from "./hardware.ts";
 import { busy, type Check, type Leaf, type LeafCall, type Locking } from "./leaf.ts";
 import { assignPage, freePage, joinPages, setEntry, splitPages } from "./pages.ts";
 import { change, UNBLOCKED_STATE } from "./sept.ts";
-import type { SeptEntry } from "./state.ts";
+import type { Block, SeptEntry } from "./state.ts";
 import { LEVEL, PT, SEPT, type SeptState } from "./tables.ts";
 
 const RESTARTABLE: TdxStatus = { status: "TDX_INTERRUPTED_RESTARTABLE" };

@@ -6,12 +6,11 @@ import { assert } from "../../base/assert.ts";
 import type { TdxOperandName, TdxStatus } from "../../base/tdx-status.ts";
 import type { Result } from "../../scenario/program.ts";
 import type { Field, Region } from "../layout.ts";
-import type { Machine } from "../machine.ts";
+import { AGAIN, type Context, type Machine, NEXT, type Shape, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
-import { AGAIN, type Context, NEXT, type Shape, type StepCode } from "../step.ts";
 import { acquire, type LockMode, release, type TryLock } from "./locks.ts";
 import type { SeptEntry, TdState, TdVcpuState, TdxState } from "./state.ts";
-import { ALLOWED_ENTRY_STATES, KEYS_AWAY, LIFECYCLE } from "./tables.ts";
+import { ALLOWED_ENTRY_STATES, ANSWERS, CHECKS, KEYS_AWAY, LIFECYCLE } from "./tables.ts";
 
 /** A physical address as the model has it: the number of a frame, or one of the three below. */
 export type Hpa = number;
@@ -236,12 +235,6 @@ function hold(call: LeafCall, check: Check): void {
   for (const { lock, mode } of check.holds?.(call) ?? NO_LOCKS) call.holds(lock, mode);
 }
 
-/** The most answers of one check, and the most checks of a leaf. */
-const ANSWERS = 2;
-const CHECKS = 60;
-/** A refusal as a number above 0, for the thread that is about to answer it. */
-export const REFUSAL_MAX = ANSWERS * CHECKS;
-
 /** It has gone down the checks, and is about to answer. */
 export const isRefused = ({ thread, state }: Context): boolean => (thread.refusal as Field).get(state) > 0;
 
@@ -315,7 +308,7 @@ export interface LeafSource {
   /** The leaf that this step of this call performs, and what its caller has put into the registers: read from the state, the same in both steps. */
   readonly of: (context: Context) => { readonly leaf: Leaf; readonly registers: Registers };
   /**
-   * What the caller does with the status, by the codes of step.ts. It is asked when `acquire` fails and when `commit` is through; `output` is the frame in RCX,
+   * What the caller does with the status, by the codes of machine.ts. It is asked when `acquire` fails and when `commit` is through; `output` is the frame in RCX,
    * `violation` the guest address of an exit that TDH.VP.ENTER has made up. An `acquire` that passes goes on with the next step of the operation, which must be its `commit`.
    */
   readonly answered: (context: Context, status: TdxStatus, output: Hpa, violation?: bigint) => number;

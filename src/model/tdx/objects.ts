@@ -3,7 +3,7 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId, HandleId, Operand, Program } from "../../scenario/program.ts";
-import { SHARED_BIT } from "../cuts.ts";
+import { SHARED_BIT } from "../objects.ts";
 
 /** A TD by the call that makes its root page one: TDH.MNG.CREATE, or the VM that KVM builds one for. */
 export interface TdObject {

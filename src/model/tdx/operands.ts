@@ -2,9 +2,9 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { CallId, Operand } from "../../scenario/program.ts";
+import { FAILED } from "../handles.ts";
 import type { Machine } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
-import { FAILED } from "../runner.ts";
 import { pageInBlock } from "./blocks.ts";
 import { type Hpa, MALFORMED, NO_TDMR, NO_TDMR_2M } from "./leaf.ts";
 import { PHYSICAL_BITS } from "./tables.ts";

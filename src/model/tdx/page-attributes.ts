@@ -2,20 +2,15 @@
 // attribute and each flag but 0 is refused, and nothing is ever written (td_dispatcher/vm_exits/tdg_mem_page_attr_rd.c, tdg_mem_page_attr_wr.c).
 
 import type { TdxOperandName, TdxStatus } from "../../base/tdx-status.ts";
+import { AGAIN, type Context, NEXT, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
-import { AGAIN, type Context, NEXT, type StepCode } from "../step.ts";
 import { entryAt, walkTo } from "./checks.ts";
-import { actionOf, beforeLeaf, EEQ, isPrivateTarget, targetOf, tdOfContext, vcpuOf, violation } from "./inside.ts";
+import { type AttributesWritten, actionOf, beforeLeaf, EEQ, isPrivateTarget, targetOf, tdOfContext, vcpuOf, violation } from "./inside.ts";
 import { isRefused } from "./leaf.ts";
 import { release } from "./locks.ts";
 import type { SeptEntry } from "./state.ts";
 import { ALLOWED_ENTRY_STATES, isLeafState, LEVEL, SEPT, SEPT_NAMES } from "./tables.ts";
 import { answer, errorFields, levelOperand, lockFromGuest } from "./tdcall.ts";
-
-/** What a call of TDG.MEM.PAGE.ATTR.WR asks for beside its page. */
-export interface AttributesWritten {
-  readonly refused: TdxStatus | undefined;
-}
 
 const VMS = 4n;
 const BITS_OF_VM = 16n;

@@ -1,10 +1,10 @@
 // What leaves do to pages and entries: the PAMT entry of a page that changes hands, the entry that names it, the lines of the hardware.
 
 import { PAGES_OF_BLOCK } from "../objects.ts";
-import { type Block, framesOf, pamtOf } from "./blocks.ts";
+import { framesOf, pamtOf } from "./blocks.ts";
 import { judgeHandOver, ownLines } from "./hardware.ts";
 import type { LeafCall } from "./leaf.ts";
-import type { PamtEntry, SeptEntry, TdState } from "./state.ts";
+import type { Block, PamtEntry, SeptEntry, TdState } from "./state.ts";
 import { type PageType, PT, SEPT, type SeptState } from "./tables.ts";
 
 /** Index of the module's own key in `TdxState.keys`. */

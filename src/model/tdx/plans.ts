@@ -3,10 +3,9 @@
 import { asU64 } from "../../base/units.ts";
 import { callSpec } from "../../scenario/catalogue/index.ts";
 import type { Call, CallId, Operand } from "../../scenario/program.ts";
-import type { Machine } from "../machine.ts";
+import type { Context, Machine, Plan } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { plan } from "../plan.ts";
-import type { Context, Plan } from "../step.ts";
 import { guestPlan } from "./guest-plans.ts";
 import { hostPlan } from "./host.ts";
 import { EEQ, violationResult } from "./inside.ts";

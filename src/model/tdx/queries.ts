@@ -2,8 +2,8 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Operand } from "../../scenario/program.ts";
-import { SHARED_BIT } from "../cuts.ts";
 import type { Machine } from "../machine.ts";
+import { SHARED_BIT } from "../objects.ts";
 import { NoAnswer } from "../refine.ts";
 import { pamtOf } from "./blocks.ts";
 import { keyState } from "./build.ts";

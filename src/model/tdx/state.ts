@@ -2,12 +2,11 @@
 
 import type { Cells } from "../cells.ts";
 import type { Field, Layout } from "../layout.ts";
+import { FOUND } from "../memory/state.ts";
 import { PAGES_OF_BLOCK } from "../objects.ts";
-import type { Block, RestOfTable } from "./blocks.ts";
-import { type Expected, expectedFields } from "./integrity.ts";
 import { type TryLock, tryLock } from "./locks.ts";
 import type { TdObject, TdVcpuObject, TdxObjects } from "./objects.ts";
-import { type RepeatedAccess, type SteppingState, steppingState } from "./stepping.ts";
+import { type RepeatedAccess, type SteppingState, steppingState } from "./repeated.ts";
 import { GLOBAL_HKID, LEVEL, PRIVATE_HKIDS, PT, TDCS_PAGES, TDVPS_TDCX } from "./tables.ts";
 
 /** The entry of one page, of 4 KB or of 2 MB. */
@@ -221,7 +220,7 @@ export function tdxState(layout: Layout, objects: TdxObjects, sizes: TdxSizes): 
 }
 
 /** Key ids outside of it are no private ones, and the first is the module's own. */
-export const isPrivateKey = (hkid: number): boolean => hkid > GLOBAL_HKID && hkid < PRIVATE_HKIDS.first + PRIVATE_HKIDS.count;
+const isPrivateKey = (hkid: number): boolean => hkid > GLOBAL_HKID && hkid < PRIVATE_HKIDS.first + PRIVATE_HKIDS.count;
 
 function tdState(layout: Layout, object: TdObject, objects: TdxObjects, keys: number, sharers: number, sizes: TdxSizes): TdState {
   const { frames, packages, ranges, integrity } = sizes;
@@ -321,3 +320,29 @@ export function tdAt(tdx: TdxState, state: Int32Array, frame: number): TdState |
 export function tdVcpuAt(tdx: TdxState, state: Int32Array, frame: number): TdVcpuState | undefined {
   return frame > 0 ? tdx.vcpus.find((vcpu) => vcpu.tdvpr.get(state) === frame) : undefined;
 }
+
+export interface Block {
+  readonly index: number;
+  /** The frame of its first page, whose address is that of the block; those of its cells follow it. */
+  readonly first: number;
+  readonly cells: Cells;
+  /** PAMT entry of 2 MB. Where it is PT_REG the pages are one, and the entries of 4 KB are not asked. */
+  readonly pamt: PamtEntry;
+}
+
+/** Entries of a table that no call names: they are alike, from the split of a large page until it is joined again. */
+export interface RestOfTable {
+  /** A `SEPT`. */
+  readonly state: Field;
+  /** The first frame of the block whose pages they name. */
+  readonly first: Field;
+}
+
+/** By gfn, by content range: 0 nothing known, else 1 + a byte, or 1 + `FOUND` for initial content that no name means. */
+type Expected = ReadonlyMap<number, readonly Field[]>;
+
+function expectedFields(layout: Layout, td: string, gfns: ReadonlySet<number>, ranges: number): Expected {
+  return new Map([...gfns].map((gfn) => [gfn, Array.from({ length: ranges }, () => layout.field("td", FOUND + 1, `${td} expects`))]));
+}
+
+export const LINE_BYTES = 64;

@@ -121,3 +121,11 @@ export const GLOBAL_HKID = PRIVATE_HKIDS.first;
 
 /** Width of the physical address of the modelled machine, in bits; key ids stand above it. */
 export const PHYSICAL_BITS = 46;
+
+/** The most answers of one check, and the most checks of a leaf. */
+export const ANSWERS = 2;
+
+export const CHECKS = 60;
+
+/** A refusal as a number above 0, for the thread that is about to answer it. */
+export const REFUSAL_MAX = ANSWERS * CHECKS;

@@ -3,8 +3,8 @@
 
 import type { TdxOperandName, TdxStatusName } from "../../base/tdx-status.ts";
 import type { Field } from "../layout.ts";
+import { AGAIN, type Context, NEXT, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
-import { AGAIN, type Context, NEXT, type StepCode } from "../step.ts";
 import { blockAt } from "./blocks.ts";
 import { entryAt, walkTo } from "./checks.ts";
 import { exitTd, isInside } from "./enter.ts";
@@ -73,7 +73,7 @@ const DROPS = { HOST_WAITS: 1, UNSUITED: 2 } as const;
 
 /**
  * sept_lock_acquire_guest: an entry that is locked is busy, and so is one for which the host waits; which of them it is shows once it is locked. The step comes
- * again to drop the lock, for the host may meet it. A number is a code of step.ts.
+ * again to drop the lock, for the host may meet it. A number is a code of machine.ts.
  */
 export function lockFromGuest(context: Context, entry: SeptEntry, suits: boolean): "locked" | "unsuited" | number {
   const { state, thread } = context;

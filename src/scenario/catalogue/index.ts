@@ -15,12 +15,13 @@ import type { CallSpec, Param, Returns } from "./types.ts";
 
 export { constant, constants, constantsNamed, flagNames, isBitGroup } from "./constants.ts";
 export { type FeatureName, type FeatureValue, feature, features } from "./features.ts";
-export { type InvariantRow, invariants } from "./invariants.ts";
+export { invariants } from "./invariants.ts";
 export { profile, profiles } from "./profiles.ts";
 export { queries } from "./queries.ts";
 export { type SettingName, type SettingRow, setting, settingDefault, settings } from "./settings.ts";
 export { isLaterStep, isStepName, type StepName, steps } from "./steps.ts";
 export type * from "./types.ts";
+export type { InvariantRow } from "./types.ts";
 export { operation, operations };
 
 export const calls: readonly CallSpec[] = [...fileCalls, ...descriptorCalls, ...mappingCalls, ...kvmCalls, ...kvmTdxCalls, ...tdxCalls, ...physicalCalls];

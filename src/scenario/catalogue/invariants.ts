@@ -1,16 +1,7 @@
 // The rules that the tool watches, each with the moment at which it is judged. The predicates themselves are code in invariants/.
 
 import { tdxInvariants } from "./tdx-invariants.ts";
-
-export interface InvariantRow {
-  readonly name: string;
-  readonly subsystem: "memory" | "kvm" | "tdx";
-  /** One sentence that holds in a correct kernel. */
-  readonly statement: string;
-  readonly when: string;
-  readonly source: string;
-  readonly modelled: boolean;
-}
+import type { InvariantRow } from "./types.ts";
 
 const EACH = "after each atomic step";
 

@@ -1,6 +1,6 @@
 // Rules of the TDX module, of the memory that it guards and of KVM's use of it; and which of them watch over which property that a TD relies on.
 
-import type { InvariantRow } from "./invariants.ts";
+import type { InvariantRow } from "./types.ts";
 
 const EACH = "after each atomic step";
 const COMMIT = "after each commit of a TDX module leaf";

@@ -126,3 +126,13 @@ export interface QueryRow {
   readonly help: string;
   readonly modelled: boolean;
 }
+
+export interface InvariantRow {
+  readonly name: string;
+  readonly subsystem: "memory" | "kvm" | "tdx";
+  /** One sentence that holds in a correct kernel. */
+  readonly statement: string;
+  readonly when: string;
+  readonly source: string;
+  readonly modelled: boolean;
+}

@@ -7,7 +7,7 @@ import * as fc from "fast-check";
 import { explore } from "../../../src/explore/search.ts";
 import { INVARIANTS } from "../../../src/invariants/index.ts";
 import { Layout } from "../../../src/model/layout.ts";
-import type { Machine } from "../../../src/model/machine.ts";
+import type { MachineSystem } from "../../../src/model/system.ts";
 import { isInside } from "../../../src/model/tdx/enter.ts";
 import { acquire, isFree, release } from "../../../src/model/tdx/locks.ts";
 import type { TdVcpuState, TdxState } from "../../../src/model/tdx/state.ts";
@@ -18,7 +18,7 @@ import { leafRace } from "./random.ts";
 
 const RULES = INVARIANTS.filter(({ name }) => name === "sept-pamt-agree" || name === "tlb-tracked");
 
-function rules(machine: Machine, tdx: TdxState, state: Int32Array): string[] {
+function rules(machine: MachineSystem, tdx: TdxState, state: Int32Array): string[] {
   const broken: string[] = [];
   for (const rule of RULES) rule.state?.(machine, state, (subject) => void broken.push(rule.describe(machine, subject, state).message));
   for (const td of tdx.tds) {

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { explore } from "../../../src/explore/search.ts";
-import type { Machine } from "../../../src/model/machine.ts";
+import type { MachineSystem } from "../../../src/model/system.ts";
 import type { TdxState } from "../../../src/model/tdx/state.ts";
 import { onMachine, still } from "../support.ts";
 
 const BUDGET = { maxStates: 200_000, maxMilliseconds: 1e9, maxBytes: 1 << 28, now: still };
 
 export interface Look {
-  readonly machine: Machine;
+  readonly machine: MachineSystem;
   readonly tdx: TdxState;
   readonly state: Int32Array;
 }

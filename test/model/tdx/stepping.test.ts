@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import { repeatedAccesses, STEPPING_THRESHOLD } from "../../../src/model/tdx/stepping.ts";
+import { repeatedAccesses, STEPPING_THRESHOLD } from "../../../src/model/tdx/repeated.ts";
 import { labelled, onMachine, program, report } from "../support.ts";
 import { running } from "./support.ts";
 
