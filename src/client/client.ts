@@ -5,4 +5,4 @@ import type { BaseLanguageClient } from "vscode-languageclient";
 export const LANGUAGE = "memfd";
 
 /** The parts of a language client that the rest of the extension uses. */
-export type Client = Pick<BaseLanguageClient, "sendRequest" | "onNotification" | "onRequest">;
+export type Client = Pick<BaseLanguageClient, "sendRequest" | "onNotification" | "onRequest" | "getFeature">;

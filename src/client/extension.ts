@@ -40,6 +40,10 @@ export interface Api {
 export function activateWith(context: vscode.ExtensionContext, client: BaseLanguageClient): Api {
   const status = new StatusBar();
   const panel = new PagePanel(context.extensionUri, client);
+  client.middleware.provideInlayHints = async (document, range, token, next) => [
+    ...((await next(document, range, token)) ?? []),
+    ...panel.hints(document, range),
+  ];
   context.subscriptions.push(
     status,
     panel,

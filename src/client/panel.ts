@@ -4,7 +4,7 @@ import * as vscode from "vscode";
 import { COPY_STORY_COMMAND, type StatusParams, TRACE, type TraceParams, type TraceResult } from "../server/protocol.ts";
 import type { FromPanel, PanelState, ToPanel } from "../view/messages.ts";
 import type { TraceView } from "../view/rows.ts";
-import { type Client, LANGUAGE } from "./client.ts";
+import type { Client } from "./client.ts";
 import { KernelComparison } from "./kernels.ts";
 import { StepMark } from "./step-mark.ts";
 import { panelHtml } from "./webview-html.ts";
@@ -21,6 +21,7 @@ interface Subject {
 }
 
 const FOLLOW_MILLISECONDS = 60;
+const INLAY_HINTS = "textDocument/inlayHint";
 
 const MAX_TITLE = 32;
 
@@ -30,7 +31,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   static readonly viewType = "memfd.pageTables";
   readonly #root: vscode.Uri;
   readonly #client: Client;
-  readonly #mark = new StepMark(LANGUAGE);
+  readonly #mark: StepMark;
   readonly #kernels: KernelComparison;
   readonly #subscriptions: vscode.Disposable[];
   #panel: vscode.WebviewPanel | undefined;
@@ -47,6 +48,7 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   constructor(extensionUri: vscode.Uri, client: Client) {
     this.#root = extensionUri;
     this.#client = client;
+    this.#mark = new StepMark((document) => client.getFeature(INLAY_HINTS).getProvider(document)?.onDidChangeInlayHints.fire());
     this.#kernels = new KernelComparison(client, (message) => this.#post(message));
     this.#subscriptions = [
       vscode.window.onDidChangeTextEditorSelection((event) => this.#selectionChanged(event)),
@@ -62,6 +64,11 @@ export class PagePanel implements vscode.WebviewPanelSerializer<PanelState>, vsc
   /** What the panel shows, as a request names it. */
   get selector(): TraceParams | undefined {
     return this.#panel === undefined ? undefined : this.#subject;
+  }
+
+  /** What the current step adds to the hints of a document. */
+  hints(document: vscode.TextDocument, range: vscode.Range): vscode.InlayHint[] {
+    return this.#mark.hints(document, range);
   }
 
   /** Opens the panel, or brings it to the front, with this scenario. */

@@ -13,8 +13,11 @@ interface Place {
   readonly effect: string;
 }
 
-/** The words are an inlay hint: the text of a decoration would run under the minimap and beyond the editor's edge, a hint wraps with its line. */
-export class StepMark implements vscode.InlayHintsProvider, vscode.Disposable {
+/**
+ * The words are an inlay hint: the text of a decoration would run under the minimap and beyond the editor's edge, a hint wraps with its line. They go behind
+ * the server's own (`hints`), for of several providers VS Code puts those first who answer first.
+ */
+export class StepMark implements vscode.Disposable {
   readonly #type = vscode.window.createTextEditorDecorationType({
     isWholeLine: true,
     backgroundColor: new vscode.ThemeColor("editor.stackFrameHighlightBackground"),
@@ -22,29 +25,30 @@ export class StepMark implements vscode.InlayHintsProvider, vscode.Disposable {
     overviewRulerLane: vscode.OverviewRulerLane.Full,
     rangeBehavior: vscode.DecorationRangeBehavior.ClosedClosed,
   });
-  readonly #changed = new vscode.EventEmitter<void>();
-  readonly #registration: vscode.Disposable;
-  readonly onDidChangeInlayHints = this.#changed.event;
+  readonly #askAgain: (document: vscode.TextDocument) => void;
   #place: Place | undefined;
 
-  constructor(language: string) {
-    this.#registration = vscode.languages.registerInlayHintsProvider({ language }, this);
+  /** `askAgain`: the hints of a document are others now. */
+  constructor(askAgain: (document: vscode.TextDocument) => void) {
+    this.#askAgain = askAgain;
   }
 
   /** The editor scrolls to the line but keeps its focus and selection as they are. */
   set(place: Place): void {
-    this.#place = place;
-    this.refresh();
-    this.#changed.fire();
+    this.#move(place);
     const at = new vscode.Range(place.line, 0, place.line, 0);
     for (const editor of this.#editors()) editor.revealRange(at, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
   }
 
   clear(): void {
-    if (this.#place === undefined) return;
-    this.#place = undefined;
+    this.#move(undefined);
+  }
+
+  #move(place: Place | undefined): void {
+    const before = this.#editors();
+    this.#place = place;
     this.refresh();
-    this.#changed.fire();
+    for (const document of new Set([...before, ...this.#editors()].map((editor) => editor.document))) this.#askAgain(document);
   }
 
   refresh(): void {
@@ -60,7 +64,7 @@ export class StepMark implements vscode.InlayHintsProvider, vscode.Disposable {
     }
   }
 
-  provideInlayHints(document: vscode.TextDocument, range: vscode.Range): vscode.InlayHint[] {
+  hints(document: vscode.TextDocument, range: vscode.Range): vscode.InlayHint[] {
     const place = this.#place;
     if (place?.file !== document.uri.toString() || place.line >= document.lineCount) return [];
     const { end } = document.lineAt(place.line).range;
@@ -73,8 +77,6 @@ export class StepMark implements vscode.InlayHintsProvider, vscode.Disposable {
   }
 
   dispose(): void {
-    this.#registration.dispose();
-    this.#changed.dispose();
     this.#type.dispose();
   }
 

@@ -46,7 +46,11 @@ async function choose(result: Suggested): Promise<SuggestedChange | undefined> {
   const copy: Item = { label: `$(copy) ${COPY}`, detail: result.notes.length === 0 ? undefined : `${result.notes.join("; ")}.` };
   const separator: Item = { label: "", kind: vscode.QuickPickItemKind.Separator };
   const title = `What saves "${result.scenario}" under ${result.kernel}?`;
-  const item = await vscode.window.showQuickPick([...items, separator, copy], { title, matchOnDetail: true, placeHolder: "Writes the change into the text" });
+  const item = await vscode.window.showQuickPick([...items, separator, copy], {
+    title,
+    matchOnDetail: true,
+    placeHolder: "Enter writes the change into the text, or copies it where it says so",
+  });
   if (item === copy) await vscode.env.clipboard.writeText(result.text);
   return item?.change;
 }

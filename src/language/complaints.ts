@@ -185,6 +185,12 @@ export class Complaints {
       const near = didYouMean(word, KEYWORDS);
       return { code: "MEMFD1002", message: `expected \`(\`, \`=\`, \`:\` or \`{\` behind \`${word}\`${near}` };
     }
-    return { code: "MEMFD1002", message: `unexpected \`${found}\`: the statement is complete before it` };
+    const message = `unexpected \`${found}\`: the statement is complete before it`;
+    if (!/^[A-Za-z_]/.test(found)) return { code: "MEMFD1002", message };
+    return {
+      code: "MEMFD1002",
+      message: `${message}; between two on one line stands \`;\``,
+      replacement: { title: "Begin another statement", text: `; ${found}` },
+    };
   }
 }

@@ -126,6 +126,7 @@ export class Machine extends World {
   plans: readonly (Plan | undefined)[] = [];
   /** Files that some call closes, or unmaps step by step: a call on one of them may turn out to hold its last reference. */
   closed: ReadonlySet<number> = new Set();
+  #operationOf: ReadonlyMap<string, CompiledOperation> | undefined;
 
   /** The plan behind an instruction: that of its call, or of the part of it. */
   planOf({ call, part }: Instruction): Plan | undefined {
@@ -148,7 +149,8 @@ export class Machine extends World {
   }
 
   operation(name: string): CompiledOperation {
-    const operation = this.operations.find((candidate) => candidate.name === name);
+    this.#operationOf ??= new Map(this.operations.map((each) => [each.name, each]));
+    const operation = this.#operationOf.get(name);
     assert(operation, `profile ${this.profile.name} has no operation ${name}`);
     return operation;
   }

@@ -143,7 +143,6 @@ export class Panel extends LitElement {
   }
 
   /** While a newer comparison is made the older one stays. */
-  /** While a newer comparison is made the older one stays. */
   #showKernels({ type: _, front, stale, state, ...shown }: Extract<ToPanel, { type: "kernels" }>): void {
     if (stale === true && this.tab === "kernels") return this.#post({ type: "kernels" });
     const stays = shown.done !== undefined || shown.notice !== undefined ? this.kernels?.view : undefined;

@@ -51,7 +51,9 @@ function orderEdits(host: EditHost, program: Program, { orders, labels }: Sugges
   }
   const named = labels.map(({ call, label }) => {
     const { file, to } = program.sites[program.calls[call].statement];
-    return { span: at(file, to), text: ` @${label}` };
+    const text = host.text(file);
+    // A `;` belongs to the statement that it ends; the label stands before it.
+    return { span: at(file, text[to - 1] === ";" ? trimmedEnd(text, to - 1) : to), text: ` @${label}` };
   });
   return [...merged.values(), ...named];
 }

@@ -80,7 +80,7 @@ export interface Built {
 }
 
 /** Compiles all texts, each to its own program, and lets `use` run them; two at a time, for more than two cores is more than there may be. */
-export async function withBuilt<T>(texts: readonly string[], use: (built: Built) => T | Promise<T>): Promise<T> {
+export async function withBuilt<T>(texts: readonly string[], use: (built: Built) => T | Promise<T>, flags: readonly string[] = []): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "memfd-export-"));
   try {
     let messages = "";
@@ -89,7 +89,7 @@ export async function withBuilt<T>(texts: readonly string[], use: (built: Built)
       for (let index = next++; index < texts.length; index = next++) {
         const source = join(folder, `${index}.c`);
         writeFileSync(source, texts[index]);
-        for (const compiler of compilers) messages += await compiled(compiler, [source, "-o", join(folder, String(index))]);
+        for (const compiler of compilers) messages += await compiled(compiler, [...flags, source, "-o", join(folder, String(index))]);
       }
     };
     await Promise.all([worker(), worker()]);

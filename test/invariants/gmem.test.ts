@@ -113,6 +113,13 @@ describe("refcount-balanced", () => {
   });
 });
 
+describe("refcount-balanced in a pre-fault", () => {
+  it("without the put each page keeps a reference", () => {
+    const text = `${changed("KVM_PRE_FAULT_MEMORY without put_page")}check refcount-balanced\n${SETUP}KVM_PRE_FAULT_MEMORY(vcpu0, 0, 8K) @early`;
+    assert.deepEqual(broken(text), ["refcount-balanced early.advance"]);
+  });
+});
+
 describe("no-stale-mapping", () => {
   it("a hole without its begin", () => {
     const text = `${changed("fallocate.punch_hole without invalidate_begin")}check no-stale-mapping\n${SETUP}vcpu0: store(0, 1)\nfallocate(ram, ${PUNCH}, 0, 4K) @hole`;
@@ -130,6 +137,12 @@ KVM_SET_USER_MEMORY_REGION2(vm, slot=0, flags=4, guest_phys_addr=0, memory_size=
   it("a slot that is not marked before it goes: a fault behind the zap maps its memory again", () => {
     const text = `${changed("KVM_SET_USER_MEMORY_REGION.delete without mark_invalid")}check no-stale-mapping\n${SETUP}parallel { vmm { ${DELETE} @delete } vcpu0 { store(0, 1) @look } }`;
     assert.deepEqual(broken(text), ["no-stale-mapping delete.commit_slot", "no-stale-mapping look.map"]);
+  });
+  it("a slot that goes without a wait for faults in flight; where every root becomes obsolete they start over by themselves", () => {
+    const race = `check no-stale-mapping\n${SETUP}parallel { vmm { ${DELETE} @delete } vcpu0 { store(0, 1) @look } }`;
+    const hasty = "KVM_SET_USER_MEMORY_REGION.delete without synchronize_srcu";
+    assert.deepEqual(broken(`${changed(hasty)}${race}`), ["no-stale-mapping delete.commit_slot", "no-stale-mapping look.map"]);
+    assert.deepEqual(broken(`${changed(`${hasty}; slot_zap = all`)}${race}`), []);
   });
 });
 

@@ -51,6 +51,16 @@ describe("a removal that failed", () => {
   });
 });
 
+describe("refcount-balanced in a pre-fault", () => {
+  it("without the put the page keeps a reference", () => {
+    const found = breaks("vmm { KVM_PRE_FAULT_MEMORY(vcpu0, 0x2000, 4K) @early }", {
+      edit: "KVM_PRE_FAULT_MEMORY.td without put_page",
+      check: ["refcount-balanced"],
+    });
+    assert.deepEqual(found, ["refcount-balanced early.advance"]);
+  });
+});
+
 describe("no-stale-mapping: a slot that goes", () => {
   it("without a zap of what is shared", () => {
     const before = `${CONVERT(0x2000, 0)}\n  vcpu0: store(SHARED|0x2000, 1)`;

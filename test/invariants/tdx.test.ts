@@ -80,6 +80,13 @@ describe("cache-flushed", () => {
     assert.deepEqual(flushed(`${running()}\nvcpu0: store(0x1000, 1)\n${second}${REMOVAL}\nTDH.MNG.ADDCX(other, a) @lend`), ["cache-flushed lend.commit"]);
     assert.deepEqual(flushed(`${running()}\nvcpu0: store(0x1000, 1)\n${second}${REMOVAL}\nTDH.PHYMEM.PAGE.WBINVD(a, 33)\nTDH.MNG.ADDCX(other, a)`), []);
   });
+  it("the TDR, which the module writes behind the write-back of the caches, is used without one of its own", () => {
+    const made = "root = alloc_frame()\ntd = TDH.MNG.CREATE(root, 33)\nTDH.MNG.KEY.CONFIG(td)\n";
+    const gone = `${made}TDH.MNG.VPFLUSHDONE(td)\nTDH.PHYMEM.CACHE.WB()\nTDH.MNG.KEY.FREEID(td)\nTDH.PHYMEM.PAGE.RECLAIM(root)\n`;
+    assert.deepEqual(flushed(`${gone}store_frame(root, 1) @use`), ["cache-flushed use.write_frame"]);
+    assert.deepEqual(flushed(`${gone}TDH.PHYMEM.PAGE.WBINVD(root, 33)\nstore_frame(root, 1) @use`), ["cache-flushed use.write_frame"]);
+    assert.deepEqual(flushed(`${gone}TDH.PHYMEM.PAGE.WBINVD(root, 32)\nstore_frame(root, 1)`), []);
+  });
   it("a key id is freed before its lines are written back, by a module that lets it pass", () => {
     const down = "TDH.VP.FLUSH(vcpu0)\nTDH.MNG.VPFLUSHDONE(td)\nTDH.MNG.KEY.FREEID(td) @free";
     assert.deepEqual(broken(text("cache-flushed", `${running()}\n${down}`, true)), ["cache-flushed free.commit"]);

@@ -283,6 +283,7 @@ describe("descriptors and frames", () => {
     ["alloc_frame()", "frame"],
     ["f = alloc_frame(); store_frame(f, 7)", "0"],
     ["migrate(frame(ram, 0))", "-ENOENT"],
+    ["migrate(frame(ram, -1))", "-ENOENT"],
     ["fallocate(ram, 0, 0, 4K); migrate(frame(ram, 0))", "0"],
     ["fallocate(ram, 0, 0, 4K); reclaim(frame(ram, 0))", "-EBUSY"],
     ["migrate(frame(fd, 0)); pread(fd, 1, 0)", '1 "A"'],

@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { AxeBuilder } from "@axe-core/playwright";
 import { columnDetail, columnsOf } from "../../src/panel/kernels-words.ts";
 import type { KernelsView } from "../../src/view/kernels.ts";
 import { sideBySide } from "../view/side-by-side.ts";
-import { type Harness, MISSING, type Shown, start } from "./page.ts";
+import { axe, type Harness, MISSING, type Shown, start } from "./page.ts";
 import { THEMES } from "./themes.ts";
 import { punchWindow } from "./traces.ts";
 
@@ -212,7 +211,7 @@ for (const theme of Object.keys(THEMES) as (keyof typeof THEMES)[]) {
       const { page } = panel;
       await cell(panel, 1, 1).focus();
       assert.deepEqual(await panel.refusals(), []);
-      const { violations, passes } = await new AxeBuilder({ page }).analyze();
+      const { violations, passes } = await axe(page);
       assert.deepEqual(
         violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`),
         [],

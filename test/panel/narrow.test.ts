@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { TraceView } from "../../src/view/rows.ts";
 import { type Harness, MISSING, type Shown, start } from "./page.ts";
-import { traceOf } from "./tdx-trace.ts";
+import { SPLIT, traceOf } from "./tdx-trace.ts";
 
 const RUN = { skip: MISSING };
 let harness: Harness;
@@ -68,5 +68,21 @@ test("long names of actors stay in the heads of their lanes, that of a kernel in
     assert.equal(wide[0], wide[1], "the page does not scroll sideways");
     const chip = await page.locator(".chip").first().boundingBox();
     assert.ok(chip !== null && chip.x + chip.width <= 480, JSON.stringify(chip));
+  });
+});
+
+test("a long status leaves the call its name, and a short one is whole", RUN, () => {
+  const more = "TDH.MEM.PAGE.PROMOTE(td, 2M, 1) = TDX_GPA_RANGE_NOT_BLOCKED/RCX";
+  const text = `${SPLIT.slice(0, SPLIT.lastIndexOf("}"))}  ${more}\n}\n`;
+  return shown(400, traceOf(text), async ({ page }) => {
+    const row = page.locator(".timeline-row", { hasText: "TDX_GPA_RANGE_NOT_BLOCKED/RCX" }).last();
+    const call = await row.locator("code.ellipsis").boundingBox();
+    const result = await row.locator(".result").boundingBox();
+    const words = await row.locator(".words").last().boundingBox();
+    assert.ok(call !== null && result !== null && words !== null);
+    assert.ok(call.width >= 50, `the call has ${call.width} pixels`);
+    assert.ok(result.x + result.width <= words.x + words.width + 1, "the status ends inside its row");
+    const short = page.locator(".timeline-row", { hasText: "TDH.MEM.RANGE.BLOCK" }).last().locator(".result");
+    assert.equal(await short.evaluate((one) => one.scrollWidth <= one.clientWidth), true, "TDX_SUCCESS is not cut");
   });
 });

@@ -4,10 +4,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { readMessage } from "../../src/panel/host.ts";
+import { statesOf } from "../../src/panel/kernels-words.ts";
 import { firstCursor, outline, rowOfStep, stepAtLine } from "../../src/panel/outline.ts";
 import { Player, target } from "../../src/panel/player.ts";
 import { announcement, blameSentence, callName, fileName } from "../../src/panel/words.ts";
+import { summary } from "../../src/server/lenses.ts";
+import type { KernelColumn, KernelsView } from "../../src/view/kernels.ts";
 import type { TraceStep, TraceView } from "../../src/view/rows.ts";
+import { storyText } from "../../src/view/story.ts";
+import { traceText } from "../../src/view/text.ts";
+import { traceOf } from "./tdx-trace.ts";
 import { longTrace, punchWindow } from "./traces.ts";
 
 const trace = punchWindow();
@@ -165,4 +171,27 @@ test("twenty thousand steps are laid out in a blink", () => {
   for (let step = 0; step < long.steps.length; step += 7) rowOfStep(rows, step);
   assert.ok(rows.length > 20_000);
   assert.ok(performance.now() - began < 20_000, `${performance.now() - began} ms`);
+});
+
+test("a call that returns nothing has no result, in the timeline's rows, in text and for the screen reader", () => {
+  const view = traceOf('kernel 6.18\nram = memfd_create("ram", 0)\nchild = fork()\nsend_fd(ram, child)\nclose(ram)\n');
+  const last = (call: string): number => view.steps.findLastIndex((step) => step.call.startsWith(call));
+  assert.equal(view.steps[last("send_fd")].result, "");
+  assert.equal(view.steps[last("close")].result, "0");
+  assert.match(announcement(view, last("send_fd")), /\. Returns$/);
+  assert.match(announcement(view, last("close")), /\. Returns 0$/);
+  for (const text of [traceText(view), storyText(view)]) {
+    assert.match(text, /send_fd\(ram, child\)(?! =)/);
+    assert.match(text, /close\(ram\) = 0/);
+  }
+});
+
+test("counts of states are grouped where people read them", () => {
+  const column = (states: number) => ({ states }) as KernelColumn;
+  const view = { kernels: [column(1_234_567), column(999), column(1)] } as unknown as KernelsView;
+  assert.equal(statesOf(view, [0]), "1,234,567 states");
+  assert.equal(statesOf(view, [1, 0]), "999–1,234,567 states");
+  assert.equal(statesOf(view, [2]), "1 state");
+  const verdict = { scenario: "s", kernel: "v8", state: "pass", line: 1, states: 22_698 } as const;
+  assert.equal(summary([verdict]), "✓ pass · 22,698 states");
 });

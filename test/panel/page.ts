@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { AxeBuilder } from "@axe-core/playwright";
 import { build } from "esbuild";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import type { FromPanel, ToPanel } from "../../src/view/messages.ts";
@@ -42,6 +43,16 @@ export interface Shown {
   readonly saved: () => Promise<unknown>;
   readonly close: () => Promise<void>;
 }
+
+/**
+ * What axe says of the page. The page has no frames, so it runs in the page itself and opens no second one to put frames together; and of rules that are kept
+ * it names one node, not every one with its selectors.
+ */
+export const axe = (page: Page): ReturnType<AxeBuilder["analyze"]> =>
+  new AxeBuilder({ page })
+    .setLegacyMode()
+    .options({ resultTypes: ["violations"] })
+    .analyze();
 
 export async function start(): Promise<Harness> {
   const folder = mkdtempSync(join(tmpdir(), "memfd-panel-"));

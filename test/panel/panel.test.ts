@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { AxeBuilder } from "@axe-core/playwright";
-import { type Harness, MISSING, type Shown, start } from "./page.ts";
+import { axe, type Harness, MISSING, type Shown, start } from "./page.ts";
 import { THEMES } from "./themes.ts";
 import { longTrace, punchWindow } from "./traces.ts";
 
@@ -238,7 +237,7 @@ for (const theme of Object.keys(THEMES) as (keyof typeof THEMES)[]) {
         await page.getByRole("button", { name: "Unfold the 5 steps of this call" }).first().click();
         await page.hover('td[data-column="ept"] >> nth=1');
         assert.deepEqual(await panel.refusals(), [], "before axe, whose own inline styles the policy refuses");
-        const { violations, passes } = await new AxeBuilder({ page }).analyze();
+        const { violations, passes } = await axe(page);
         assert.deepEqual(
           violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`),
           [],

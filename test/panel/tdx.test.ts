@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { AxeBuilder } from "@axe-core/playwright";
-import { type Harness, MISSING, type Shown, start } from "./page.ts";
+import { axe, type Harness, MISSING, type Shown, start } from "./page.ts";
 import { REMOVAL, SPLIT, traceOf } from "./tdx-trace.ts";
 import { THEMES } from "./themes.ts";
 
@@ -105,7 +104,7 @@ for (const theme of Object.keys(THEMES) as (keyof typeof THEMES)[]) {
       const { page } = panel;
       await page.locator('[data-table="pamt"] td').first().hover();
       assert.deepEqual(await panel.refusals(), []);
-      const { violations } = await new AxeBuilder({ page }).analyze();
+      const { violations } = await axe(page);
       assert.deepEqual(
         violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`),
         [],

@@ -107,3 +107,17 @@ test("a call of other kernels likewise, and nothing is offered for a name that n
   assert.ok(titles.length > 0 && titles.every((title) => /^Run under [67]\./.test(title)), titles.join(", "));
   assert.deepEqual(await underOthers(text, "NOWHERE"), []);
 });
+
+test("two statements on one line: a quick fix puts what parts them in between", async () => {
+  const text = 'kernel v8\nscenario "s" {\n  close(1) close(2)\n}\n';
+  const uri = await open(text);
+  const at = { line: 2, character: 12 };
+  const actions = await client.request<CodeAction[]>("textDocument/codeAction", {
+    textDocument: { uri },
+    range: { start: at, end: at },
+    context: { diagnostics: [] },
+  });
+  const fix = actions.find(({ title }) => title === "Begin another statement");
+  assert.match(String(fix?.diagnostics?.[0]?.message), /unexpected `close`: the statement is complete before it; between two on one line stands `;`$/);
+  assert.equal(applied(text, fix?.edit?.changes?.[uri]?.[0] as TextEdit), text.replace("close(1) close(2)", "close(1) ; close(2)"));
+});

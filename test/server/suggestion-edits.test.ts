@@ -167,3 +167,10 @@ it("two order lines open up one line", () => {
   assert.equal(first.suggestion.orders.length, 2);
   assert.match(first.edited[FILE], /\}\n {4}order [^\n]*\n {4}order [^\n]*\n {2}\}\n\}\n$/);
 });
+
+it("a statement with another one behind it on its line gets its label before the `;`", () => {
+  const race = RACE.replace("load(0x1000) = ok", "load(0x1000) = ok ; load(0)");
+  const green = allGreen({ [FILE]: `${KERNELS}scenario "x" {\n  kernel v8-swapped\n  check no-stale-mapping\n${GUEST}${race}}\n` });
+  const order = green.find(({ suggestion }) => suggestion.kind === "order");
+  assert.match(order?.edited[FILE] ?? "", /load\(0x1000\) = ok @load ; load\(0\)/);
+});

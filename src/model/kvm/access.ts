@@ -108,6 +108,13 @@ export function takeHostPage(context: Context, config: SlotConfig, gfn: number, 
   return NEXT;
 }
 
+/** Of a pre-fault in a variant that does not put its page: the next one, or the end of the call, forgets the reference. */
+export function leaveReference({ machine, thread, state }: Context): void {
+  const held = thread.frame.get(state);
+  thread.frame.set(state, 0);
+  if (held > 0) machine.emit("reference-leaked", held, thread.index);
+}
+
 /** The SRCU read side ends; whoever waits for it may go on. */
 export function endFault(context: Context): void {
   const { state, thread } = context;

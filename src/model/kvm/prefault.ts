@@ -7,7 +7,7 @@ import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../m
 import { intOf, NotModelled, objectOfOperand } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { Reach } from "../scope.ts";
-import { endFault } from "./access.ts";
+import { endFault, leaveReference } from "./access.ts";
 import type { GuestAccess } from "./notifier.ts";
 import { guestScope } from "./scopes.ts";
 
@@ -56,7 +56,9 @@ const advance: StepCode = {
   writes: ["fault", "srcu", "reference", "free"],
   jumps: ["snapshot"],
   returns: false,
+  events: true,
   run(context: Context) {
+    leaveReference(context);
     const next = context.cursor + 1;
     if (next < context.plan.cells.length) {
       context.thread.cursor.set(context.state, next);

@@ -257,21 +257,36 @@ const synchronizeSrcu: StepCode = {
   },
 };
 
-/** kvm_arch_flush_shadow_memslot: every root of the VM becomes obsolete, so every mapping of it goes and faults in flight start over. */
+const KVM_X86_DEFAULT_VM = 0n;
+const ALL_GFNS = { from: 0, to: Number.MAX_SAFE_INTEGER };
+
+/** Gfns of the slot as it was, where only those go. */
+function ownGfns(context: Context): typeof ALL_GFNS | undefined {
+  const { machine, state } = context;
+  if (machine.features.slot_zap === "all" || vmOf(context).object.type === KVM_X86_DEFAULT_VM) return undefined;
+  const config = machine.objects.slots[slot(context).config.get(state) - 1];
+  return config ? { from: config.gfn, to: config.gfn + config.pages } : { from: 0, to: 0 };
+}
+
+/**
+ * kvm_arch_flush_shadow_memslot: the mappings of the slot, for synchronize_srcu has seen to faults in flight (6.12); or every root of the VM becomes obsolete, so
+ * that every mapping of it goes and faults in flight start over.
+ */
 const zapSlot: StepCode = {
-  reads: ["ept", "faults"],
+  reads: ["slot", "ept", "faults"],
   writes: ["ept", "tlb", "faults", "free"],
   jumps: [],
   returns: false,
   run(context) {
     const vm = vmOf(context);
+    const own = ownGfns(context);
     zap(
       context,
       vm,
-      { from: 0, to: Number.MAX_SAFE_INTEGER },
+      own ?? ALL_GFNS,
       KINDS.map((_, kind) => kind),
     );
-    moveSequence(context, vm);
+    if (!own) moveSequence(context, vm);
     return NEXT;
   },
 };

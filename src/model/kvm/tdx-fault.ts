@@ -11,7 +11,7 @@ import { COPY_ON_WRITE } from "../memory/narrow.ts";
 import { KVM_MEM_READONLY } from "../objects.ts";
 import { ZERO } from "../plan.ts";
 import { INTERRUPTIBLE, signalPending } from "../signals.ts";
-import { configOf, endFault, interrupt, slotAt, takeHostPage } from "./access.ts";
+import { configOf, endFault, interrupt, leaveReference, slotAt, takeHostPage } from "./access.ts";
 import { mismatchExit } from "./exits.ts";
 import { boundPage, gmemPage, isOvertakenAt, leaveBrokenPage } from "./gmem-access.ts";
 import { KINDS, PRIVATE, SHARED, type VmState } from "./state.ts";
@@ -259,7 +259,9 @@ const advance: StepCode = {
   writes: FAULT,
   jumps: ["snapshot"],
   returns: false,
+  events: true,
   run(context) {
+    leaveReference(context);
     const next = context.cursor + 1;
     if (next < context.plan.cells.length) {
       context.thread.cursor.set(context.state, next);

@@ -2,6 +2,7 @@
 // out of the mapping's mask and marks it unevictable, so a page that is there still migrates, and KVM's private mappings are not told; v6 and
 // v7 refuse it from the first binding on.
 
+import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import { singleCell } from "../cells.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
@@ -26,7 +27,7 @@ export function planMove(machine: Machine, id: CallId, call: Call): Plan {
     throw new NotModelled(id, `${call.spec} takes the frame of a file page, as in ${call.spec}(frame(fd, 0x1000))`);
   const inaccessible = isMadeInaccessible(machine, machine.objects.files[file]);
   if (call.spec === "reclaim" && !inaccessible) throw new NotModelled(id, "swapping out a page of an ordinary memfd is not modelled");
-  const page = Number(target.offset >> 12n);
+  const page = Number(asU64(target.offset) >> 12n);
   const cell = machine.files[file].cells.at(page);
   return plan(id, call, {
     operations: [call.spec],
@@ -36,7 +37,11 @@ export function planMove(machine: Machine, id: CallId, call: Call): Plan {
     reads: ["page"],
     scope: () => fileScope(machine, call, file),
     data: { page } satisfies Move,
-    decode: ({ state }) => (machine.files[file].frames[singleCell(machine.files[file].cells, page)].get(state) === 0 ? "ENOENT" : undefined),
+    decode({ state }) {
+      const { frames, cells } = machine.files[file];
+      // Behind the largest file there is no page at all.
+      return cells.at(page) < 0 || frames[singleCell(cells, page)].get(state) === 0 ? "ENOENT" : undefined;
+    },
   });
 }
 

@@ -1,6 +1,7 @@
 // An uncorrectable memory error in a page of a guest_memfd: guests lose it, it is marked and stays in its file, and whoever wants it next is told
 // (mm/memory-failure.c; virt/kvm/guest_memfd.c kvm_gmem_error_folio, kvm_gmem_get_pfn).
 
+import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
 import { singleCell } from "../cells.ts";
 import { type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
@@ -18,7 +19,7 @@ export function planPoison(machine: Machine, id: CallId, call: Call): Plan {
   const target = call.operands[0];
   if (target?.kind !== "frame" || file === undefined || machine.objects.files[file].kind !== "guest_memfd")
     throw new NotModelled(id, "of memory errors only one in a page of a guest_memfd is modelled, as in poison(frame(fd, 0x1000))");
-  const page = Number(target.offset >> 12n);
+  const page = Number(asU64(target.offset) >> 12n);
   return plan(id, call, {
     operations: ["poison"],
     success: ZERO,
@@ -28,7 +29,8 @@ export function planPoison(machine: Machine, id: CallId, call: Call): Plan {
     data: { range: { from: page, to: page + 1 } } satisfies Broken,
     decode({ state }) {
       const { frames, cells } = machine.files[file];
-      return frames[singleCell(cells, page)].get(state) === 0 ? "ENOENT" : undefined;
+      // Behind the largest file there is no page at all.
+      return cells.at(page) < 0 || frames[singleCell(cells, page)].get(state) === 0 ? "ENOENT" : undefined;
     },
   });
 }

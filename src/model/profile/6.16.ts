@@ -1,4 +1,4 @@
-// Linux 6.16: KVM_PRE_FAULT_MEMORY (6.11), invalidations with a filter (6.14), the kind of an access compared first (6.10), types of confidential VMs. The
+// Linux 6.16: KVM_PRE_FAULT_MEMORY (6.11), invalidations with a filter (6.14), slots that take their own mappings along only (6.12), the kind of an access compared first (6.10), types of confidential VMs. The
 // fixes 9935df5333aa and ae431059e75d came later, so both bugs of the life cycle are in it.
 
 import { V6_8_0 } from "./6.8.0.ts";
@@ -19,6 +19,7 @@ export const V6_16: Profile = {
     shmem_signal: MAINLINE_6_12_FEATURES.shmem_signal,
     vm_types: "confidential",
     zap_filter: "kind",
+    slot_zap: "by_type",
     poisoned_page: "put",
     pte_callback: "none",
   },

@@ -67,6 +67,7 @@ export const GUEST_MEMFD_FEATURES: Features = {
   access_kind: "attribute",
   exit_private_flag: "bit_3",
   zap_filter: "none",
+  slot_zap: "all",
   bind_offset: "signed",
   clear_guest_memfd: "EINVAL",
   dying_unbind: "done",

@@ -30,6 +30,7 @@ export const PLAIN_FEATURES: PlainFeatures = {
   access_kind: "asked",
   exit_private_flag: "bit_0",
   zap_filter: "none",
+  slot_zap: "all",
   bind_offset: "signed",
   clear_guest_memfd: "accepted",
   dying_unbind: "done",

@@ -53,6 +53,7 @@ export type GuestMemfdFeatures = Pick<
   | "access_kind"
   | "exit_private_flag"
   | "zap_filter"
+  | "slot_zap"
   | "bind_offset"
   | "clear_guest_memfd"
   | "dying_unbind"

@@ -1,7 +1,7 @@
 // TDG.MEM.PAGE.ATTR.RD and .WR: the attributes of a page, which the guest reads, and which it may set for nested VMs alone. A TD here has none, so that each
 // attribute and each flag but 0 is refused, and nothing is ever written (td_dispatcher/vm_exits/tdg_mem_page_attr_rd.c, tdg_mem_page_attr_wr.c).
 
-import type { TdxOperandName, TdxStatus } from "../../base/tdx-status.ts";
+import type { TdxOperandName } from "../../base/tdx-status.ts";
 import { AGAIN, type Context, NEXT, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { entryAt, walkTo } from "./checks.ts";

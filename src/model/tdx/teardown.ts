@@ -5,8 +5,9 @@ import { Field } from "../layout.ts";
 import { blockAt } from "./blocks.ts";
 import { allPackages, kotLock } from "./build.ts";
 import { ask, keysConfigured, tdrOperand, tdvprOperand, tdvpsComplete } from "./checks.ts";
+import { ownLines } from "./hardware.ts";
 import { busy, type Check, type Leaf, type LeafCall } from "./leaf.ts";
-import { freePage } from "./pages.ts";
+import { freePage, GLOBAL_KEY } from "./pages.ts";
 import { isLargePage, pageTypeOf, physicalEntry, physicalPage, physicalPageOf, sizeText } from "./physical.ts";
 import { type KeyState, type TdState, type TdVcpuState, tdAt, tdVcpuAt } from "./state.ts";
 import { FREED_UNFLUSHED, KOT, LIFECYCLE, OP_STATE, PT, pageTypeName, TDCS_PAGES } from "./tables.ts";
@@ -75,9 +76,11 @@ export const keyFreeId: Leaf = {
     kotLock("exclusive"),
     ask("every package has written its caches back", { status: "TDX_WBCACHE_NOT_COMPLETE" }, (call) => keyOfTd(call).wbinvd.get(call.state) !== 0),
   ],
-  writes: ["td"],
+  writes: ["td", "content"],
   commit(call) {
     const key = keyOfTd(call);
+    // The TDR is written behind the write-back of the caches, so that it needs one of its own (tdx_reclaim_td_control_pages).
+    ownLines(call.machine, call.state, call.theTd.tdr.get(call.state), GLOBAL_KEY);
     if (key.state.get(call.state) !== KOT.FLUSHED) call.machine.emit("key-order", call.tdx.keys.indexOf(key), FREED_UNFLUSHED);
     key.state.set(call.state, KOT.FREE);
     call.theTd.lifecycle.set(call.state, LIFECYCLE.TEARDOWN);

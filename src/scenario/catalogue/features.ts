@@ -185,6 +185,15 @@ export const features = [
     source: "dca6c8853232 (Linux 6.14); 5d3341d684be (Linux 6.18)",
   },
   {
+    name: "slot_zap",
+    help: "Which mappings go when a slot is deleted or moved.",
+    values: [
+      { name: "all", help: "those of every slot: every root of the VM is obsolete, and faults in flight start over" },
+      { name: "by_type", help: "in a VM of the default type those of every slot, in others those of the slot alone" },
+    ],
+    source: "arch/x86/kvm/mmu/mmu.c kvm_arch_flush_shadow_memslot, kvm_memslot_flush_zap_all, Linux 6.12",
+  },
+  {
     name: "bind_offset",
     help: "How the end of a binding is compared with i_size.",
     values: [

@@ -179,7 +179,8 @@ export const tdxCalls: readonly CallSpec[] = [
     "guest",
     "TDG.VP.VMCALL.MAPGPA",
     [GPA, int("size")],
-    "The TD asks the host to make the range private or shared; the shared bit of gpa says which.",
+    "The TD asks the host to make the range private or shared; the shared bit of gpa says which. KVM asks user space, which is taken to have enabled " +
+      "KVM_CAP_EXIT_HYPERCALL for it.",
     "arch/x86/kvm/vmx/tdx.c tdx_map_gpa",
     { operations: ["TDG.VP.VMCALL", "TDG.VP.VMCALL.outside", "hypercall.td"] },
   ),
