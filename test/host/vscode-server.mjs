@@ -68,12 +68,12 @@ export function freePort() {
   });
 }
 
-/** Ids of VS Code 1.139; `kind` is vscode.ColorThemeKind, by which a test can see that the id was taken. */
+/** Ids of VS Code 1.139 and their names in its list; `kind` is vscode.ColorThemeKind, by which a test can see that the theme was taken. */
 export const THEMES = {
-  light: { id: "Light Modern", kind: 1 },
-  dark: { id: "Dark Modern", kind: 2 },
-  "high-contrast": { id: "Default High Contrast", kind: 3 },
-  "high-contrast-light": { id: "Default High Contrast Light", kind: 4 },
+  light: { id: "Light Modern", title: "Light Modern", kind: 1 },
+  dark: { id: "Dark Modern", title: "Dark Modern", kind: 2 },
+  "high-contrast": { id: "Default High Contrast", title: "Dark High Contrast", kind: 3 },
+  "high-contrast-light": { id: "Default High Contrast Light", title: "Light High Contrast", kind: 4 },
 };
 
 /** Everything that would reach for the network, cover the editor or ask a question is off; the rest is as VS Code comes. */

@@ -9,6 +9,7 @@ export interface Workbench {
   /** The folder that is open: a copy of scenarios/ where none was given. */
   readonly folder: string;
   close(): Promise<void>;
+  setTheme(theme: Theme): Promise<void>;
   themeKind(): Promise<number>;
   runCommand(title: string, options?: { seconds?: number }): Promise<void>;
   paletteTitles(text: string): Promise<string[]>;

@@ -57,6 +57,14 @@ export class Workbench {
     if (file) await this.page.locator(".editor-instance .monaco-editor .view-lines .view-line").first().waitFor({ timeout: 60_000 });
   }
 
+  /** Takes another theme, as a person does in the list of themes. */
+  async setTheme(theme) {
+    await this.runCommand("Preferences: Color Theme");
+    await this.page.locator(".quick-input-widget:visible input").first().fill(THEMES[theme].title);
+    await this.page.locator(".quick-input-list .monaco-list-row").getByText(THEMES[theme].title, { exact: true }).first().click();
+    await this.#tookTheme(theme);
+  }
+
   /** The page begins in VS Code's own default and takes the settings a moment later. */
   async #tookTheme(theme) {
     const { id, kind } = THEMES[theme];
