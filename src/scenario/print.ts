@@ -8,9 +8,10 @@ import type { Call, CallId, Expression, Operand, Point, Program, Result, ResultP
 
 const inProfile = (profiles: readonly string[] | undefined, base: string): boolean => profiles === undefined || profiles.includes(base);
 
-/** Small numbers decimal, sizes with a suffix, the rest hexadecimal; the smallest 64-bit value has no positive form. */
+/** Small numbers decimal, sizes with a suffix, the rest hexadecimal. */
 export function printInt(value: bigint): string {
-  if (value === -(1n << 63n)) return "0x8000000000000000";
+  // A word whose highest bits mean something: a status of the TDX module, an error of TDG.VP.VMCALL.
+  if (value < -(1n << 61n)) return `0x${BigInt.asUintN(64, value).toString(16)}`;
   return formatSize(value);
 }
 

@@ -9,7 +9,7 @@ import { printAnswer } from "../scenario/print.ts";
 import type { ActorId, CallId, Program } from "../scenario/program.ts";
 import { cellKey, diffMachines, isLockKey } from "./diff.ts";
 import { machineView } from "./machine.ts";
-import { type MachineView, PAGE_COLUMNS, type StateTable } from "./rows.ts";
+import { MAX_TRACE_STEPS, type MachineView, PAGE_COLUMNS, type StateTable } from "./rows.ts";
 
 export interface RanProgram {
   readonly program: Program;
@@ -79,7 +79,6 @@ export interface CallDivergence {
   readonly right: Side;
 }
 
-const MAX_STEPS = 2_000;
 const MAX_ROUNDS = 8;
 const MAX_ROWS = 3;
 const COLUMN_TITLES = new Map<string, string>(PAGE_COLUMNS.map((column) => [column.id, column.title]));
@@ -144,7 +143,7 @@ function callByCall(machine: MachineSystem, turns: readonly ActorId[]): Omit<Ker
   const wishes = [...turns];
   /** Actors that went round in a circle since anybody else moved. */
   const circling = new Set<ActorId>();
-  while (walk.schedule.length < MAX_STEPS) {
+  while (walk.schedule.length < MAX_TRACE_STEPS) {
     const wish = wishes.shift();
     const order = wish === undefined ? actors : [wish, ...actors.filter((actor) => actor !== wish)];
     const moved = order.find((actor) => {
@@ -168,7 +167,7 @@ function callByCall(machine: MachineSystem, turns: readonly ActorId[]): Omit<Ker
 function advance(walk: Walk, actor: ActorId): "returned" | "waits" | "circle" | "stuck" {
   const { machine, state, schedule } = walk;
   const seen = new Set([state.join()]);
-  for (let steps = 0; schedule.length < MAX_STEPS; steps++) {
+  for (let steps = 0; schedule.length < MAX_TRACE_STEPS; steps++) {
     const said: string[] = [];
     if (machine.step(state, actor, 0, said) === 0) return steps === 0 ? "stuck" : "waits";
     schedule.push({ actor, choice: 0 });

@@ -141,6 +141,9 @@ export interface TraceViolation {
   readonly story?: ViolationStory;
 }
 
+/** A trace is cut here: every step carries the whole table, and nobody walks further than this. */
+export const MAX_TRACE_STEPS = 2_000;
+
 export interface TraceView {
   readonly version: 1;
   readonly scenario: string;

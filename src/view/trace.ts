@@ -15,7 +15,7 @@ import type { CallId, Program, Site } from "../scenario/program.ts";
 import { type Chosen, chosenStory } from "./chosen.ts";
 import { changedKeys } from "./diff.ts";
 import { machineView } from "./machine.ts";
-import { type MachineView, PAGE_COLUMNS, type TraceStep, type TraceView, type TraceViolation } from "./rows.ts";
+import { MAX_TRACE_STEPS, type MachineView, PAGE_COLUMNS, type TraceStep, type TraceView, type TraceViolation } from "./rows.ts";
 import { violationStory } from "./story-facts.ts";
 
 export interface TraceOptions {
@@ -24,8 +24,6 @@ export interface TraceOptions {
   lineOf(span: Span): { file: string; line: number };
 }
 
-/** A trace is cut here: every step carries the whole table, and nobody walks further than this. */
-const MAX_STEPS = 2_000;
 const MAX_STORIES = 40;
 
 export function trace(program: Program, report: Report, options: TraceOptions): TraceView {
@@ -202,9 +200,9 @@ function variant(program: Program): Pick<TraceView, "variant"> {
 function chosen(machine: MachineSystem, report: Report, text: string | undefined, lineOf: (site: number) => number): Chosen {
   if (text !== undefined) {
     const decoded = decodeSchedule(text);
-    return { schedule: decoded.ok ? decoded.schedule.slice(0, MAX_STEPS) : [] };
+    return { schedule: decoded.ok ? decoded.schedule.slice(0, MAX_TRACE_STEPS) : [] };
   }
-  return chosenStory(machine, report, lineOf, MAX_STEPS);
+  return chosenStory(machine, report, lineOf, MAX_TRACE_STEPS);
 }
 
 /** A violation belongs to this trace when its own story is how the trace came here. */

@@ -111,6 +111,20 @@ test("trace tells the window as a story of 40 lines of 80 columns, and with --fu
   assert.match(full.out, /^ +- EPT of .*since step \d+ \(vcpu0, store:\s+map\)/ms);
 });
 
+test("--schedule: a text that is none, or that the scenario cannot follow, is said, with status 2", () => {
+  write("followed.memfd", window("expect violation no-stale-mapping"));
+  const trace = (schedule: string) => memfd("trace", "followed.memfd", "--schedule", schedule);
+  const followed = trace("a3");
+  assert.deepEqual([followed.status, followed.error], [0, ""]);
+  assert.match(followed.out, /^Schedule: a3$/m);
+  const none = trace("a!");
+  assert.equal(none.status, 2);
+  assert.match(none.error, /^memfd: --schedule: "a!" is not a run of steps/);
+  const short = trace("a3 zz4");
+  assert.equal(short.status, 2);
+  assert.match(short.error, /takes 3 of its 7 steps/);
+});
+
 test("--kernel runs a file under a variant that it declares, and begin and end close the window", () => {
   const variant =
     "kernel v8-bracketed extends v8 { notifier_units = pages; fallocate.punch_hole = check_alignment, invalidate_begin, truncate, invalidate_end }\n";
