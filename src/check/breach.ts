@@ -13,9 +13,11 @@ export interface Breach {
   schedule: Schedule;
 }
 
+/** Calls under way of which none can go on. */
 export interface Deadlock {
   readonly calls: readonly CallId[];
   readonly schedule: Schedule;
 }
 
+/** Breaches of one rule in one step of one call are one. */
 export const breachKey = (invariant: Invariant, call: CallId, step: string): string => `${invariant.name} ${call} ${step}`;

@@ -88,7 +88,7 @@ export interface Remark {
   readonly values?: string;
 }
 
-export interface Exploration {
+interface Exploration {
   /** States that were stored; with reductions, representatives of all. */
   readonly states: number;
   readonly transitions: number;

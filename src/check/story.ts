@@ -3,7 +3,7 @@
 import type { MachineSystem } from "../model/system.ts";
 import type { Schedule, Story, StoryStep } from "./report.ts";
 
-export interface ReplayedStep extends StoryStep {
+interface ReplayedStep extends StoryStep {
   readonly choice: number;
 }
 

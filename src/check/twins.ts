@@ -3,8 +3,7 @@
 
 import type { MachineSystem } from "../model/system.ts";
 import type { ActorId, CallId } from "../scenario/program.ts";
-import type { Breach, Deadlock } from "./breach.ts";
-import { breachKey } from "./breach.ts";
+import { type Breach, breachKey, type Deadlock } from "./breach.ts";
 import type { Schedule } from "./report.ts";
 
 interface Found {

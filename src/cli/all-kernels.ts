@@ -10,7 +10,7 @@ import type { Loaded, Run, Side } from "./loaded.ts";
 
 export const ALL = "all";
 
-export interface AllKernels {
+interface AllKernels {
   readonly sides: readonly Side[];
   readonly programs: readonly Program[];
   /** What is wrong under kernels that the scenarios do not name themselves: told, but no error of the text. */

@@ -28,7 +28,7 @@ export function loadChosen(
 }
 
 /** All, or those of one name: exact, or the only one that has the text in its name. */
-export function choose(programs: readonly Program[], name: string | undefined): readonly Program[] | string {
+function choose(programs: readonly Program[], name: string | undefined): readonly Program[] | string {
   if (name === undefined) return programs;
   const names = [...new Set(programs.map((program) => program.name))];
   const matches = names.includes(name) ? [name] : names.filter((each) => each.toLowerCase().includes(name.toLowerCase()));

@@ -14,7 +14,7 @@ import { underKernels } from "./override.ts";
 import type { Watch } from "./watch.ts";
 
 /** The file itself: not a file of text, not there, or too large. */
-export const UNREADABLE = "MEMFD1000";
+const UNREADABLE = "MEMFD1000";
 const MODEL_BUG = "MEMFD9001";
 
 export function unreadable(file: string, reason: string): PlacedFinding {

@@ -1,4 +1,5 @@
-// `memfd check --suggest`: which order of steps saves a scenario in which something breaks, expected or not. The search runs in a worker, so that Ctrl+C is heard.
+// `memfd check --suggest`: which order of steps saves a scenario in which something breaks, expected or not. The search runs in a worker, so that Ctrl+C is
+// heard.
 
 import type { Report } from "../check/report.ts";
 import { type Suggestions, saveable } from "../check/suggest/index.ts";

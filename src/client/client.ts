@@ -1,8 +1,9 @@
-// What the rest of the extension knows of its language client.
+// The language, and the language client as the rest of the extension knows it.
 
 import type { BaseLanguageClient } from "vscode-languageclient";
 
+/** The id of the language, as package.json declares it. */
 export const LANGUAGE = "memfd";
 
-/** The parts of a language client that the rest of the extension uses. */
+/** What commands and views use of it. */
 export type Client = Pick<BaseLanguageClient, "sendRequest" | "onNotification" | "onRequest" | "getFeature">;

@@ -1,5 +1,5 @@
-// `Export C Reproducer` and `Compare with This Machine's Kernel`. The second builds and runs a program, so it runs at a user's word only, in a trusted workspace
-// only; where it differs stands as diagnostics until the text changes.
+// `Export C Reproducer` and `Compare with This Machine's Kernel`. The second builds and runs a program, so it runs at a user's word only, in a trusted
+// workspace only; where it differs stands as diagnostics until the text changes.
 
 import * as vscode from "vscode";
 import {

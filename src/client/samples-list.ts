@@ -1,6 +1,7 @@
-// What somebody opens first, in the order in which it is read; the rest of scenarios/ stands below it in the list. And the text that a new scenario begins with.
+// What somebody opens first, in the order in which it is read; the rest of scenarios/ stands below it in the list. And the text that a new scenario begins
+// with.
 
-export interface Sample {
+interface Sample {
   /** Under scenarios/. */
   readonly path: string;
   readonly about: string;

@@ -31,7 +31,7 @@ async function choose(root: vscode.Uri): Promise<string | undefined> {
   const others = rest.map((path): Item => ({ label: name(path), description: path.slice(0, path.indexOf("/")), path }));
   const separator: Item = { label: "all others", kind: vscode.QuickPickItemKind.Separator };
   const items = others.length === 0 ? first : [...first, separator, ...others];
-  const options = { title: "Open Sample Scenario", placeHolder: "Opens it read-only", matchOnDescription: true, matchOnDetail: true };
+  const options = { title: "Open Sample Scenario", placeHolder: "A sample opens read-only", matchOnDescription: true, matchOnDetail: true };
   return (await vscode.window.showQuickPick(items, options))?.path;
 }
 

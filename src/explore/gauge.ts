@@ -7,7 +7,10 @@ const MOST_STATES = 1024;
 /** Between two polls: fewer states from here on when they took longer than `SLOW` milliseconds, more when they took less than `FAST`. */
 const SLOW = 4;
 const FAST = 1;
-/** Milliseconds between two tellings, where the next poll is expected to come later than that. Polls lie some milliseconds apart, and the promise is ten a second. */
+/**
+ * Milliseconds between two tellings, where the next poll is expected to come later than that. Polls lie some milliseconds apart, and the promise is ten a
+ * second.
+ */
 const TELL = 80;
 
 /** What the gauge needs to see of a search while it runs. */

@@ -1,5 +1,6 @@
 // Says when an actor may step alone: when what its next step touches meets nothing that any other actor may do before this one moves. The others' futures
-// are unions over their control graphs, cut where they would wait for a lock that this actor holds; so an unlock, or a step inside a lock, needs no rule of its own.
+// are unions over their control graphs, cut where they would wait for a lock that this actor holds; so an unlock, or a step inside a lock, needs no rule of its
+// own.
 
 import type { AtomSet, Footprint, Independence } from "./system.ts";
 

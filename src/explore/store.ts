@@ -1,6 +1,6 @@
 // The set of states that a search has seen, which is at the same time its queue: records of `words` + 2 in the order of insertion, and a hash table over them.
-// A record is [parent, action, state…]. Nothing is allocated per state; records lie in chunks, so no single array grows with the search. States come one by one,
-// or many at once: then the memory that their look-ups need is asked for together, so that the waits for it overlap.
+// A record is [parent, action, state…]. Nothing is allocated per state; records lie in chunks, so no single array grows with the search. States come one by
+// one, or many at once: then the memory that their look-ups need is asked for together, so that the waits for it overlap.
 
 /** `insert` answers this when the store is full; `limit` says of what. */
 export const FULL = -0x8000_0000;

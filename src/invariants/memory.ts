@@ -11,7 +11,7 @@ import { coverOf, hardwarePlaces, heldAt, type Place } from "./mappings.ts";
 import { type Check, type Invariant, overStates } from "./types.ts";
 
 /** Subjects (VM, gfn cell, frame) as one number. */
-export interface MappingSubject {
+interface MappingSubject {
   readonly vm: number;
   readonly cell: number;
   readonly frame: number;

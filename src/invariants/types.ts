@@ -1,4 +1,5 @@
-// What an invariant is: a predicate over a state, or over what a step did, kept apart from the model. A violation is an edge: what held before the step and does not after.
+// What an invariant is: a predicate over a state, or over what a step did, kept apart from the model. A violation is an edge: what held before the step and
+// does not after.
 
 import type { ModelEvent } from "../model/events.ts";
 import type { Region } from "../model/layout.ts";

@@ -1,12 +1,21 @@
 // What a file declares and imports: setups, constants, kernel variants. Only these cross an import.
 
+import { fileName } from "../base/file-name.ts";
 import type { Block, Complaint, Item, Node, Range, StmtOf } from "./ast.ts";
 import { didYouMean } from "./near.ts";
 import { parseString } from "./numbers.ts";
 import type { ParsedFile, ParsedItem } from "./parse.ts";
 
-export type SetupDeclaration = Source & { readonly name: string; readonly header: Range; readonly body: Block; readonly broken: boolean };
-export type ConstantDeclaration = Source & { readonly name: string; readonly value: Node };
+/** Where a declaration stands now. */
+export interface Source {
+  readonly key: string;
+  readonly file: string;
+  readonly offset: number;
+  readonly text: string;
+}
+
+type SetupDeclaration = Source & { readonly name: string; readonly header: Range; readonly body: Block; readonly broken: boolean };
+type ConstantDeclaration = Source & { readonly name: string; readonly value: Node };
 export type VariantDeclaration = Source & { readonly name: string; readonly statement: StmtOf<"kernel">; readonly broken: boolean };
 
 export interface Declarations {
@@ -16,11 +25,11 @@ export interface Declarations {
 }
 
 /** A finding in a file, by absolute offsets. */
-export interface PlacedComplaint extends Complaint {
+interface PlacedComplaint extends Complaint {
   readonly related?: { readonly file: string; readonly from: number; readonly to: number; readonly message: string };
 }
 
-export interface ImportHost {
+interface ImportHost {
   imports(path: string, from: string): { file: string; text: string } | undefined;
   parse(file: string, text: string): ParsedFile | undefined;
 }
@@ -40,21 +49,13 @@ export const isConstant = (item: Item): item is Item & { kind: "statement" } =>
 
 const callsSomething = (node: Node): boolean => node.kind === "primary" && node.args !== undefined;
 
-/** The last part of a path or URI. */
-function fileName(file: string): string {
-  const last = file.slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1);
-  try {
-    return decodeURIComponent(last);
-  } catch {
-    return last; // a file name with a bare percent sign
-  }
-}
-
 export class Collector {
   readonly declarations: Declarations = { setups: new Map(), constants: new Map(), variants: new Map() };
   readonly complaints: PlacedComplaint[] = [];
   private readonly host: ImportHost;
   private readonly seen = new Set<string>();
+  /** Files from which imports lead into a circle, each with the first one found: its files in order. */
+  private readonly leads = new Map<string, readonly string[]>();
   private text = 0;
 
   constructor(host: ImportHost) {
@@ -118,9 +119,6 @@ export class Collector {
     this.walk(next, [...path, found.file], false);
     this.complainOfCycle(main, parsed, at, name, found.file, file.file);
   }
-
-  /** Files from which imports lead into a circle, each with the first one found: its files in order. */
-  private readonly leads = new Map<string, readonly string[]>();
 
   private lead(path: readonly string[], circle: readonly string[]): void {
     for (const file of path) if (!this.leads.has(file)) this.leads.set(file, circle);
@@ -188,12 +186,4 @@ export class Collector {
       this.declarations.variants.set(name, { ...this.source("kernel", name, file, parsed), name, statement, broken: item.complaints.length > 0 });
     }
   }
-}
-
-/** Where a declaration stands now. */
-export interface Source {
-  readonly key: string;
-  readonly file: string;
-  readonly offset: number;
-  readonly text: string;
 }

@@ -1,6 +1,7 @@
 // The language service's core: a text with its imports → findings, Programs and an outline. Pure; an earlier answer makes the next one quick.
 
 import type { Tree } from "@lezer/common";
+import { fileName } from "../base/file-name.ts";
 import type { Finding, Span } from "../base/finding.ts";
 import type { Program } from "../scenario/program.ts";
 import type { Complaint, Item, Word } from "./ast.ts";
@@ -91,14 +92,7 @@ const placed = (file: string, complaint: Complaint, offset: number): Finding => 
 };
 
 /** `a/b/window.memfd` → `window`. */
-export const bareName = (file: string): string => {
-  const last = file.slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1).replace(/\.memfd$/, "");
-  try {
-    return decodeURIComponent(last) || "scenario";
-  } catch {
-    return last || "scenario";
-  }
-};
+const bareName = (file: string): string => fileName(file).replace(/\.memfd$/, "") || "scenario";
 
 class Analyser {
   readonly file: string;

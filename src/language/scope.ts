@@ -1,7 +1,7 @@
 // What is known while a scenario is lowered under one kernel: names, actors, labels, sites, findings.
 
 import type { Severity, Span } from "../base/finding.ts";
-import type { Actor, ActorId, Call, CallId, Handle, HandleId, HandleKind, Operand, Point, Process, ProfileChoice, Site } from "../scenario/program.ts";
+import type { Actor, ActorId, Call, CallId, Handle, HandleId, HandleKind, Operand, Process, ProfileChoice, Site } from "../scenario/program.ts";
 import type { Range } from "./ast.ts";
 import type { Declarations, Source } from "./declarations.ts";
 
@@ -28,7 +28,7 @@ export class TooLarge extends Error {}
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-export interface LabelEntry {
+interface LabelEntry {
   readonly call: CallId;
   readonly site: Site;
 }
@@ -135,8 +135,6 @@ export class Scope {
     return operand.kind === "handle" ? this.handles[operand.handle].kind : undefined;
   }
 }
-
-export type MutablePoint = Mutable<Point>;
 
 export const resolveSpan = (raw: RawSpan, sources: ReadonlyMap<string, Source>): Span => {
   const source = sources.get(raw.source);

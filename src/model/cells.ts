@@ -100,7 +100,7 @@ export class Cells {
     return low;
   }
 
-  /** The cell that is exactly [at, at + 1). */
+  /** The cell that is exactly [at, at + 1); `CutNeeded` where there is none yet. */
   one(at: number): number {
     const cell = this.at(at);
     if (cell >= 0 && this.bounds[cell] === at && this.bounds[cell + 1] === at + 1) return cell;
@@ -121,11 +121,4 @@ export class Cells {
     const last = this.boundary(to);
     return Array.from({ length: last - first }, (_, index) => first + index);
   }
-}
-
-/** The cell of one page, cut out when it is not one yet. */
-export function singleCell(cells: Cells, page: number): number {
-  const cell = cells.at(page);
-  if (cell >= 0 && cells.single(cell)) return cell;
-  throw new CutNeeded(cells.space, cell >= 0 && cells.start(cell) === page ? page + 1 : cells.bounds.includes(page) ? page + 1 : page);
 }

@@ -54,7 +54,7 @@ export function passedOver(operation: CompiledOperation, plan: Plan, at: number)
 }
 
 /** Steps that an operation has for secondary MMUs only. */
-export const NOTIFIERS: ReadonlySet<string> = new Set(["mn_start", "mn_end"]);
+const NOTIFIERS: ReadonlySet<string> = new Set(["mn_start", "mn_end"]);
 
 export interface CallCode {
   readonly plan: Plan;

@@ -60,8 +60,8 @@ function withCommit(name: StepName, code: StepCode, next: StepList[number] | und
 }
 
 /**
- * What of a list this machine has steps of: around a change of host page tables nothing that only tells KVM where no slot hears it. A guest's access is its fault
- * path behind the access itself, and comes back to it.
+ * What of a list this machine has steps of: around a change of host page tables nothing that only tells KVM where no slot hears it. A guest's access is its
+ * fault path behind the access itself, and comes back to it.
  */
 function visible(operation: string, list: StepList, { copies, notified }: Compiling): StepList {
   const whole: StepList = operation === "fault" ? ["access", ...list] : list;

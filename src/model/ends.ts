@@ -28,7 +28,7 @@ export function isRunning(machine: Machine, state: Int32Array, actor: ActorId): 
 }
 
 /** Takes from a thread what it has not begun, in the block that runs. */
-export function cutOff(machine: Machine, state: Int32Array, actor: ActorId): void {
+function cutOff(machine: Machine, state: Int32Array, actor: ActorId): void {
   const segment = machine.segments[machine.segment.get(state)];
   if (machine.atomicOwner.get(state) === actor + 1) machine.atomicOwner.set(state, 0);
   if (segment?.parallel) machine.threads[actor].at.set(state, segment.threads[actor].length);

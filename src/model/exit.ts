@@ -1,6 +1,7 @@
-// exit_group() and kill(process, SIGKILL): how a process ends (kernel/exit.c do_group_exit, do_exit; mm/mmap.c exit_mmap; fs/file.c close_files; kernel/task_work.c).
-// Its threads leave the calls that they are in; the last of them drops the address space, then the descriptors. Their last puts are task work, which do_exit runs
-// behind both, the youngest first: descriptors from the highest down, then the files of mappings. Each is a part of the call, with a plan of its own.
+// exit_group() and kill(process, SIGKILL): how a process ends (kernel/exit.c do_group_exit, do_exit; mm/mmap.c exit_mmap; fs/file.c close_files;
+// kernel/task_work.c). Its threads leave the calls that they are in; the last of them drops the address space, then the descriptors. Their last puts are task
+// work, which do_exit runs behind both, the youngest first: descriptors from the highest down, then the files of mappings. Each is a part of the call, with a
+// plan of its own.
 
 import { endedBy, processOf } from "../scenario/processes.ts";
 import type { Call, CallId } from "../scenario/program.ts";
@@ -14,7 +15,7 @@ import { dropPage, isReferenced } from "./memory/file.ts";
 import { clearEntry } from "./memory/munmap.ts";
 import type { FileState, MappingState } from "./memory/state.ts";
 import { intOf, MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE, NotModelled } from "./objects.ts";
-import { listOf, type Part } from "./parts.ts";
+import { type ExitPart, exitParts } from "./parts.ts";
 import { plan, ZERO } from "./plan.ts";
 import { LIVES } from "./process-state.ts";
 import { descriptorIn } from "./processes.ts";
@@ -26,7 +27,7 @@ const SIGKILL = 9n;
 export function withParts(machine: Machine, id: CallId, made: Plan, make: (call: Call) => Plan): Plan {
   const process = endedBy(machine.program, made.call);
   if (process === undefined) return made;
-  return { ...made, parts: listOf(machine.program, machine.objects, process).map((part) => partPlan(machine, id, made.call, process, part, make)) };
+  return { ...made, parts: exitParts(machine.program, machine.objects, process).map((part) => partPlan(machine, id, made.call, process, part, make)) };
 }
 
 /** The call as one of a thread of the process that ends: nobody else's descriptors and mappings are meant. */
@@ -38,7 +39,7 @@ function standIn(machine: Machine, call: Call, process: number, operands: Call["
   return { ...rest, spec: "close", actor, operands };
 }
 
-function partPlan(machine: Machine, id: CallId, call: Call, process: number, part: Part, make: (call: Call) => Plan): Plan {
+function partPlan(machine: Machine, id: CallId, call: Call, process: number, part: ExitPart, make: (call: Call) => Plan): Plan {
   switch (part.is) {
     case "notifier":
       return notifierPlan(machine, id, standIn(machine, call, process, []), machine.vms[part.vm]);

@@ -1,9 +1,7 @@
-// What the word of a handle holds: nothing yet, an object, or the errno of the call that should have made one.
+// What the word of a handle holds: 0 until its call has returned, then that it is bound, that it is closed, or the errno of the call that should have made an
+// object.
 
-/** What a handle holds; 0 until its call has returned. */
 export const BOUND = 1;
-
 export const CLOSED = 2;
-
-/** A handle of a failed call: `FAILED + errno`. */
+/** Of a failed call: `FAILED + errno`. */
 export const FAILED = 3;

@@ -14,7 +14,7 @@ import { type CompiledOperation, type CompiledStep, Context, type Machine, type 
 import type { Instruction } from "./schedule.ts";
 
 /** Atoms of the layout as bits: `atom & 31` of word `atom >>> 5`. */
-export type AtomSet = Int32Array;
+type AtomSet = Int32Array;
 
 /** What a step may touch; `visible` where it may change what a watched predicate over states says. */
 export interface Footprint {
@@ -24,14 +24,14 @@ export interface Footprint {
 }
 
 /** What the step at a control position may touch in any state, the locks that must be free for it, and where its actor may stand behind it. */
-export interface Location {
+interface Location {
   readonly footprint: Footprint;
   readonly acquires: number;
   readonly next: readonly number[];
 }
 
 /** A control position of one actor in one parallel segment. */
-export interface Position {
+interface Position {
   readonly segment: number;
   readonly actor: ActorId;
   readonly at: number;

@@ -40,10 +40,13 @@ export const REGIONS = [
 export type Region = (typeof REGIONS)[number];
 
 /** A piece of the state that steps touch as a whole, the grain of independence: `page` of file 0 cell 3. */
-export interface Atom {
+interface Atom {
   readonly region: Region;
   readonly name: string;
 }
+
+/** The atoms of a region that a call can reach; undefined: all of them. */
+export type Scope = (region: Region) => readonly number[] | undefined;
 
 /** A field of the state: an unsigned integer of at most 30 bits inside one word. Fields of several atoms may share a word. */
 export class Field {
@@ -153,6 +156,3 @@ export class Layout {
     return word;
   }
 }
-
-/** The atoms of a region that a call can reach; undefined: all of them. */
-export type Scope = (region: Region) => readonly number[] | undefined;

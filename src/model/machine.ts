@@ -1,5 +1,5 @@
-// The machine: a world and its calls. A step is the unit of everything: atomic, labelled, with a declared footprint. This file says what a step, an operation and
-// a call's plan are; the steps themselves stand with their subsystem (memory/, kvm/, tdx/), their order in the profile rows.
+// The machine: a world and its calls. A step is the unit of everything: atomic, labelled, with a declared footprint. This file says what a step, an operation
+// and a call's plan are; the steps themselves stand with their subsystem (memory/, kvm/, tdx/), their order in the profile rows.
 
 import { assert } from "../base/assert.ts";
 import type { Errno } from "../base/errno.ts";

@@ -21,7 +21,7 @@ export function descriptorsOf(machine: Machine, file: number): readonly HandleId
 }
 
 /** The handles of a VM and its vCPUs, and its guest_memfd files. */
-function holdersOf(machine: Machine, vm: number): { readonly handles: readonly HandleId[]; readonly files: readonly number[] } {
+function findHolders(machine: Machine, vm: number): { readonly handles: readonly HandleId[]; readonly files: readonly number[] } {
   const { program, objects } = machine;
   return {
     handles: program.handles.flatMap((_, handle) => (vmOfHandle(program, objects, handle) === vm ? [handle] : [])),
@@ -29,12 +29,12 @@ function holdersOf(machine: Machine, vm: number): { readonly handles: readonly H
   };
 }
 
-const holders = new WeakMap<Machine, ReturnType<typeof holdersOf>[]>();
+const holders = new WeakMap<Machine, ReturnType<typeof findHolders>[]>();
 
-export function heldBy(machine: Machine, vm: number): ReturnType<typeof holdersOf> {
+export function holdersOfVm(machine: Machine, vm: number): ReturnType<typeof findHolders> {
   let all = holders.get(machine);
-  if (!all) holders.set(machine, (all = machine.vms.map(({ object }) => holdersOf(machine, object.index))));
+  if (!all) holders.set(machine, (all = machine.vms.map(({ object }) => findHolders(machine, object.index))));
   return all[vm];
 }
 
-export const handlesOf = (machine: Machine, vm: number): readonly HandleId[] => heldBy(machine, vm).handles;
+export const handlesOfVm = (machine: Machine, vm: number): readonly HandleId[] => holdersOfVm(machine, vm).handles;

@@ -15,6 +15,9 @@ export class NotModelled extends Error {
   }
 }
 
+/** The bit of a guest-physical address that asks for a shared access (`SHARED`). */
+export const SHARED_BIT = 1n << 51n;
+
 /** Files that are no memory, as far as calls on memory have an answer for them. */
 export type SpecialFile = "pipe" | "null" | "directory" | "secret";
 
@@ -395,6 +398,3 @@ export function mappingOfOperand(program: Program, objects: Objects, operand: Op
 export function fileOfOperand(program: Program, objects: Objects, operand: Operand | undefined): number | undefined {
   return objectOfOperand(program, objects.fileOf, operand);
 }
-
-/** The bit of a guest-physical address that asks for a shared access (`SHARED`). */
-export const SHARED_BIT = 1n << 51n;

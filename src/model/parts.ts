@@ -6,7 +6,7 @@ import type { Objects } from "./objects.ts";
 import { reachable } from "./process-state.ts";
 
 /** What is left of the end of a process when its threads are gone. */
-export type Part =
+export type ExitPart =
   | { readonly is: "notifier"; readonly vm: number }
   | { readonly is: "mapping"; readonly mapping: number }
   | { readonly is: "descriptor"; readonly handle: HandleId }
@@ -15,15 +15,15 @@ export type Part =
 
 const MAPPED_FILES: readonly string[] = ["memfd", "anon", "guest_memfd"];
 
-export function listOf(program: Program, objects: Objects, process: number): Part[] {
+export function exitParts(program: Program, objects: Objects, process: number): ExitPart[] {
   const owned = objects.vms.filter((vm) => processOf(program, program.calls[vm.call].actor) === process);
   const mappings = objects.mappings.filter((mapping) => mapping.process === process);
   const files = [...new Set(mappings.map((mapping) => mapping.file))].filter((file) => MAPPED_FILES.includes(objects.files[file].kind));
   return [
-    ...owned.map(({ index: vm }): Part => ({ is: "notifier", vm })),
-    ...mappings.map(({ index: mapping }): Part => ({ is: "mapping", mapping })),
-    ...closingOrder(program, objects, process).map((handle): Part => ({ is: "descriptor", handle })),
-    ...files.reverse().map((file): Part => ({ is: "file", file })),
+    ...owned.map(({ index: vm }): ExitPart => ({ is: "notifier", vm })),
+    ...mappings.map(({ index: mapping }): ExitPart => ({ is: "mapping", mapping })),
+    ...closingOrder(program, objects, process).map((handle): ExitPart => ({ is: "descriptor", handle })),
+    ...files.reverse().map((file): ExitPart => ({ is: "file", file })),
     { is: "zombie" },
   ];
 }
@@ -41,9 +41,9 @@ function closingOrder(program: Program, objects: Objects, process: number): Hand
 }
 
 /** Into how many parts a call falls. */
-export function partsOf(program: Program, objects: Objects): (call: CallId) => number {
+export function partCount(program: Program, objects: Objects): (call: CallId) => number {
   return (id) => {
     const process = endedBy(program, program.calls[id]);
-    return process === undefined ? 1 : 1 + listOf(program, objects, process).length;
+    return process === undefined ? 1 : 1 + exitParts(program, objects, process).length;
   };
 }

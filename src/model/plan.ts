@@ -1,4 +1,4 @@
-// Helpers for making plans: defaults, and the checks that most calls begin with.
+// Helpers for making plans: defaults, the checks that most calls begin with, and results that several calls return.
 
 import type { Errno } from "../base/errno.ts";
 import type { Call, CallId, HandleKind, Operand, Result } from "../scenario/program.ts";
@@ -9,6 +9,8 @@ import { NotModelled, O_ACCMODE, O_PATH, objectOfOperand } from "./objects.ts";
 import { descriptorOf } from "./processes.ts";
 
 export const ZERO: Result = { kind: "value", value: 0n };
+const FOUND_BYTE: Result = { kind: "found" };
+const BYTES: readonly Result[] = Array.from({ length: 256 }, (_, byte) => ({ kind: "value", value: BigInt(byte) }));
 
 export function plan(id: CallId, call: Call, parts: Partial<Plan> & Pick<Plan, "operations" | "success">): Plan {
   const [first] = parts.operations;
@@ -50,11 +52,8 @@ export function fileOperand(machine: Machine, id: CallId, operand: Operand | und
   return machine.objects.fileOf.get(handle.call);
 }
 
+/** What an access of one byte returns; below 0 it is one that nobody in the scenario wrote. */
 export function byteResult(byte: number, context: Context, text: string): Result {
   if (context.telling) context.say(byte < 0 ? `${text} what lay there before` : `${text}: 0x${byte.toString(16)}`);
   return byte < 0 ? FOUND_BYTE : BYTES[byte];
 }
-
-const FOUND_BYTE: Result = { kind: "found" };
-
-const BYTES: readonly Result[] = Array.from({ length: 256 }, (_, byte) => ({ kind: "value", value: BigInt(byte) }));

@@ -1,17 +1,21 @@
-// What a process has of its own beside its mappings: which descriptors are open in it, and whether it lives. And which actors somebody sends a signal. A scenario
-// of one process without signals has no word of this.
+// What a process has of its own beside its mappings: which descriptors are open in it, and whether it lives. And which actors somebody sends a signal. A
+// scenario of one process without signals has no word of this.
 
 import { childrenOf, endingProcesses, isDescriptor, parentOf, processOf } from "../scenario/processes.ts";
 import type { ActorId, HandleId, Operand, Program } from "../scenario/program.ts";
+import { CLOSED } from "./handles.ts";
 import type { Field, Layout } from "./layout.ts";
 import type { VcpuObject } from "./objects.ts";
+
+/** Of a process: SIGNAL_GROUP_EXIT is set, so that SIGKILL is pending for each of its threads; then a zombie, which holds nothing any more. */
+export const LIVES = { ALIVE: 0, DYING: 1, GONE: 2 } as const;
 
 export interface ProcessState {
   /** By process and handle: BOUND while it is open there; undefined where it never can be. A handle's own process has the handle's field. */
   readonly tables: readonly (readonly (Field | undefined)[])[];
   /** By actor, of those that some `signal` names, or that somebody may kill. */
   readonly signals: readonly (SignalState | undefined)[];
-  /** By process: whether it has come to its end; empty where none does (ends.ts). */
+  /** By process: one of `LIVES`, undefined where nothing ends it; empty where no process ends (ends.ts). */
   readonly lives: readonly (Field | undefined)[];
 }
 
@@ -21,8 +25,6 @@ interface SignalState {
   /** Of a vCPU: the access before this one has not left the guest. */
   readonly inGuest: Field;
 }
-
-const CLOSED_MAX = 2;
 
 /** The process whose call binds a name. */
 const makerOf = (program: Program, handle: HandleId): number => {
@@ -54,7 +56,7 @@ export function processState(layout: Layout, program: Program, handles: readonly
       : reachable(program).map((held, process) =>
           handles.map((field, handle) => {
             if (!held.has(handle)) return undefined;
-            return makerOf(program, handle) === process ? field : layout.field("handle", CLOSED_MAX, `${handle} in process ${process}`);
+            return makerOf(program, handle) === process ? field : layout.field("handle", CLOSED, `${handle} in process ${process}`);
           }),
         );
   const named = new Set<ActorId>(program.calls.flatMap(({ spec, operands: [to] }) => (spec === "signal" && to?.kind === "int" ? [Number(to.value)] : [])));
@@ -72,9 +74,6 @@ export function runnerOf(program: Program, { handle, call }: VcpuObject): ActorI
   const owner = processOf(program, program.calls[call].actor);
   return program.actors.findIndex((actor, index) => actor.handle === handle && processOf(program, index) === owner);
 }
-
-/** Of a process: SIGNAL_GROUP_EXIT is set, so that SIGKILL is pending for each of its threads; then a zombie, which holds nothing any more. */
-export const LIVES = { ALIVE: 0, DYING: 1, GONE: 2 } as const;
 
 /** By process: one of `LIVES`; undefined where nothing ends it. One that is not forked when its parent ends never comes to be, and is gone. */
 function livesOf(layout: Layout, program: Program): readonly (Field | undefined)[] {

@@ -1,5 +1,5 @@
-// The names and descriptors of a process, as the state knows them: where it stands whether one is open, and whose they are. What there is to know of a process at
-// all: process-state.ts.
+// The names and descriptors of a process, as the state knows them: where it stands whether one is open, and whose they are. What there is to know of a process
+// at all: process-state.ts.
 
 import { processOf } from "../scenario/processes.ts";
 import type { ActorId, HandleId } from "../scenario/program.ts";

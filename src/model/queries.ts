@@ -5,7 +5,6 @@ import { asS64, asU64 } from "../base/units.ts";
 import { cannotCompute, compute } from "../scenario/arithmetic.ts";
 import { processOf } from "../scenario/processes.ts";
 import type { BinaryOperator, CallId, Expression, Operand, Result, ResultPattern } from "../scenario/program.ts";
-import { singleCell } from "./cells.ts";
 import { isDying, KILLED, lifeOfProcess } from "./ends.ts";
 import { BOUND, FAILED } from "./handles.ts";
 import { slotAt } from "./kvm/access.ts";
@@ -216,7 +215,7 @@ function fileQuery(machine: Machine, state: Int32Array, name: string, index: num
       ),
     );
   }
-  const frame = cell < 0 ? 0 : file.frames[singleCell(file.cells, page)].get(state);
+  const frame = cell < 0 ? 0 : file.frames[file.cells.one(page)].get(state);
   if (name === "frame") return BigInt(frame);
   if (name !== "value") throw new NoAnswer(`${name} is not modelled`);
   if (frame === 0) return 0n;

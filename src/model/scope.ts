@@ -8,7 +8,7 @@ import { KINDS } from "./kvm/state.ts";
 import type { Field, Region, Scope } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import type { MappingState } from "./memory/state.ts";
-import { descriptorsOf, handlesOf } from "./names.ts";
+import { descriptorsOf, handlesOfVm } from "./names.ts";
 import type { SlotConfig } from "./objects.ts";
 import { fieldsOf } from "./processes.ts";
 
@@ -145,7 +145,7 @@ export class Reach {
     const { objects, files } = this.#machine;
     for (const { index } of objects.files.filter((file) => file.vm === vm)) this.fields([files[index].installed, files[index].gmem?.released]);
     for (const config of objects.slots) if (config.vm === vm) this.slot(config);
-    return this.fields([state.slotsLock, state.life]).handles(handlesOf(this.#machine, vm)).progress(every(this.#machine.threads)).secondLevel(vm);
+    return this.fields([state.slotsLock, state.life]).handles(handlesOfVm(this.#machine, vm)).progress(every(this.#machine.threads)).secondLevel(vm);
   }
 
   /** Who refers to a guest_memfd: descriptors, mappings, calls under way. */

@@ -9,7 +9,7 @@ import { addCuts } from "./cuts.ts";
 import { EventLists, type ModelEvent } from "./events.ts";
 import { EVERYTHING } from "./footprint.ts";
 import { RESULTS_MAX, Results, Values } from "./intern.ts";
-import { entriesOf, mortalVms, namedCalls } from "./kvm/objects.ts";
+import { entryCount, mortalVms, numberedCalls } from "./kvm/objects.ts";
 import { type VcpuState, type VmState, vcpuState, vmState } from "./kvm/state.ts";
 import { addKvmTds, addTdCuts, controlFrames, isTdVm, kvmTdExtras } from "./kvm/tdx-objects.ts";
 import { type KvmTds, kvmTds } from "./kvm/tdx-state.ts";
@@ -33,7 +33,7 @@ import {
   SEAL,
 } from "./memory/state.ts";
 import { findObjects, type Objects } from "./objects.ts";
-import { partsOf } from "./parts.ts";
+import { partCount } from "./parts.ts";
 import { type ProcessState, processState, runnerOf } from "./process-state.ts";
 import { listsOf } from "./profile/lists.ts";
 import type { Features, Profile } from "./profile/types.ts";
@@ -43,7 +43,7 @@ import { addBlockCuts, BLOCKS } from "./tdx/cuts.ts";
 import { findTdx, type TdxObjects } from "./tdx/objects.ts";
 import { repeatedAccesses } from "./tdx/repeated.ts";
 import { type TdxSizes, type TdxState, tdxState } from "./tdx/state.ts";
-import { type ThreadState, threadStates } from "./threads.ts";
+import { type ThreadSizes, type ThreadState, threadStates } from "./threads.ts";
 
 export interface MachineOptions {
   readonly cuts?: readonly { readonly space: string; readonly at: number }[];
@@ -126,7 +126,7 @@ export class World {
     this.options = options;
     this.objects = findObjects(program);
     this.notified = this.objects.slots.some((config) => config.mapping !== undefined);
-    this.segments = segmentsOf(program, partsOf(program, this.objects));
+    this.segments = segmentsOf(program, partCount(program, this.objects));
     this.orders = ordersOf(program);
     const cuts = new Cuts();
     addCuts(cuts, program, this.objects, options.cuts ?? []);
@@ -140,19 +140,9 @@ export class World {
     const mapCells = this.objects.mappings.map((mapping) => cuts.cells(mapSpace(mapping.index)));
     const vmCells = this.objects.vms.map((vm) => cuts.cells(vmSpace(vm.index)));
     const frames = this.#frameCount(fileCells, mapCells) + (options.extraFrames ?? 0);
-    this.equals = equalActors(program, this.objects, this.segments, namedCalls(this.features));
+    this.equals = equalActors(program, this.objects, this.segments, numberedCalls(this.features));
     const grouped = new Set(this.equals.flat());
-    this.threads = threadStates(this.layout, grouped, {
-      program,
-      objects: this.objects,
-      segments: this.segments,
-      notified: this.notified,
-      tds: this.tds,
-      operations: listsOf(profile, this.tds).length,
-      conversions: options.conversionGhost === true,
-      frames,
-      cells: Math.max(64, ...[...fileCells, ...mapCells, ...vmCells].map((cells) => cells.count)),
-    });
+    this.threads = threadStates(this.layout, grouped, this.#threadSizes(frames, [...fileCells, ...mapCells, ...vmCells]));
     this.segment = this.layout.field("schedule", this.segments.length);
     this.turn = this.layout.field("schedule", Math.max(1, ...this.segments.map((segment) => segment.sequence.length)));
     this.atomicOwner = this.layout.actorField("schedule", actors, "atomic");
@@ -169,20 +159,30 @@ export class World {
     this.flags = descriptorFlags(this.layout, this.objects, program.calls, program.handles);
     this.mappings = linkKin(this.objects.mappings.map((mapping, index) => mappingState(this.layout, mapping, mapCells[index], frames)));
     this.vms = this.#vmStates(vmCells, frames);
-    const touched = touchedPages(program, this.objects);
-    this.vcpus = this.objects.vcpus.map((vcpu) => {
-      const actor = runnerOf(program, vcpu);
-      const owner = grouped.has(actor) ? actor : undefined;
-      return this.layout.record(owner, () => vcpuState(this.layout, vcpu, vmCells[vcpu.vm], touched[vcpu.index], frames));
-    });
+    this.vcpus = this.#vcpuStates(vmCells, frames, grouped);
     const blockCells = cuts.cells(BLOCKS);
-    const every = frames + blocks * blockCells.count;
-    this.frames = this.#frameStates(every);
-    this.drivers = this.objects.drivers.map((_, driver) => this.layout.field("driver", every, `${driver}`));
-    this.tdx = tdx && tdxState(this.layout, tdx, { frames: every, blocks, blockCells, ...this.#tdxSizes(tdx) });
+    const allFrames = frames + blocks * blockCells.count;
+    this.frames = this.#frameStates(allFrames);
+    this.drivers = this.objects.drivers.map((_, driver) => this.layout.field("driver", allFrames, `${driver}`));
+    this.tdx = tdx && tdxState(this.layout, tdx, { frames: allFrames, blocks, blockCells, ...this.#tdxSizes(tdx) });
     const locals = this.threads.flatMap(({ td }) => (td ? [td] : []));
     this.kvmTds = kvmTds(this.layout, this.vms, this.tdx, locals, { frames, actors, ...kvmTdExtras(program, this.objects, profile) });
     this.frameFields = frameFields(this);
+  }
+
+  #threadSizes(frames: number, spaces: readonly Cells[]): ThreadSizes {
+    const { program, objects, segments, notified, tds } = this;
+    return {
+      program,
+      objects,
+      segments,
+      notified,
+      tds,
+      operations: listsOf(this.profile, tds).length,
+      conversions: this.options.conversionGhost === true,
+      frames,
+      cells: Math.max(64, ...spaces.map((cells) => cells.count)),
+    };
   }
 
   #tdxSizes(tdx: TdxObjects): Omit<TdxSizes, "frames" | "blocks" | "blockCells"> {
@@ -203,13 +203,22 @@ export class World {
 
   #vmStates(cells: readonly Cells[], frames: number): VmState[] {
     const { program, objects, options } = this;
-    const entries = this.features.conversion_store === "multi_index" ? entriesOf(program) : 1;
+    const entries = this.features.conversion_store === "multi_index" ? entryCount(program) : 1;
     const writers = options.conversionGhost === true && this.features.entry_memory === "may_run_out";
     const mortal = mortalVms(program, objects);
     const ending = endingProcesses(program);
     return objects.vms.map((vm, index) => {
       const orphaned = ending.has(processOf(program, program.calls[vm.call].actor));
       return vmState(this.layout, vm, cells[index], objects.slots, frames, this.actors, entries, writers, mortal.has(index), orphaned);
+    });
+  }
+
+  /** The vCPU of an actor that has equals stands in the words of that actor. */
+  #vcpuStates(cells: readonly Cells[], frames: number, grouped: ReadonlySet<ActorId>): VcpuState[] {
+    const touched = touchedPages(this.program, this.objects);
+    return this.objects.vcpus.map((vcpu) => {
+      const actor = runnerOf(this.program, vcpu);
+      return this.layout.record(grouped.has(actor) ? actor : undefined, () => vcpuState(this.layout, vcpu, cells[vcpu.vm], touched[vcpu.index], frames));
     });
   }
 

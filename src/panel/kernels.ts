@@ -2,11 +2,13 @@
 // stop; below it who is in which column, and the first step at which each kernel leaves the way of the one that the scenario names.
 
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { fileName } from "../base/file-name.ts";
 import type { KernelsView } from "../view/kernels.ts";
 import type { DivergingCall, KernelDivergence } from "../view/kernels-diverge.ts";
 import type { Side } from "../view/kernels-steps.ts";
 import { mergedDivergences, orderOfCalls, sideText, withoutParting } from "../view/kernels-text.ts";
 import type { FromPanel } from "../view/messages.ts";
+import { type GridPlace, gridPlaceOf, nextCell, stop } from "./grid.ts";
 import { icon } from "./icons.ts";
 import {
   alike,
@@ -21,8 +23,6 @@ import {
   tableRows,
   VERDICT_WORDS,
 } from "./kernels-words.ts";
-import { type CellChoice, choiceOf, nextCell, stop } from "./pages.ts";
-import { fileName } from "./words.ts";
 
 export class Kernels extends LitElement {
   static override properties = {
@@ -33,9 +33,9 @@ export class Kernels extends LitElement {
 
   declare view: KernelsView;
   /** The one tab stop: row 0 is the header, column 0 the call. */
-  declare focusAt: CellChoice;
+  declare focusAt: GridPlace;
   /** What the line beneath the table speaks of. */
-  declare looked: CellChoice | undefined;
+  declare looked: GridPlace | undefined;
   #rows: readonly TableRow[] = [];
   #columns: ReturnType<typeof columnsOf> = [];
 
@@ -204,7 +204,7 @@ export class Kernels extends LitElement {
     this.#post({ type: "kernel", kernel, ...(schedule === undefined ? {} : { schedule }), ...(cursor === undefined ? {} : { cursor }) });
   }
 
-  #activate({ row, column }: CellChoice): void {
+  #activate({ row, column }: GridPlace): void {
     const found = this.#rows[row - 1];
     const index = this.#columns[column - 1]?.[0];
     const kernel = index === undefined ? undefined : this.view.kernels[index];
@@ -214,17 +214,17 @@ export class Kernels extends LitElement {
   }
 
   #focused(event: Event): void {
-    const at = choiceOf(event.target);
+    const at = gridPlaceOf(event.target);
     if (at !== undefined) this.focusAt = this.looked = at;
   }
 
   #hovered(event: Event): void {
-    const at = choiceOf(event.target);
+    const at = gridPlaceOf(event.target);
     if (at !== undefined) this.looked = at;
   }
 
   #clicked(event: Event): void {
-    const at = choiceOf(event.target);
+    const at = gridPlaceOf(event.target);
     if (at !== undefined) this.#activate(at);
   }
 
@@ -234,7 +234,7 @@ export class Kernels extends LitElement {
       this.#activate(this.focusAt);
       return stop(event);
     }
-    const next = nextCell(event.key, event.ctrlKey, this.focusAt.row, this.focusAt.column, this.#rows.length, this.#columns.length);
+    const next = nextCell(event, this.focusAt, { row: this.#rows.length, column: this.#columns.length });
     if (next === undefined) return;
     stop(event);
     this.focusAt = next;

@@ -27,7 +27,7 @@ export function header(trace: TraceView, onStory: (schedule: string) => void, to
   </header>`;
 }
 
-export interface Transport {
+interface Transport {
   readonly move: (move: Move) => void;
   readonly seek: (step: number) => void;
   readonly play: () => void;
@@ -110,7 +110,7 @@ function broken(trace: TraceView, cursor: number, index: number, blame: Blame, a
 }
 
 /** Every earlier step that left a cell of the broken rows as it now is, in time's order: who freed the frame, who installed the mapping. */
-export function causesOf(step: TraceStep, invariant: string, blame: Blame, cursor: number): { step: number; columns: string[] }[] {
+function causesOf(step: TraceStep, invariant: string, blame: Blame, cursor: number): { step: number; columns: string[] }[] {
   const columns = new Map<number, string[]>();
   const rows: readonly { readonly key: string; readonly cells: Readonly<Record<string, Cell>> }[] = [
     ...step.machine.pages,

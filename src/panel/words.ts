@@ -1,5 +1,6 @@
 // The panel's sentences: what a step, a cell and a violation are called on screen and for the screen reader.
 
+import { fileName } from "../base/file-name.ts";
 import type { TraceStep, TraceView } from "../view/rows.ts";
 
 export const actorName = (trace: TraceView, actor: number): string => trace.actors[actor]?.name ?? "";
@@ -9,17 +10,6 @@ export const callName = (call: string): string => /^[^(]*/.exec(call)?.[0].trim(
 
 /** `fallocate(ram, …)`, or `assert pages(ram) == 1`. */
 export const callText = (step: TraceStep): string => (step.asserts === undefined ? step.call : `assert ${step.asserts}`);
-
-/** The last part of a path or URI, as an editor tab shows it. */
-export const fileName = (file: string): string => decode(file.slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1));
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text; // a file name with a bare percent sign
-  }
-}
 
 export const place = (trace: TraceView, step: TraceStep): string => `${fileName(trace.files[step.file] ?? "")}:${step.line}`;
 

@@ -16,7 +16,7 @@ export function printInt(value: bigint): string {
 }
 
 /** Flags as names joined by `|`, what no name covers as a number. */
-export function printFlags(group: string, value: bigint, base: string): string {
+function printFlags(group: string, value: bigint, base: string): string {
   const rows = constants.filter((row) => row.group === group && inProfile(row.profiles, base));
   const whole = rows.find((row) => row.value === value);
   if (whole !== undefined) return whole.name;

@@ -14,7 +14,7 @@ import { SHOW_COMMAND, SUGGEST_COMMAND } from "./protocol.ts";
 import type { Texts } from "./texts.ts";
 import type { Outcomes } from "./verdicts.ts";
 
-export interface ActionOptions extends DiagnosticOptions {
+interface ActionOptions extends DiagnosticOptions {
   readonly clientCommands: boolean;
 }
 

@@ -1,4 +1,5 @@
-// Entry of the server as a web worker. The client sends the text of the model worker first, for a worker cannot know where the extension's files are served from.
+// Entry of the server as a web worker. The client sends the text of the model worker first, for a worker cannot know where the extension's files are served
+// from.
 
 import { BrowserMessageReader, BrowserMessageWriter, createMessageConnection, type Logger, type MessageConnection } from "vscode-jsonrpc/browser";
 import type { ModelPort, WorkerFactory } from "./lane.ts";

@@ -24,7 +24,7 @@ const KIND: Readonly<Record<string, CompletionItem["kind"]>> = {
   feature: CompletionItemKind.Property,
 };
 
-export interface CompletionTaste {
+interface CompletionTaste {
   /** The editor knows snippets. */
   readonly snippets: boolean;
   /** It shows parameters behind a label. */

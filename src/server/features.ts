@@ -1,4 +1,5 @@
-// LSP requests that read what is known already: hints, hovers, lenses, symbols, folding, formatting, completion, signatures, code actions. None of them starts a run.
+// LSP requests that read what is known already: hints, hovers, lenses, symbols, folding, formatting, completion, signatures, code actions. None of them starts
+// a run.
 
 import type { CodeActionParams, CompletionParams, InlayHintParams, TextDocumentIdentifier, TextDocumentPositionParams, TextEdit } from "vscode-languageserver";
 import type { TextDocument } from "vscode-languageserver-textdocument";
@@ -72,7 +73,7 @@ export function registerFeatures(state: ServerState): void {
 }
 
 /** One edit from the first to the last difference, so that cursors and foldings outside of it stay. */
-export function formattingEdits(document: TextDocument, formatted: string): TextEdit[] {
+function formattingEdits(document: TextDocument, formatted: string): TextEdit[] {
   const text = document.getText();
   if (text === formatted) return [];
   const shorter = Math.min(text.length, formatted.length);

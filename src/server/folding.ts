@@ -19,8 +19,8 @@ export function foldingRanges(document: TextDocument): FoldingRange[] {
   const add = (from: number, to: number, kind?: FoldingRange["kind"]): void => {
     if (to > from && ranges.length < MAX_RANGES) ranges.push({ startLine: from, endLine: to, ...(kind === undefined ? {} : { kind }) });
   };
-  // Strings and comments are consumed whole; a newline ends a string.
-  const token = /\n|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)'|\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|[{}]/g;
+  // Strings and comments are consumed whole; a line end, of any of LSP's three kinds, ends a string.
+  const token = /\r\n|[\r\n]|"(?:[^"\\\r\n]|\\.)*"?|'(?:[^'\\\r\n]|\\.)'|\/\/[^\r\n]*|\/\*[\s\S]*?(?:\*\/|$)|[{}]/g;
   let comment: { from: number; to: number } | undefined;
   const endComment = (): void => {
     if (comment !== undefined) add(comment.from, comment.to, FoldingRangeKind.Comment);
@@ -29,17 +29,17 @@ export function foldingRanges(document: TextDocument): FoldingRange[] {
   for (let match = token.exec(text); match !== null; match = token.exec(text)) {
     const [found] = match;
     at = match.index;
-    if (found === "\n") {
+    if (found === "\n" || found.startsWith("\r")) {
       line += 1;
     } else if (found.startsWith("//")) {
-      const own = text.slice(text.lastIndexOf("\n", at) + 1, at).trim() === "";
+      const own = text.slice(Math.max(text.lastIndexOf("\n", at), text.lastIndexOf("\r", at)) + 1, at).trim() === "";
       if (own && comment !== undefined && comment.to === line - 1) comment.to = line;
       else {
         endComment();
         if (own) comment = { from: line, to: line };
       }
     } else if (found.startsWith("/*")) {
-      const lines = found.split("\n").length - 1;
+      const lines = found.split(/\r\n|[\r\n]/).length - 1;
       add(line, line + lines, FoldingRangeKind.Comment);
       line += lines;
     } else if (found === "{") {

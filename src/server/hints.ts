@@ -18,8 +18,8 @@ export function inlayHints(snapshot: Snapshot, outcomes: Outcomes, range: Range)
 
 /**
  * Where nothing is written, what the call returns. What is written is not repeated: a check mark says that it is so, in every interleaving and under every
- * kernel that runs the line. Where it says less than what comes back, or something else, that stands behind it; where it says more, what never comes back. A run that is
- * not over has a ring in place of the mark.
+ * kernel that runs the line. Where it says less than what comes back, or something else, that stands behind it; where it says more, what never comes back. A
+ * run that is not over has a ring in place of the mark.
  */
 function hint(place: CallPlace, snapshot: Snapshot): InlayHint | undefined {
   const set = resultSet(place.answers);
@@ -49,7 +49,7 @@ function saysNothing({ run, call, results, written }: Answer): boolean {
 }
 
 /** `0 | -EAGAIN`; where kernels differ `0 (v8) | -EINVAL (v4)`, as long as there is room for their names; cut after a few. */
-export function label(texts: readonly string[], set: ReadonlyMap<string, ReadonlySet<string>>, kernels: readonly string[]): string {
+function label(texts: readonly string[], set: ReadonlyMap<string, ReadonlySet<string>>, kernels: readonly string[]): string {
   if (texts.length === 0) return "never reached";
   const named = texts.map((text) => {
     const saying = set.get(text) ?? new Set();

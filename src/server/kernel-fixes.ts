@@ -30,7 +30,7 @@ function kernelsWith(name: string): string[] {
   if (calls.length === 0 && constantsNamed(name).length === 0) return [];
   return profiles
     .filter((row) => row.modelled && has(row.name))
-    .flatMap((row) => [row.name])
+    .map((row) => row.name)
     .reverse();
 }
 

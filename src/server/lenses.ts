@@ -23,7 +23,7 @@ const GLYPH = { pass: "✓", fail: "✗", incomplete: "◌", running: "…", not
 const WORD = { pass: "pass", fail: "fail", incomplete: "incomplete", running: "running", notRun: "not run" } as const;
 
 /** Commands that the client has: none of its own, those of an editor, and with a machine behind it the comparison with its kernel. */
-export interface Lensed {
+interface Lensed {
   readonly clientCommands: boolean;
   readonly machine: boolean;
 }

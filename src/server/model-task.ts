@@ -33,7 +33,7 @@ export interface SuggestTask {
 }
 
 /** One scenario under several kernels: what each run found, to be compared. `places[run][site]` stands for the text that the worker does not have. */
-export interface KernelsTask extends Omit<KernelsOptions, "placeOf"> {
+interface KernelsTask extends Omit<KernelsOptions, "placeOf"> {
   readonly kind: "kernels";
   readonly runs: readonly KernelRun[];
   readonly places: readonly (readonly Place[])[];

@@ -70,7 +70,9 @@ export class Publisher {
     this.#states.clear();
   }
 
-  /** Now if nothing is pending, else after `delay`; a plan that exists is replaced only by a text change, so that steady progress cannot put it off for ever. */
+  /**
+   * Now if nothing is pending, else after `delay`; a plan that exists is replaced only by a text change, so that steady progress cannot put it off for ever.
+   */
   #plan(uri: string, delay: number, replace: boolean): void {
     const state = this.#states.get(uri) ?? {};
     this.#states.set(uri, state);

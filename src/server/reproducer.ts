@@ -1,6 +1,7 @@
 // A scenario as a C program, and what this machine's kernel makes of it: the server's side of two commands that run at a user's word only.
 
 import type { CancellationToken } from "vscode-jsonrpc";
+import { fileName } from "../base/file-name.ts";
 import type { Report } from "../check/report.ts";
 import { type Compared, type ComparedRow, compareAnswers, headingOf } from "../export/c/compare.ts";
 import { type Emitted, emitC } from "../export/c/emit.ts";
@@ -28,7 +29,7 @@ function emitted(snapshot: Snapshot, program: Program, report: Report, texts: Te
   const placeOf = (site: Site): string => {
     const span = program.sites[site];
     const line = `line ${texts.line(span)}`;
-    return span.file === snapshot.uri ? line : `${decodeURIComponent(span.file.slice(span.file.lastIndexOf("/") + 1))} ${line}`;
+    return span.file === snapshot.uri ? line : `${fileName(span.file)} ${line}`;
   };
   return emitC(program, { report, placeOf, ...(schedule === undefined ? {} : { schedule }) });
 }

@@ -1,4 +1,5 @@
-// The language server, whatever carries it: wires LSP to the documents, the runner and the publisher. No request waits for a model run but those that ask for one.
+// The language server, whatever carries it: wires LSP to the documents, the runner and the publisher. No request waits for a model run but those that ask for
+// one.
 
 import type { Logger, MessageConnection } from "vscode-jsonrpc";
 import type { DidChangeConfigurationParams, DidChangeWatchedFilesParams, InitializeParams, InitializeResult } from "vscode-languageserver";
@@ -28,7 +29,7 @@ const UNCONFIGURED_MILLISECONDS = 20;
 
 const ignore = (): void => undefined;
 
-export class Server implements ServerState {
+class Server implements ServerState {
   readonly connection: MessageConnection;
   readonly documents: Documents;
   readonly runner: Runner;

@@ -4,7 +4,9 @@ const OBJECT = 24;
 const FIELD = 8;
 const NUMBER = 8;
 
-/** Bytes, roughly: objects and arrays with a word per entry, strings at two bytes a unit. What is reached by two ways counts twice, as it does when it is sent. */
+/**
+ * Bytes, roughly: objects and arrays with a word per entry, strings at two bytes a unit. What is reached by two ways counts twice, as it does when it is sent.
+ */
 export function sizeOf(value: unknown): number {
   let bytes = 0;
   const open: unknown[] = [value];

@@ -1,4 +1,4 @@
-// The parts of the server that the handlers of its features share.
+// What the handlers of the server's features share, and what the process or the web worker around the server gives it.
 
 import type { MessageConnection } from "vscode-jsonrpc";
 import type { InitializeParams } from "vscode-languageserver";
@@ -11,7 +11,6 @@ import type { Suggester } from "./suggester.ts";
 import type { FileHost, Texts } from "./texts.ts";
 import type { Traces } from "./traces.ts";
 
-/** Parts that the feature handlers share. */
 export interface ServerState {
   readonly connection: MessageConnection;
   readonly documents: Documents;

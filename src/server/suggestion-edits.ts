@@ -10,7 +10,7 @@ import type { Program } from "../scenario/program.ts";
 
 export type Edits = Fix["edits"];
 
-export interface EditHost {
+interface EditHost {
   readonly analysis: Analysis;
   /** The text of a file that the analysis read. */
   text(file: string): string;

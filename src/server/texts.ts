@@ -1,4 +1,5 @@
-// Text by URI: open documents first, then what the host can read. Resolves imports for the language service and turns offsets into lines, without ever throwing.
+// Text by URI: open documents first, then what the host can read. Resolves imports for the language service and turns offsets into lines, without ever
+// throwing.
 
 import { TextDocument } from "vscode-languageserver-textdocument";
 import type { Span } from "../base/finding.ts";

@@ -11,7 +11,7 @@ import { cellKey, diffMachines, isLockKey } from "./diff.ts";
 import { machineView } from "./machine.ts";
 import { MAX_TRACE_STEPS, type MachineView, PAGE_COLUMNS, type StateTable } from "./rows.ts";
 
-export interface RanProgram {
+interface RanProgram {
   readonly program: Program;
   readonly report: Report;
 }
@@ -34,7 +34,7 @@ interface StepRun {
   readonly length: number;
 }
 
-export interface CallRun {
+interface CallRun {
   readonly call: CallId;
   readonly steps: readonly StepRun[];
   readonly returned: boolean;
@@ -71,7 +71,7 @@ export interface Side {
  * `step`: another step comes first · `effect`: the same step leaves other state · `result` · `waits`: one of them does not return ·
  * `silent`: only steps that change no row and decide nothing here (checks, locks) differ.
  */
-export type DivergenceKind = "step" | "effect" | "result" | "waits" | "silent";
+type DivergenceKind = "step" | "effect" | "result" | "waits" | "silent";
 
 export interface CallDivergence {
   readonly kind: DivergenceKind;

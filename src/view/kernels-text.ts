@@ -94,7 +94,7 @@ function mergedNotes({ notes }: KernelColumn): { readonly message: string; reado
 }
 
 /** `line 7` · `lines 37, 38` · `lib.memfd:4`. */
-export function linesOf(view: Pick<KernelsView, "file">, places: readonly Place[]): string {
+function linesOf(view: Pick<KernelsView, "file">, places: readonly Place[]): string {
   const here = [...new Set(places.filter((place) => place.file === view.file).map((place) => place.line))];
   const elsewhere = places.filter((place) => place.file !== view.file).map((place) => `${place.file}:${place.line}`);
   return [...(here.length === 0 ? [] : [`line${here.length === 1 ? "" : "s"} ${here.join(", ")}`]), ...new Set(elsewhere)].join(", ");

@@ -22,8 +22,8 @@ export type ToPanel =
   /** A story to show. `cursor` is the step to stand on; without it the panel keeps its own where the story is the same, else it takes the first violation. */
   | { readonly type: "trace"; readonly trace: TraceView; readonly cursor?: number; readonly state?: PanelState; readonly front?: boolean }
   /**
-   * The scenario under several kernels, or how far that has come (`done` of `of` runs), or why there is nothing to show. `front` brings its tab to the front; `stale`: the text is another by now, and
-   * the page asks again where it shows the comparison. Without any of these what was shown is taken away.
+   * The scenario under several kernels, or how far that has come (`done` of `of` runs), or why there is nothing to show. `front` brings its tab to the front;
+   * `stale`: the text is another by now, and the page asks again where it shows the comparison. Without any of these what was shown is taken away.
    */
   | {
       readonly type: "kernels";

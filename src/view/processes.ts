@@ -1,4 +1,5 @@
-// Rows of processes: what is open and what is mapped in each, which have ended, and which threads a signal waits for. None where there is one process and no signal.
+// Rows of processes: what is open and what is mapped in each, which have ended, and which threads a signal waits for. None where there is one process and no
+// signal.
 
 import { lifeOfProcess } from "../model/ends.ts";
 import { BOUND } from "../model/handles.ts";

@@ -26,7 +26,7 @@ export interface Detail extends Telling {
 }
 
 /** What a step is to the story. */
-export const RANK = { breaks: 0, acts: 1, mentions: 2, other: 3 } as const;
+const RANK = { breaks: 0, acts: 1, mentions: 2, other: 3 } as const;
 
 export const MAX_LANES = 3;
 const GAP = 2;

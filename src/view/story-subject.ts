@@ -9,7 +9,7 @@ export interface Subject extends About {
   readonly slot?: SlotConfig;
 }
 
-export type Reader = (machine: MachineSystem, state: Int32Array, about: Subject, tell: Tell) => void;
-
 /** A fact of one state; equal keys in neighbouring states are one fact. */
 type Tell = (key: string, is: string, ended: string, on: string, off: string) => void;
+
+export type Reader = (machine: MachineSystem, state: Int32Array, about: Subject, tell: Tell) => void;

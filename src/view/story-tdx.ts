@@ -1,12 +1,12 @@
-// Facts of the TDX module and of KVM's use of it, in the words of a story: what the secure EPT and the PAMT have, which TLB still hits, who is inside since which
-// epoch, under which key lines are dirty, what the mirror says.
+// Facts of the TDX module and of KVM's use of it, in the words of a story: what the secure EPT and the PAMT have, which TLB still hits, who is inside since
+// which epoch, under which key lines are dirty, what the mirror says.
 
 import { formatAddress } from "../base/units.ts";
 import { isLive, isUsable } from "../invariants/tdx.ts";
 import { PRIVATE } from "../model/kvm/state.ts";
 import type { Machine } from "../model/machine.ts";
 import { pamtOf } from "../model/tdx/blocks.ts";
-import { ENTRY } from "../model/tdx/repeated.ts";
+import { FILTERED_ENTRY } from "../model/tdx/repeated.ts";
 import { LINE, type SeptEntry, type TdState } from "../model/tdx/state.ts";
 import { LEVEL, PT, SEPT, SEPT_NAMES, VCPU } from "../model/tdx/tables.ts";
 import type { Reader, Subject } from "./story-subject.ts";
@@ -196,7 +196,7 @@ const tryLocks: Reader = (machine, state, about, tell) => {
       tell(`tdr ${td.object.index}`, `the TDR of ${td.object.name} is locked exclusive`, "it was dropped", "locks the TDR exclusive", "drops the TDR");
   }
   for (const vcpu of tdx?.vcpus ?? []) {
-    if (vcpu.stepping?.entry.get(state) !== ENTRY.LOCKED || (about.td !== undefined && vcpu.td.get(state) !== about.td + 1)) continue;
+    if (vcpu.stepping?.entry.get(state) !== FILTERED_ENTRY.LOCKED || (about.td !== undefined && vcpu.td.get(state) !== about.td + 1)) continue;
     tell(`tree ${vcpu.object.name}`, `${vcpu.object.name} has the tree locked`, "it was dropped", "locks the tree", "drops it");
   }
   for (const { td, entry: one } of entriesOf(machine, state, about)) {

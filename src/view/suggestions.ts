@@ -10,7 +10,7 @@ import { wrap } from "./columns.ts";
 const WIDTH = 80;
 const SCHEDULE_WIDTH = 60;
 
-export const triedText = ({ tried, ruledOut }: Suggestions): string =>
+const triedText = ({ tried, ruledOut }: Suggestions): string =>
   `${tried} ${tried === 1 ? "change was" : "changes were"} run${ruledOut === 0 ? "" : `, ${ruledOut} ruled out by a schedule that was known`}`;
 
 /** `program`: the unchanged one, whose calls the labels are for. */

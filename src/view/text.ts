@@ -7,7 +7,7 @@ import { cellKey } from "./diff.ts";
 import type { Cell, ColumnId, FactRow, MachineView, PageRow, StateTable, TraceView, TraceViolation } from "./rows.ts";
 import { actorName, callName, indent } from "./story-words.ts";
 
-export interface TextOptions {
+interface TextOptions {
   readonly width?: number;
 }
 

@@ -18,7 +18,7 @@ import { machineView } from "./machine.ts";
 import { MAX_TRACE_STEPS, type MachineView, PAGE_COLUMNS, type TraceStep, type TraceView, type TraceViolation } from "./rows.ts";
 import { violationStory } from "./story-facts.ts";
 
-export interface TraceOptions {
+interface TraceOptions {
   /** A schedule as text; without it the story that matters most (chosen.ts), else one run to the end. */
   readonly schedule?: string;
   lineOf(span: Span): { file: string; line: number };

@@ -7,34 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { PUNCH } from "../check/punch.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "memfd-suggest-"));
 after(() => rmSync(folder, { recursive: true }));
 
-const TEXT = `kernel v8
-kernel v8-pages extends v8 { notifier_units = pages }
-setup guest {
-  ram = memfd_create("guest-ram", MFD_INACCESSIBLE)
-  ftruncate(ram, 16K) = 0
-  fallocate(ram, 0, 0, 16K) = 0
-  vm = KVM_CREATE_VM(0)
-  vcpu0 = KVM_CREATE_VCPU(vm, 0)
-  KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=16K, private_fd=ram, private_offset=0) = 0
-  vcpu0: store(0x1000, 0x41)
-}
-scenario "punch" {
-  kernel v8-pages
-  check no-stale-mapping
-  use guest
-  parallel {
-    vmm   { fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) = 0 }
-    vcpu0 { load(0x1000) = ok }
-  }
-}
-scenario "quiet" { use guest }
-`;
-writeFileSync(join(folder, "punch.memfd"), TEXT);
+writeFileSync(join(folder, "punch.memfd"), PUNCH);
 
 function memfd(...args: string[]): { status: number | null; out: string; error: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], {
@@ -67,7 +46,7 @@ test("text: the change stands under its scenario, in 80 columns, and the verdict
 
   // What it printed can be pasted: the scenario is green under it.
   const pasted = / 1\. (kernel [^}]*\})/.exec(text)?.[1] ?? "";
-  writeFileSync(join(folder, "saved.memfd"), `${pasted}\n${TEXT.replace("  kernel v8-pages\n", "  kernel v8-pages-bracketed\n")}`);
+  writeFileSync(join(folder, "saved.memfd"), `${pasted}\n${PUNCH.replace("  kernel v8-pages\n", "  kernel v8-pages-bracketed\n")}`);
   assert.equal(memfd("check", "saved.memfd").status, 0);
 });
 

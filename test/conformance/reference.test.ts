@@ -1,5 +1,5 @@
-// What was measured on 6.18.44, row by row in three sections (memfd_create, seals, fallocate and holes), is what the model of 6.18 answers, and what this kernel
-// answers, where it is that one. Rows that no scenario can ask are counted, each with its reason.
+// What was measured on 6.18.44, row by row in three sections (memfd_create, seals, fallocate and holes), is what the model of 6.18 answers, and what this
+// kernel answers, where it is that one. Rows that no scenario can ask are counted, each with its reason.
 
 import assert from "node:assert/strict";
 import { release } from "node:os";

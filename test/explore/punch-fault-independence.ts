@@ -164,7 +164,8 @@ function pageOf(location: number, hostBase: number, pages: number): number {
   return location < hostBase ? (location >> 3) % pages : ((location - hostBase) % HOST_LOCATIONS) >> 3;
 }
 
-// What a state says of the page of a step: the file has none there; it is not mapped; the mapped one is the file's; the one that the vCPU looked up is the file's.
+// What a state says of the page of a step: the file has none there; it is not mapped; the mapped one is the file's; the one that the vCPU looked up is the
+// file's.
 const EMPTY = 1;
 const UNMAPPED = 2;
 const SAME = 4;

@@ -1,4 +1,5 @@
-// What looks at descriptors and pages, moves data and limits the process, as C: random programs compile without a warning, and this kernel answers as the model.
+// What looks at descriptors and pages, moves data and limits the process, as C: random programs compile without a warning, and this kernel answers as the
+// model.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
-// Invariants under the kernels with guest_memfd: each broken by a release as it was or by a changed one, and kept by every release in the races in which a naive
-// form of it would cry wolf.
+// Invariants under the kernels with guest_memfd: each broken by a release as it was or by a changed one, and kept by every release in the races in which a
+// naive form of it would cry wolf.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -1,5 +1,5 @@
-// The rules of KVM's TDX code: each broken where a variant of the kernel leaves a step out, at the very step that breaks it; and kept by 6.16, 6.18 and 7.2 as they
-// are, in the situations that a naive rule would accuse.
+// The rules of KVM's TDX code: each broken where a variant of the kernel leaves a step out, at the very step that breaks it; and kept by 6.16, 6.18 and 7.2 as
+// they are, in the situations that a naive rule would accuse.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

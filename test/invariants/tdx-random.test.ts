@@ -1,5 +1,5 @@
-// Rules that the TDX module keeps against any caller: in random races of leaves from two threads and two vCPUs none of them breaks in any state. With its checks
-// taken away the same races do break them.
+// Rules that the TDX module keeps against any caller: in random races of leaves from two threads and two vCPUs none of them breaks in any state. With its
+// checks taken away the same races do break them.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

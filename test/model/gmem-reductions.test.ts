@@ -1,5 +1,5 @@
-// Under kernels with guest_memfd the reductions leave out nothing that an answer shows: with and without them, every call of random races has the same results and the
-// same invariants break.
+// Under kernels with guest_memfd the reductions leave out nothing that an answer shows: with and without them, every call of random races has the same results
+// and the same invariants break.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

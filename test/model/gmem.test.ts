@@ -118,6 +118,7 @@ table("mmap", MAPPED, [
 ]);
 
 const SLOT = (rest: string, gmem = "flags=KVM_MEM_GUEST_MEMFD, guest_memfd=ram"): string => `KVM_SET_USER_MEMORY_REGION2(vm, ${gmem}, ${rest})`;
+const PLAIN = (address: string): string => `KVM_SET_USER_MEMORY_REGION2(vm, slot=0, flags=0, guest_phys_addr=0, memory_size=4K, userspace_addr=${address})`;
 const HIGH = "slot=0, guest_phys_addr=0, memory_size=4K, guest_memfd_offset=";
 table("KVM_SET_USER_MEMORY_REGION2", `${FILE}\nmem = memfd_create("m", 0)\nforeign = KVM_CREATE_GUEST_MEMFD(vm2, 16K)`, [
   [SLOT("slot=0, guest_phys_addr=0, memory_size=16K"), "0", MMAP],
@@ -128,6 +129,10 @@ table("KVM_SET_USER_MEMORY_REGION2", `${FILE}\nmem = memfd_create("m", 0)\nforei
   [SLOT("slot=0, guest_phys_addr=1, memory_size=4K"), "-EINVAL"],
   [SLOT("slot=0, guest_phys_addr=0, memory_size=4K, userspace_addr=1"), "-EINVAL"],
   [SLOT("slot=0, guest_phys_addr=0, memory_size=4K, userspace_addr=0xffff800000000000"), "-EINVAL"],
+  [PLAIN("0x7ffffffff000"), "0", ["6.8.0", "6.8"]],
+  [PLAIN("0x7ffffffff000"), "-EINVAL", ["6.16", "6.18.0", "6.18", "7.2"]],
+  [PLAIN("0x7ffffffffffff000"), "-EINVAL", KERNELS],
+  [PLAIN("0x7fffffffe000"), "0", KERNELS],
   [SLOT("slot=0, guest_phys_addr=0, memory_size=4K, guest_memfd_offset=1"), "-EINVAL"],
   [SLOT("slot=0x7ffc, guest_phys_addr=0, memory_size=4K"), "-EINVAL"],
   [SLOT("slot=0x10000, guest_phys_addr=0, memory_size=4K"), "-EINVAL"],

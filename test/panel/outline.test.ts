@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { fileName } from "../../src/base/file-name.ts";
 import { readMessage } from "../../src/panel/host.ts";
 import { statesOf } from "../../src/panel/kernels-words.ts";
 import { firstCursor, outline, rowOfStep, stepAtLine } from "../../src/panel/outline.ts";
 import { Player, target } from "../../src/panel/player.ts";
-import { announcement, blameSentence, callName, fileName } from "../../src/panel/words.ts";
+import { announcement, blameSentence, callName } from "../../src/panel/words.ts";
 import { summary } from "../../src/server/lenses.ts";
 import type { KernelColumn, KernelsView } from "../../src/view/kernels.ts";
 import type { TraceStep, TraceView } from "../../src/view/rows.ts";

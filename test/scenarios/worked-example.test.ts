@@ -1,5 +1,5 @@
-// The worked example of TDX: none of what it asserts would hold anyway. Each part of each assertion is turned around, and then each has to fail. And the library
-// that it builds on: the example in its comment runs, and every ready-made TD is what its name says.
+// The worked example of TDX: none of what it asserts would hold anyway. Each part of each assertion is turned around, and then each has to fail. And the
+// library that it builds on: the example in its comment runs, and every ready-made TD is what its name says.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

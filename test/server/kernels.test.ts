@@ -1,4 +1,5 @@
-// `memfd/kernels` over the wire: every kernel's answer, progress, what is known is not run again, cancelling, and traces under kernels that a scenario does not name.
+// `memfd/kernels` over the wire: every kernel's answer, progress, what is known is not run again, cancelling, and traces under kernels that a scenario does not
+// name.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";

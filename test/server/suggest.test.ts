@@ -1,4 +1,5 @@
-// `memfd/suggest` over the real wire: offered on the squiggle, answered with edits that make it go away, refused where nothing breaks, stopped when the client says so.
+// `memfd/suggest` over the real wire: offered on the squiggle, answered with edits that make it go away, refused where nothing breaks, stopped when the client
+// says so.
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -6,35 +7,13 @@ import type { CodeAction } from "vscode-languageserver";
 import { CancellationTokenSource } from "vscode-languageserver/node";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { type ScenarioSelector, SUGGEST, SUGGEST_COMMAND, type SuggestResult } from "../../src/server/protocol.ts";
+import { PUNCH } from "../check/punch.ts";
 import { Client } from "./client.ts";
-
-const TEXT = `kernel v8
-kernel v8-pages extends v8 { notifier_units = pages }
-setup guest {
-  ram = memfd_create("guest-ram", MFD_INACCESSIBLE)
-  ftruncate(ram, 16K) = 0
-  fallocate(ram, 0, 0, 16K) = 0
-  vm = KVM_CREATE_VM(0)
-  vcpu0 = KVM_CREATE_VCPU(vm, 0)
-  KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=16K, private_fd=ram, private_offset=0) = 0
-  vcpu0: store(0x1000, 0x41)
-}
-scenario "punch" {
-  kernel v8-pages
-  check no-stale-mapping
-  use guest
-  parallel {
-    vmm   { fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) = 0 }
-    vcpu0 { load(0x1000) = ok }
-  }
-}
-scenario "quiet" { use guest }
-`;
 
 const client = new Client();
 after(() => client.close());
 
-async function opened(uri: string, text = TEXT): Promise<void> {
+async function opened(uri: string, text = PUNCH): Promise<void> {
   await client.open(uri, text);
   await client.settled(uri);
 }
@@ -56,7 +35,7 @@ test("from the squiggle to a green scenario", async () => {
   assert.deepEqual([change.kind, change.removes, change.remains], ["steps", ["no-stale-mapping"], []]);
   assert.match(result.text, /Refused:\n[\s\S]*invalidate, truncate\n/);
   assert.deepEqual(Object.keys(change.edits ?? {}), [uri]);
-  const document = TextDocument.create(uri, "memfd", result.version, TEXT);
+  const document = TextDocument.create(uri, "memfd", result.version, PUNCH);
   const edits = (change.edits?.[uri] ?? []).map(({ range, newText }) => ({ range, newText }));
   const version = await client.replace(uri, TextDocument.applyEdits(document, edits));
   const status = await client.settled(uri, version);
@@ -77,7 +56,7 @@ test("refusals: nothing breaks, no such scenario, no such document", async () =>
 test("the client's cancellation ends the search, and the next one is answered", async () => {
   const uri = "file:///suggest/long.memfd";
   // Under v8 as posted far more is tried, and nothing of it does before the features are.
-  await opened(uri, TEXT.replace("  kernel v8-pages\n", ""));
+  await opened(uri, PUNCH.replace("  kernel v8-pages\n", ""));
   const source = new CancellationTokenSource();
   const selector: ScenarioSelector = { uri, scenario: "punch" };
   const pending = client.rpc.sendRequest<SuggestResult>(SUGGEST, selector, source.token);

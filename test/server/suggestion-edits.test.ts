@@ -1,5 +1,5 @@
-// A suggestion written into the text: the edited text is read, run and green. Bare files, scenarios with and without a `kernel` of their own, setups, blocks on one
-// line; and where the text cannot say it, no edit is offered.
+// A suggestion written into the text: the edited text is read, run and green. Bare files, scenarios with and without a `kernel` of their own, setups, blocks on
+// one line; and where the text cannot say it, no edit is offered.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

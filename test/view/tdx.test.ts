@@ -1,5 +1,5 @@
-// The TDX module in the views: the tables of a state, what a step changes in them, the text of `memfd trace --full`, and stories of broken rules in 40 lines of 80
-// columns.
+// The TDX module in the views: the tables of a state, what a step changes in them, the text of `memfd trace --full`, and stories of broken rules in 40 lines of
+// 80 columns.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -9,7 +9,7 @@ import { type Deviation, deviation, type MachineFacts } from "./deviations.ts";
 import type { Emitted, Entry } from "./emit.ts";
 
 /** `follows`: it differs, but so did an earlier line, after which the two need not have the same state. */
-export type Agreement = "agrees" | "differs" | "deviates" | "follows" | "skipped" | "not judged";
+type Agreement = "agrees" | "differs" | "deviates" | "follows" | "skipped" | "not judged";
 
 export interface ComparedRow {
   /** Where a finding about it belongs. */
@@ -71,12 +71,15 @@ function judged(program: Program, report: Report, entry: Entry, answer: Answer, 
   const base = { site: siteOf(program, entry), title };
   const model = modelText(program, report, entry);
   if (answer.kind === "skipped") return { ...base, model, machine: "", agreement: "skipped", note: answer.reason };
+  const results = subject.kind === "call" ? (report.calls[subject.call]?.results ?? []).map((outcome) => outcome.result) : [];
+  const open = { model, agreement: "not judged", note: "the model has no answer for it" } as const;
+  // What the model leaves open may also end the program.
+  if (answer.kind === "none" && subject.kind === "call" && results.length === 0) return { ...base, ...open, machine: answer.text };
   if (answer.kind === "none") return { ...base, model, machine: answer.text, agreement: "differs" };
   if (answer.kind === "held") return { ...base, model, machine: answer.holds ? "holds" : "does not hold", ...heldAgreement(report, entry, answer.holds) };
   if (subject.kind !== "call") return { ...base, model, machine: answer.text, agreement: "differs" };
-  const results = report.calls[subject.call]?.results.map((outcome) => outcome.result) ?? [];
   const machine = machineText(program, subject.call, answer.result, answer.text);
-  if (results.length === 0) return { ...base, model, machine, agreement: "not judged", note: "the model has no answer for it" };
+  if (results.length === 0) return { ...base, ...open, machine };
   if (results.some((result) => sameAnswer(answer.result, result))) return { ...base, model, machine, agreement: "agrees" };
   const call = program.calls[subject.call];
   const row = results.map((result) => deviation(program, call, answerText(result), answerText(answer.result), facts)).find((each) => each !== undefined);

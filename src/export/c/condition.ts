@@ -7,7 +7,7 @@ import { integer, stringLiteral } from "./names.ts";
 import type { Uses } from "./operand.ts";
 
 /** Where a call stands in the table of an emitted file. */
-export type NumberOf = (call: CallId) => number;
+type NumberOf = (call: CallId) => number;
 
 /** Helper of the runtime behind each state query that a system call can answer. */
 const VISIBLE: Readonly<Record<string, string>> = {
@@ -90,7 +90,7 @@ export const handlesOfCondition = (condition: Expression): number[] => {
 };
 
 /** A RESULT of the language as an entry of WANT; undefined where no real call answers it. */
-export function wantText(pattern: ResultPattern): string | undefined {
+function wantText(pattern: ResultPattern): string | undefined {
   switch (pattern.kind) {
     case "value":
       return pattern.data === undefined ? `VALUE(${integer(pattern.value)})` : `DATA(${integer(pattern.value)}, ${stringLiteral(pattern.data)})`;

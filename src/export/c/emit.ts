@@ -10,7 +10,7 @@ import { fallbackText } from "./fallback.ts";
 import { Fate } from "./fate.ts";
 import { Budget, cannotRun } from "./limits.ts";
 import { commentText, identifiers, textLiteral } from "./names.ts";
-import type { Uses } from "./operand.ts";
+import { intOrZero, type Uses } from "./operand.ts";
 import { HEADERS, RUNTIME_NAMES, recordsText, runtimeText, SOCKET_HEADERS, SOCKET_NAMES } from "./runtime.ts";
 import { conditions, expression, handlesOf, processName } from "./statement.ts";
 import { type ChosenSchedule, scheduleFor, type Turn } from "./turns.ts";
@@ -25,7 +25,7 @@ export interface EmitOptions {
 }
 
 /** What a row of the table is about. */
-export type EntrySubject =
+type EntrySubject =
   | { readonly kind: "call"; readonly call: CallId }
   | { readonly kind: "assert" | "exists" | "never" | "forall"; readonly condition: Expression; readonly site: Site };
 
@@ -323,14 +323,13 @@ class Emitter {
   /** A page and a slot that the scenario leaves alone. */
   #room(): string[] {
     const { calls } = this.#program;
-    const int = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
     const slots = calls.filter((call) => call.spec.startsWith("KVM_SET_USER_MEMORY_REGION"));
-    const taken = slots.map(({ operands }) => ({ from: int(operands[3]), to: int(operands[3]) + int(operands[4]) }));
-    const touched = calls.filter((call) => callSpec(call.spec).context === "guest").map(({ operands }) => int(operands[0]));
+    const taken = slots.map(({ operands }) => ({ from: intOrZero(operands[3]), to: intOrZero(operands[3]) + intOrZero(operands[4]) }));
+    const touched = calls.filter((call) => callSpec(call.spec).context === "guest").map(({ operands }) => intOrZero(operands[0]));
     const candidates = [0xf0000n, 0xe0000n, 0xd0000n, 0xc0000n, 0x80000n, 0x40000n, 0x20000n, 0xd000_0000n, 0x8000_0000n, 0xe000_0000n];
     const free = (page: bigint): boolean =>
       !taken.some(({ from, to }) => from < page + 4096n && page < to) && !touched.some((gpa) => gpa >= page && gpa < page + 4096n);
-    const used = new Set(slots.map(({ operands }) => int(operands[1])));
+    const used = new Set(slots.map(({ operands }) => intOrZero(operands[1])));
     const slot = Array.from({ length: 508 }, (_, index) => BigInt(508 - index)).find((each) => !used.has(each)) ?? 508n;
     return [`#define CODE_GPA 0x${(candidates.find(free) ?? candidates[0]).toString(16)}UL`, `#define CODE_SLOT ${slot}`];
   }

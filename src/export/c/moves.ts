@@ -3,10 +3,10 @@
 import type { CallId, Operand, Program } from "../../scenario/program.ts";
 import { fieldName } from "./limits.ts";
 import { integer } from "./names.ts";
-import { type Arguments, bytes, int, type Uses } from "./operand.ts";
+import { type Arguments, bytesText, intOrZero, type Uses } from "./operand.ts";
 
 /** An offset that the kernel is given by its address, or NULL. */
-const pointer = (operand: Operand): string => (operand.kind === "absent" ? "NULL" : `&(off_t){ ${integer(int(operand), true)} }`);
+const pointer = (operand: Operand): string => (operand.kind === "absent" ? "NULL" : `&(off_t){ ${integer(intOrZero(operand), true)} }`);
 
 /** Undefined where the call is none of these. */
 export function moving(program: Program, uses: Uses, id: CallId, arg: Arguments): string | undefined {
@@ -21,16 +21,16 @@ export function moving(program: Program, uses: Uses, id: CallId, arg: Arguments)
       return `ret_pages((void *)(${arg("addr")}), ${arg("length")})`;
     case "setrlimit":
       uses.blocks.add("softlimits");
-      return `soft_limit(${arg("resource")}, ${integer(int(operands[1]), true)})`;
+      return `soft_limit(${arg("resource")}, ${integer(intOrZero(operands[1]), true)})`;
     case "pipe2":
       uses.blocks.add("pipes");
-      return `ret_pipe(${integer(int(operands[0]), true)})`;
+      return `ret_pipe(${integer(intOrZero(operands[0]), true)})`;
     case "open":
       uses.blocks.add("descriptors");
-      return `ret_fd(open(${bytes(uses, operands[0])}, ${arg("flags")}))`;
+      return `ret_fd(open(${bytesText(uses, operands[0])}, ${arg("flags")}))`;
     case "memfd_secret":
       uses.blocks.add("descriptors");
-      return `ret_fd(syscall(SYS_memfd_secret, ${integer(int(operands[0]), true)}))`;
+      return `ret_fd(syscall(SYS_memfd_secret, ${integer(intOrZero(operands[0]), true)}))`;
     case "splice":
     case "copy_file_range": {
       const sides = `${arg("fd_in")}, ${pointer(operands[1])}, ${arg("fd_out")}, ${pointer(operands[3])}`;

@@ -19,7 +19,7 @@ export interface Uses {
 const LITERAL_BYTES = 64n;
 
 /** `"hello"`, `fill(0x41, 4096)`, or several runs joined. */
-export function bytes(uses: Uses, operand: Operand): string {
+export function bytesText(uses: Uses, operand: Operand): string {
   if (operand.kind === "int") return operand.value === 0n ? "NULL" : `(char *)${integer(operand.value, true)}`;
   if (operand.kind === "handle") return `(char *)(${uses.names[operand.handle]} + ${integer(operand.offset, true)})`;
   if (operand.kind !== "data") throw new Error("no data");
@@ -33,4 +33,5 @@ export function bytes(uses: Uses, operand: Operand): string {
 /** A call's arguments by the names of its parameters. */
 export type Arguments = (name: string) => string;
 
-export const int = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);
+/** The number that an operand is; 0 for one that is none. */
+export const intOrZero = (operand: Operand | undefined): bigint => (operand?.kind === "int" ? operand.value : 0n);

@@ -6,7 +6,7 @@ import { processOf } from "../../scenario/processes.ts";
 import type { Call, CallId, HandleId, Operand, Program } from "../../scenario/program.ts";
 import { moving } from "./moves.ts";
 import { integer, narrow } from "./names.ts";
-import { type Arguments, bytes, int, type Uses } from "./operand.ts";
+import { type Arguments, bytesText, intOrZero, type Uses } from "./operand.ts";
 
 /** C types of 32 bits in the prototypes; anything else is 64 bits wide. */
 const INT_PARAMS: Readonly<Record<string, string>> = { fd: "int", whence: "int", advice: "int", prot: "int", cmd: "int" };
@@ -161,7 +161,7 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
   switch (call.spec) {
     case "memfd_create":
       uses.blocks.add("descriptors");
-      return `ret_fd(memfd_create(${bytes(uses, operands[0])}, ${arg("flags")}))`;
+      return `ret_fd(memfd_create(${bytesText(uses, operands[0])}, ${arg("flags")}))`;
     case "dup":
       uses.blocks.add("descriptors");
       return `ret_fd(dup(${arg("fd")}))`;
@@ -191,7 +191,7 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
     }
     case "write":
     case "pwrite":
-      return `ret(${call.spec}(${arg("fd")}, ${bytes(uses, operands[1])}, ${dataLength(operands[1])}${call.spec === "pwrite" ? `, ${arg("offset")}` : ""}))`;
+      return `ret(${call.spec}(${arg("fd")}, ${bytesText(uses, operands[1])}, ${dataLength(operands[1])}${call.spec === "pwrite" ? `, ${arg("offset")}` : ""}))`;
     case "mmap":
     case "munmap":
     case "mprotect":
@@ -217,7 +217,7 @@ export function expression(program: Program, uses: Uses, id: CallId): string {
 /** Calls by which processes come, go and hand on what they have. */
 function aboutProcess(program: Program, id: CallId, arg: Arguments): string | undefined {
   const { spec, operands } = program.calls[id];
-  const processAt = (index: number): string => processName(program, processOf(program, Number(int(operands[index]))));
+  const processAt = (index: number): string => processName(program, processOf(program, Number(intOrZero(operands[index]))));
   switch (spec) {
     case "fork":
       return `fork_process(${processName(program, program.processes?.findIndex((process) => process.call === id) ?? 0)})`;
@@ -272,10 +272,7 @@ export function conditions(program: Program, uses: Uses, call: Call): readonly s
     return `capable(${target}, ${name}, ${bits}, "${name}")`;
   };
   const arg = argumentsOf(program, uses, call);
-  const int = (at: number): bigint => {
-    const operand = call.operands[at];
-    return operand?.kind === "int" ? operand.value : 0n;
-  };
+  const int = (at: number): bigint => intOrZero(call.operands[at]);
   switch (call.spec) {
     case "KVM_CREATE_VM": {
       const named = constants.some((row) => row.group === "KVM_X86_" && row.value === int(1) && (row.profiles?.includes(program.profile.base) ?? true));

@@ -1,4 +1,5 @@
-// KVM_CHECK_EXTENSION: the capabilities whose answers a source tells (virt/kvm/kvm_main.c kvm_vm_ioctl_check_extension_generic, arch/x86/kvm/x86.c; measured on 6.18.44).
+// KVM_CHECK_EXTENSION: the capabilities whose answers a source tells (virt/kvm/kvm_main.c kvm_vm_ioctl_check_extension_generic, arch/x86/kvm/x86.c; measured on
+// 6.18.44).
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";

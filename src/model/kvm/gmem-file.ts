@@ -1,5 +1,5 @@
-// KVM_CREATE_GUEST_MEMFD, and what the file answers to the calls on files (virt/kvm/guest_memfd.c kvm_gmem_create, kvm_gmem_fallocate, kvm_gmem_mmap; measured on
-// 6.18.44).
+// KVM_CREATE_GUEST_MEMFD, and what the file answers to the calls on files (virt/kvm/guest_memfd.c kvm_gmem_create, kvm_gmem_fallocate, kvm_gmem_mmap; measured
+// on 6.18.44).
 
 import type { Errno } from "../../base/errno.ts";
 import { isPageAligned } from "../../base/units.ts";

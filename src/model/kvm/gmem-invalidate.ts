@@ -79,7 +79,7 @@ const unlockInvalidate: StepCode = {
 };
 
 /** One binding that the range of a call meets: the gfns, and whose slot it is. */
-export interface Meeting {
+interface Meeting {
   readonly config: SlotConfig;
   readonly range: GfnRange;
   /** The slot structure has been freed. */

@@ -3,8 +3,7 @@
 import type { Call, CallId } from "../../scenario/program.ts";
 import type { Machine, Plan } from "../machine.ts";
 import { planMmap } from "../memory/mapping.ts";
-import { intOf, MAP_ANONYMOUS, MAP_TYPE, NotModelled } from "../objects.ts";
-
+import { intOf, MAP_ANONYMOUS, MAP_PRIVATE, MAP_TYPE, NotModelled } from "../objects.ts";
 import { GUEST_MEMFD_FLAG_MMAP } from "./gmem-state.ts";
 
 const PROT_EXEC = 4n;
@@ -25,7 +24,7 @@ export function planGmemMmap(machine: Machine, id: CallId, call: Call): Plan {
       if (refused !== undefined) return refused;
       if (prot & PROT_EXEC) return "EPERM";
       if (!(machine.objects.files[file].flags & GUEST_MEMFD_FLAG_MMAP)) return "ENODEV";
-      return type === 2n ? "EINVAL" : undefined;
+      return type === MAP_PRIVATE ? "EINVAL" : undefined;
     },
   };
 }

@@ -13,6 +13,7 @@ import { checkLockOrder } from "./gmem-invalidate.ts";
 import { isPrivateSlot, SLOT_FREED } from "./kinds.ts";
 import {
   failUnlocked,
+  isUserRange,
   KVM_MEM_MAX_NR_PAGES,
   KVM_USER_MEM_SLOTS,
   slotCallOf,
@@ -20,7 +21,6 @@ import {
   slotPlan,
   slotTarget,
   lockSlots as takeSlotsLock,
-  USER_ADDRESS_MAX,
   vmOf,
 } from "./slot-change.ts";
 import { isHeldBack } from "./slots.ts";
@@ -41,7 +41,7 @@ function argumentsRefused(machine: Machine, id: CallId, call: Call, vm: number):
   if (flags & ~validFlags(machine, call, vm, flags)) return "EINVAL";
   if (!isPageAligned(size) || !isPageAligned(gpa)) return "EINVAL";
   const target = call.operands[5];
-  if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || address + size > USER_ADDRESS_MAX) return "EINVAL";
+  if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || !isUserRange(machine, address, size)) return "EINVAL";
   if (flags & KVM_MEM_GUEST_MEMFD && (!isPageAligned(offset) || asU64(offset + size) < offset)) return "EINVAL";
   if (slot >= KVM_USER_MEM_SLOTS || asU64(gpa + size) < gpa) return "EINVAL";
   return size >> 12n > KVM_MEM_MAX_NR_PAGES ? "EINVAL" : undefined;

@@ -10,7 +10,7 @@ import type { GfnRange } from "./ranges.ts";
 import { SHARED, type VmState } from "./state.ts";
 
 /** VMs of the process that may have host memory behind a slot: what the notifier of another one does nobody can see. */
-export function heard(machine: Machine, { mapping }: Pick<Unmapping, "mapping">): readonly VmState[] {
+function heard(machine: Machine, { mapping }: Pick<Unmapping, "mapping">): readonly VmState[] {
   const { mappings, slots } = machine.objects;
   const isHeard = (vm: number): boolean => slots.some((config) => config.vm === vm && config.mapping !== undefined);
   return machine.vms.filter(({ object: { index } }) => ownerOfVm(machine, index) === mappings[mapping].process && isHeard(index));

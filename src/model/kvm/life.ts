@@ -6,7 +6,7 @@ import type { Call, CallId, HandleId } from "../../scenario/program.ts";
 import type { Scope } from "../layout.ts";
 import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { dropPage, isReferenced } from "../memory/file.ts";
-import { heldBy } from "../names.ts";
+import { holdersOfVm } from "../names.ts";
 import { descriptor, plan, ZERO } from "../plan.ts";
 import { fieldsOf, isOpen } from "../processes.ts";
 import { every, Reach } from "../scope.ts";
@@ -48,7 +48,7 @@ const holdsVm = (machine: Machine, state: Int32Array, file: number): boolean =>
 
 /** Who holds the VM, by name: its users_count is as many. */
 function* holdersNow(machine: Machine, state: Int32Array, vm: number): Generator<string> {
-  const { handles, files } = heldBy(machine, vm);
+  const { handles, files } = holdersOfVm(machine, vm);
   for (const handle of handles) if (isOpen(machine, state, handle)) yield machine.program.handles[handle].name;
   for (const file of files) if (holdsVm(machine, state, file)) yield machine.files[file].object.name;
   for (const { index } of machine.threads) if (isUnderWay(machine, state, index, vm)) yield `a call of ${machine.program.actors[index].name}`;
@@ -100,8 +100,8 @@ function both(one: Scope, other: Scope): Scope {
 }
 
 /** All that the destruction of a VM reaches: who holds it, its slots, what they hold. */
-export function destructionScope(machine: Machine, index: number): Scope {
-  const { handles, files } = heldBy(machine, index);
+function destructionScope(machine: Machine, index: number): Scope {
+  const { handles, files } = holdersOfVm(machine, index);
   const reach = new Reach(machine).fields([machine.vms[index].life, machine.vms[index].slotsLock]).progress(every(machine.threads)).secondLevel(index);
   reach.fields(handles.flatMap((handle) => fieldsOf(machine, handle)));
   for (const file of files) reach.fields([machine.files[file].installed, machine.files[file].gmem?.released]);

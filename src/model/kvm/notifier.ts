@@ -213,7 +213,7 @@ const invalidateBegin: StepCode = {
   },
 };
 
-export function begin(context: Context, vm: VmState, range: GfnRange): void {
+function begin(context: Context, vm: VmState, range: GfnRange): void {
   announce(context, vm, range);
   zap(context, vm, range, BOTH);
 }

@@ -33,9 +33,9 @@ export function mortalVms(program: Program, objects: Objects): ReadonlySet<numbe
   return mortal;
 }
 
-/** Entries that the calls of a program can make, one by each call that makes gfns private. */
-export const entriesOf = (program: Program): number => Math.max(1, program.calls.filter((call) => call.spec === "KVM_MEMORY_ENCRYPT_REG_REGION").length);
+/** Multi-index entries (entries.ts) that the calls of a program can make, one by each call that makes gfns private. */
+export const entryCount = (program: Program): number => Math.max(1, program.calls.filter((call) => call.spec === "KVM_MEMORY_ENCRYPT_REG_REGION").length);
 
-/** Calls whose entry has their number: who makes one is told apart from who makes another. */
-export const namedCalls = ({ conversion_store }: Features): ReadonlySet<string> =>
+/** Calls whose multi-index entry has their number: who makes one is told apart from who makes another. */
+export const numberedCalls = ({ conversion_store }: Features): ReadonlySet<string> =>
   new Set(conversion_store === "multi_index" ? ["KVM_MEMORY_ENCRYPT_REG_REGION"] : []);

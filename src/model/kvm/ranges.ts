@@ -1,4 +1,5 @@
-// Ranges of an invalidation: the pages of the file that a step is about, and the gfns that the handler of a bound slot makes of them.
+// Ranges of an invalidation: what ftruncate and fallocate work on, the pages of it that a step is about, and the gfns that the handler of a bound slot makes of
+// them.
 
 import type { Context } from "../machine.ts";
 import type { SlotConfig } from "../objects.ts";
@@ -20,6 +21,20 @@ interface FileRange {
 interface Told {
   readonly intended: GfnRange | undefined;
   readonly range: GfnRange | undefined;
+}
+
+/** What ftruncate and fallocate work on; `parts` are pages of which only some bytes go. */
+export interface Resize {
+  readonly call: "ftruncate" | "fallocate";
+  readonly mode: bigint;
+  readonly offset: bigint;
+  readonly length: bigint;
+  readonly end: bigint;
+  /** What a handler of the whole call is told of. */
+  readonly range: FileRange;
+  /** What the handlers of slots make of it, by slot and folio; filled by those who tell them (kvm/notifier.ts). */
+  readonly told: Told[];
+  readonly parts: ReadonlyMap<number, { readonly from: number; readonly to: number }>;
 }
 
 export function rangeOfBytes(from: bigint, to: bigint): FileRange {
@@ -92,18 +107,4 @@ export function toldOf(context: Context, config: SlotConfig): Told {
   const index = config.index + (context.inLoop ? context.cursor + 1 : 0) * context.machine.objects.slots.length;
   told[index] ??= { intended: intendedRange(context, config), range: handlerRange(context, config) };
   return told[index];
-}
-
-/** What ftruncate and fallocate work on; `parts` are pages of which only some bytes go. */
-export interface Resize {
-  readonly call: "ftruncate" | "fallocate";
-  readonly mode: bigint;
-  readonly offset: bigint;
-  readonly length: bigint;
-  readonly end: bigint;
-  /** What a handler of the whole call is told of. */
-  readonly range: FileRange;
-  /** What the handlers of slots make of it, by slot and folio; filled by those who tell them (kvm/notifier.ts). */
-  readonly told: Told[];
-  readonly parts: ReadonlyMap<number, { readonly from: number; readonly to: number }>;
 }

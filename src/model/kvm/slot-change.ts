@@ -5,6 +5,7 @@ import { asU64 } from "../../base/units.ts";
 import type { Call, CallId, HandleId } from "../../scenario/program.ts";
 import type { Field } from "../layout.ts";
 import { BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
+import { TASK_SIZE } from "../memory/mapping.ts";
 import { intOf, KVM_MEM_READONLY, objectOfOperand, type SlotConfig } from "../objects.ts";
 import { bound, plan, ZERO } from "../plan.ts";
 import { isPrivateSlot } from "./kinds.ts";
@@ -14,7 +15,10 @@ import type { SlotState, VmState } from "./state.ts";
 /** KVM_USER_MEM_SLOTS of x86; above 16 bits stands the address space, of which there is one without SMM (measured on 6.18.44). */
 export const KVM_USER_MEM_SLOTS = 32764n;
 export const KVM_MEM_MAX_NR_PAGES = 0x7fffffffn;
-export const USER_ADDRESS_MAX = 1n << 47n;
+
+/** access_ok of a slot's host memory: its end lies at or below TASK_SIZE_MAX, or (Linux 6.4 to 6.11) anywhere in the lower half of 64 bits. */
+export const isUserRange = (machine: Machine, address: bigint, size: bigint): boolean =>
+  address + size <= (machine.features.user_address === "signed" ? (1n << 63n) - 1n : TASK_SIZE);
 
 export interface SlotCall {
   readonly vm: number;
@@ -56,7 +60,7 @@ function selectSlotOperation(context: Context): string {
 }
 
 /** slots_lock of the VM that a call is about. */
-export const slotsLockOf = (machine: Machine, plan: Plan): readonly Field[] => [machine.vms[(plan.data as SlotCall).vm].slotsLock];
+const slotsLockOf = (machine: Machine, plan: Plan): readonly Field[] => [machine.vms[(plan.data as SlotCall).vm].slotsLock];
 
 /** slots_lock; what the call comes down to is looked at again, for another thread may have changed the slots. */
 export const lockSlots: StepCode = {

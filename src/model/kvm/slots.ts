@@ -13,6 +13,7 @@ import { dangling, isPrivateSlot, SLOT_FREED } from "./kinds.ts";
 import { moveSequence, zap } from "./notifier.ts";
 import {
   failUnlocked,
+  isUserRange,
   KVM_MEM_MAX_NR_PAGES,
   KVM_USER_MEM_SLOTS,
   slotCallOf,
@@ -20,7 +21,6 @@ import {
   slotPlan,
   slotTarget,
   lockSlots as takeSlotsLock,
-  USER_ADDRESS_MAX,
   vmOf,
 } from "./slot-change.ts";
 import { KINDS, type SlotState, type VmState } from "./state.ts";
@@ -56,7 +56,8 @@ function argumentsRefused(machine: Machine, id: CallId, call: Call): Errno | und
   const target = call.operands[5];
   // v4 skips access_ok for private slots, whose userspace_addr may be left out.
   const unchecked = isPrivate && machine.features.marker === "seal";
-  if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || (address + size > USER_ADDRESS_MAX && !unchecked)) return "EINVAL";
+  if (target?.kind === "handle" ? !isPageAligned(target.offset) : !isPageAligned(address) || (!isUserRange(machine, address, size) && !unchecked))
+    return "EINVAL";
   if (isPrivate && !isPageAligned(offset)) {
     if (unsized) throw new NotModelled(id, "what a kernel that does not check private_offset makes of an unaligned one is not modelled");
     return "EINVAL";
@@ -269,8 +270,8 @@ function ownGfns(context: Context): typeof ALL_GFNS | undefined {
 }
 
 /**
- * kvm_arch_flush_shadow_memslot: the mappings of the slot, for synchronize_srcu has seen to faults in flight (6.12); or every root of the VM becomes obsolete, so
- * that every mapping of it goes and faults in flight start over.
+ * kvm_arch_flush_shadow_memslot: the mappings of the slot, for synchronize_srcu has seen to faults in flight (6.12); or every root of the VM becomes obsolete,
+ * so that every mapping of it goes and faults in flight start over.
  */
 const zapSlot: StepCode = {
   reads: ["slot", "ept", "faults"],

@@ -45,8 +45,8 @@ function settled(context: Context): number {
 }
 
 /**
- * RET_PF_RETRY. A private violation is retried inside KVM, with SRCU held, until it is resolved, a signal comes, the VM is dead, or (6.18) the slot goes; a shared one by entering
- * the guest again; a pre-fault inside its ioctl.
+ * RET_PF_RETRY. A private violation is retried inside KVM, with SRCU held, until it is resolved, a signal comes, the VM is dead, or (6.18) the slot goes; a
+ * shared one by entering the guest again; a pre-fault inside its ioctl.
  */
 function retry(context: Context): number {
   const { machine, state } = context;

@@ -9,7 +9,7 @@ import { intOf, NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
 import { forgetViolations } from "../tdx/stepping.ts";
 import { accessOf, kvmVcpuOf, outside, type TdAccess } from "./tdx-access.ts";
-import { guestBitsOf, initsOf, MAP_GPA, MAX_LENGTH, MAX_PARTS, sharedBitOf } from "./tdx-objects.ts";
+import { guestBitsOf, initsOf, MAP_GPA, MAP_GPA_MAX_LENGTH, MAP_GPA_MAX_PARTS, sharedBitOf } from "./tdx-objects.ts";
 import { isDead } from "./tdx-plans.ts";
 import { MUTEX, mayRun } from "./tdx-vcpus.ts";
 
@@ -40,10 +40,10 @@ function requestOf(machine: Machine, id: CallId, call: Call, vm: number): Reques
   const number = 1 + program.calls.filter((other, index) => index < id && other.known && other.spec === MAP_GPA).length;
   if (illegal) return { refused: answer(STATUS.INVALID_OPERAND), parts: [], number };
   if (!isPageAligned(start) || !isPageAligned(size)) return { refused: answer(STATUS.ALIGN_ERROR), parts: [], number };
-  if (size > MAX_LENGTH * BigInt(MAX_PARTS)) throw new NotModelled(id, `MapGPA of more than ${MAX_PARTS} times 2 MiB is not modelled`);
+  if (size > MAP_GPA_MAX_LENGTH * BigInt(MAP_GPA_MAX_PARTS)) throw new NotModelled(id, `MapGPA of more than ${MAP_GPA_MAX_PARTS} times 2 MiB is not modelled`);
   const parts: Result[] = [];
-  for (let at = start; at < end; at += MAX_LENGTH) {
-    const length = end - at < MAX_LENGTH ? end - at : MAX_LENGTH;
+  for (let at = start; at < end; at += MAP_GPA_MAX_LENGTH) {
+    const length = end - at < MAP_GPA_MAX_LENGTH ? end - at : MAP_GPA_MAX_LENGTH;
     const fields = [
       { name: "nr", value: KVM_HC_MAP_GPA_RANGE },
       { name: "args0", value: at & ~bit },

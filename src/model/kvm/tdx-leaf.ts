@@ -62,10 +62,7 @@ export function bug(context: Context, why: string): void {
   if (context.telling) context.say(`KVM_BUG_ON: ${why}; the VM is bugged and dead`);
 }
 
-/** What `bug` writes. */
-export const BUGS: readonly Region[] = ["td"];
-
-export interface KvmLeaf {
+interface KvmLeaf {
   readonly leaf: string;
   /** From the state; the same in both halves. */
   readonly registers: (context: Context) => Registers;

@@ -12,6 +12,11 @@ import type { KvmTdExtras } from "./tdx-state.ts";
 
 export const KVM_X86_TDX_VM = 5n;
 const GPAW_48 = 48n;
+export const MAP_GPA = "TDG.VP.VMCALL.MAPGPA";
+/** TDX_MAP_GPA_MAX_LEN: bytes that go to user space with one exit. */
+export const MAP_GPA_MAX_LENGTH = 2n << 20n;
+/** Exits that one MapGPA may take here. */
+export const MAP_GPA_MAX_PARTS = 64;
 /** Pages of a range that are told apart, as in cuts.ts. */
 export const PAGES_APART = 64;
 
@@ -76,8 +81,8 @@ function pagesOf(program: Program, objects: Objects, call: Call, vm: number): nu
 }
 
 /**
- * Adds the TDs of KVM to those that the scenario drives itself, and takes key ids away that the machine does not have; undefined where it has neither. All calls of KVM_TDX_INIT_VM on one VM make the same TD: at most
- * one of them can succeed at a time.
+ * Adds the TDs of KVM to those that the scenario drives itself, and takes key ids away that the machine does not have; undefined where it has neither. All
+ * calls of KVM_TDX_INIT_VM on one VM make the same TD: at most one of them can succeed at a time.
  */
 export function addKvmTds(program: Program, objects: Objects, direct: TdxObjects | undefined): TdxObjects | undefined {
   const vms = objects.vms.filter((vm) => isTdVm(objects, vm.index));
@@ -153,19 +158,15 @@ export function addTdCuts(cuts: Cuts, program: Program, objects: Objects): void 
   }
 }
 
-export const MAX_LENGTH = 2n << 20n;
-
-export const MAP_GPA = "TDG.VP.VMCALL.MAPGPA";
-
 /** What a scenario and its kernel have of the state of TDs that others do without. */
 export function kvmTdExtras(program: Program, objects: Objects, { operations, features }: Profile): KvmTdExtras {
   const called = (...specs: readonly string[]) => program.calls.filter((call) => call.known && specs.includes(call.spec));
   const calls = called(MAP_GPA);
-  const parts = calls.map(({ operands: [, size] }) => (size?.kind === "int" ? Number((asU64(size.value) + MAX_LENGTH - 1n) / MAX_LENGTH) : 1));
+  const parts = calls.map(({ operands: [, size] }) => (size?.kind === "int" ? Number((asU64(size.value) + MAP_GPA_MAX_LENGTH - 1n) / MAP_GPA_MAX_LENGTH) : 1));
   const ids = called("KVM_CREATE_VCPU").map((call, at) => `${objectOfOperand(program, objects.vmOf, call.operands[0])} ${intOf(call, at, 1)}`);
   return {
     hypercalls: calls.length,
-    parts: Math.min(MAX_PARTS, Math.max(1, ...parts)),
+    parts: Math.min(MAP_GPA_MAX_PARTS, Math.max(1, ...parts)),
     guarded: Object.values(operations).some((list) => list.includes("lock_vcpus")),
     terminates: called("KVM_TDX_TERMINATE_VM").length > 0 && features.td_terminate !== "absent",
     irqchips: new Set(called("KVM_CREATE_IRQCHIP", "KVM_ENABLE_CAP").map((call) => objectOfOperand(program, objects.vmOf, call.operands[0]) ?? -1)),
@@ -173,5 +174,3 @@ export function kvmTdExtras(program: Program, objects: Objects, { operations, fe
     staleRet: features.td_hypercall_ret === "as_left" && calls.length > 0,
   };
 }
-
-export const MAX_PARTS = 64;

@@ -151,7 +151,9 @@ const getSource: StepCode = {
 };
 const MMAP_LOCK = 2;
 
-/** Up to 6.18 kvm_tdp_map_page tries again while an invalidation of the gfn is in progress; kvm_tdp_mmu_map_private_pfn does not look. Neither with a signal. */
+/**
+ * Up to 6.18 kvm_tdp_map_page tries again while an invalidation of the gfn is in progress; kvm_tdp_mmu_map_private_pfn does not look. Neither with a signal.
+ */
 const share: StepCode = {
   reads: ["notifier", "lock"],
   writes: ["lock"],

@@ -1,5 +1,5 @@
-// A private page leaves a TD: the entry of the mirror is cleared, then the page is blocked, tracked and removed in the TDX module, one page after the other under
-// mmu_lock (arch/x86/kvm/vmx/tdx.c tdx_sept_remove_private_spte). A leaf that is busy runs once more behind a kick, with no vCPU let in.
+// A private page leaves a TD: the entry of the mirror is cleared, then the page is blocked, tracked and removed in the TDX module, one page after the other
+// under mmu_lock (arch/x86/kvm/vmx/tdx.c tdx_sept_remove_private_spte). A leaf that is busy runs once more behind a kick, with no vCPU let in.
 
 import { formatAddress } from "../../base/units.ts";
 import { BLOCKED, type Context, NEXT, type StepCode } from "../machine.ts";
@@ -153,15 +153,17 @@ const track = kvmLeaf({
 const isTarget = ({ tdVcpu, entering }: KvmTdVcpu, state: Int32Array): boolean => isInside(state, tdVcpu) || entering.get(state) === 1;
 
 /** kvm_make_all_cpus_request: an IPI to each processor that is in the guest. */
-export function kickAll(context: Context): void {
+function kickAll(context: Context): void {
   const inside = vcpusOf(context.machine, tdOf(context)).filter((vcpu) => isTarget(vcpu, context.state));
   for (const vcpu of inside) vcpu.kicked.set(context.state, 1);
   if (context.telling)
     context.say(inside.length === 0 ? "no vCPU is in the guest" : `an IPI goes to ${inside.map(({ tdVcpu }) => tdVcpu.object.name).join(", ")}`);
 }
 
-/** True when each vCPU that was kicked has left once. Those that rest in the guest leave now; one in a leaf of the module takes no interrupt and is waited for. */
-export function kickedOut(context: Context): boolean {
+/**
+ * True when each vCPU that was kicked has left once. Those that rest in the guest leave now; one in a leaf of the module takes no interrupt and is waited for.
+ */
+function kickedOut(context: Context): boolean {
   const { machine, state } = context;
   const kicked = vcpusOf(machine, tdOf(context)).filter((vcpu) => vcpu.kicked.get(state) === 1);
   if (kicked.some(({ tdVcpu, entering }) => tdVcpu.leaf.get(state) !== 0 || entering.get(state) === 1)) return false;

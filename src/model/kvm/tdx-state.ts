@@ -124,7 +124,7 @@ export interface KvmTdExtras {
   readonly staleRet: boolean;
 }
 
-export interface KvmTdSizes extends KvmTdExtras {
+interface KvmTdSizes extends KvmTdExtras {
   readonly frames: number;
   readonly actors: number;
 }

@@ -16,7 +16,7 @@ import { fileScope } from "./scopes.ts";
 import { MARK, SEAL } from "./state.ts";
 
 const MFD_HUGETLB = 4n;
-export const MFD_INACCESSIBLE = 8n;
+const MFD_INACCESSIBLE = 8n;
 const MFD_BASE_FLAGS = 1n | MFD_ALLOW_SEALING | MFD_HUGETLB;
 /** MFD_HUGE_MASK << MFD_HUGE_SHIFT */
 const MFD_HUGE_SIZES = 0x3fn << 26n;
@@ -301,7 +301,10 @@ function linkText(machine: Machine, file: number | undefined): string {
   return `/memfd:${text} (deleted)`;
 }
 
-/** /proc shows the dentry's name (fs/libfs.c simple_dname), as for memfd_secret: the shim's is "[memfd:inaccessible]", whatever its file system is called (v8 1/8). */
+/**
+ * /proc shows the dentry's name (fs/libfs.c simple_dname), as for memfd_secret: the shim's is "[memfd:inaccessible]", whatever its file system is called (v8
+ * 1/8).
+ */
 const readLink: StepCode = {
   reads: ["file"],
   writes: [],

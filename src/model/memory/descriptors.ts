@@ -2,11 +2,10 @@
 
 import type { Call, CallId } from "../../scenario/program.ts";
 import { type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
-import { handleOf, intOf, NotModelled, O_ACCMODE, O_PATH } from "../objects.ts";
+import { handleOf, intOf, NotModelled, O_PATH } from "../objects.ts";
 import { descriptor, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
 import { fileScope } from "./scopes.ts";
-import type { OpenState } from "./state.ts";
-import { F } from "./state.ts";
+import { FCNTL, type OpenState } from "./state.ts";
 
 /** F_DUPFD, locks, owners and leases, open file description locks, F_SETLEASE and what follows it. */
 const OTHER_COMMANDS = new Set([0n, ...range(5, 16), ...range(36, 38), ...range(1024, 1042)]);
@@ -26,7 +25,7 @@ function range(from: number, to: number): bigint[] {
   return Array.from({ length: to - from + 1 }, (_, at) => BigInt(from + at));
 }
 
-export const isFlagCommand = (command: bigint): boolean => command >= F.GETFD && command <= F.SETFL;
+export const isFlagCommand = (command: bigint): boolean => command >= FCNTL.GETFD && command <= FCNTL.SETFL;
 
 /** fcntl(fd, cmd, arg) where cmd is neither F_ADD_SEALS nor F_GET_SEALS. */
 export function planFlags(machine: Machine, id: CallId, call: Call): Plan {
@@ -39,20 +38,20 @@ export function planFlags(machine: Machine, id: CallId, call: Call): Plan {
   // do_fcntl knows no other command; a descriptor of O_PATH has those of the flags but F_SETFL.
   if (!isFlagCommand(command))
     return plan(id, call, { ...base, operations: ["fcntl.get_flags"], decode: (context) => openDescriptor(machine, context, operand) ?? "EINVAL" });
-  const ofDescriptor = command === F.GETFD || command === F.SETFD;
+  const ofDescriptor = command === FCNTL.GETFD || command === FCNTL.SETFD;
   if (ofDescriptor && machine.program.processes !== undefined)
     throw new NotModelled(id, "FD_CLOEXEC, which each descriptor of each process has of its own, is not modelled for several processes");
-  if (command <= F.SETFD && machine.program.processes !== undefined)
+  if (command <= FCNTL.SETFD && machine.program.processes !== undefined)
     throw new NotModelled(id, "the flags of descriptors are not modelled where several processes have one of the same name");
-  const sets = command === F.SETFD || command === F.SETFL;
-  const argument = command === F.SETFL ? checkStatus(machine, id, open, intOf(call, id, 2)) : intOf(call, id, 2);
+  const sets = command === FCNTL.SETFD || command === FCNTL.SETFL;
+  const argument = command === FCNTL.SETFL ? checkStatus(machine, id, open, intOf(call, id, 2)) : intOf(call, id, 2);
   return plan(id, call, {
     ...base,
     operations: [sets ? "fcntl.set_flags" : "fcntl.get_flags"],
     data: { command, argument, first: firstFlags(machine, id, call, command, open), open } satisfies Flags,
     decode(context) {
-      const closed = command === F.SETFL ? openDescriptor(machine, context, operand) : descriptor(machine, context, operand);
-      return closed ?? (command === F.SETFL && argument & O_DIRECT && !canBypass(machine, open) ? "EINVAL" : undefined);
+      const closed = command === FCNTL.SETFL ? openDescriptor(machine, context, operand) : descriptor(machine, context, operand);
+      return closed ?? (command === FCNTL.SETFL && argument & O_DIRECT && !canBypass(machine, open) ? "EINVAL" : undefined);
     },
   });
 }
@@ -80,7 +79,7 @@ function firstFlags(machine: Machine, id: CallId, call: Call, command: bigint, o
   const handle = handleOf(call.operands[0]);
   const maker = handle === undefined ? undefined : machine.program.calls[machine.program.handles[handle].call];
   if (!maker) return 0n;
-  const ofDescriptor = command === F.GETFD || command === F.SETFD;
+  const ofDescriptor = command === FCNTL.GETFD || command === FCNTL.SETFD;
   switch (maker.spec) {
     case "memfd_create":
       return ofDescriptor ? intOf(maker, id, 1) & MFD_CLOEXEC : statusOf(open);
@@ -133,7 +132,7 @@ const getFlags: StepCode = {
   run(context) {
     const { machine, state } = context;
     const { command, first, open } = flagsOf(context);
-    if (command === F.GETFL) {
+    if (command === FCNTL.GETFL) {
       context.say("reads f_flags of the open file");
       return context.done({ kind: "value", value: statusNow(machine, state, open, first) });
     }
@@ -151,7 +150,7 @@ const setFlags: StepCode = {
   run(context) {
     const { machine, state } = context;
     const { command, argument, first, open } = flagsOf(context);
-    if (command === F.SETFD) {
+    if (command === FCNTL.SETFD) {
       const field = machine.flags.closeOnExec.get(handleOf(context.plan.call.operands[0]) ?? -1);
       field?.set(state, Number((argument & FD_CLOEXEC) ^ first));
       context.say(argument & FD_CLOEXEC ? "the descriptor is closed at execve" : "the descriptor stays open at execve");
@@ -163,8 +162,5 @@ const setFlags: StepCode = {
     return NEXT;
   },
 };
-
-/** O_ACCMODE of an open file. */
-export const accessMode = (open: OpenState | undefined): bigint => (open?.object.flags ?? 2n) & O_ACCMODE;
 
 export const descriptorSteps = { get_flags: getFlags, set_flags: setFlags };

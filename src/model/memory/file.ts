@@ -3,8 +3,7 @@
 import { formatAddress } from "../../base/units.ts";
 import type { Context, Machine } from "../machine.ts";
 import { descriptorsOf } from "../names.ts";
-import type { FileObject, SlotConfig } from "../objects.ts";
-import { NotModelled } from "../objects.ts";
+import { type FileObject, NotModelled, type SlotConfig } from "../objects.ts";
 import { isOpen } from "../processes.ts";
 import { allocateFrame, allocateWide, clearByHost, frameName, release } from "./frames.ts";
 import type { FileState } from "./state.ts";
@@ -64,6 +63,14 @@ export function pagesOf(file: FileState, cell: number): string {
   return count === 1 ? `page ${offsetOf(file, cell)}` : `${count} pages at ${offsetOf(file, cell)}`;
 }
 
+export const isPoisoned = (machine: Machine, state: Int32Array, file: number, cell: number): boolean => machine.poisoned.get(file)?.[cell]?.get(state) === 1;
+
+/** Before a page leaves its file: what becomes of a broken one no source tells. */
+function checkNotPoisoned(context: Context, file: number, cell: number): void {
+  if (isPoisoned(context.machine, context.state, file, cell))
+    throw new NotModelled(context.plan.id, "what becomes of a page with a memory error that leaves its file is not modelled");
+}
+
 /** Takes a cell out of the page cache; without other holders its frame is free at once. */
 export function dropPage(context: Context, file: FileState, cell: number): void {
   const { state } = context;
@@ -111,12 +118,4 @@ export function zeroPart(context: Context, file: FileState, cell: number, from: 
   if (frame === 0 || file.uptodate[cell].get(state) === 0) return;
   for (const range of machine.bytes.range(from, to)) machine.frames[frame].content[range].set(state, 0);
   if (context.telling) context.say(`bytes ${from} to ${to - 1} of ${pagesOf(file, cell)} are zeroed`);
-}
-
-export const isPoisoned = (machine: Machine, state: Int32Array, file: number, cell: number): boolean => machine.poisoned.get(file)?.[cell]?.get(state) === 1;
-
-/** Before a page leaves its file: what becomes of a broken one no source tells. */
-export function checkNotPoisoned(context: Context, file: number, cell: number): void {
-  if (isPoisoned(context.machine, context.state, file, cell))
-    throw new NotModelled(context.plan.id, "what becomes of a page with a memory error that leaves its file is not modelled");
 }

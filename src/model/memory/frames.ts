@@ -7,7 +7,7 @@ import { MoreFramesNeeded } from "../refine.ts";
 import { hostStores, isSpare, isTdLine, likeRemembered, remembers } from "../tdx/hardware.ts";
 import { LINE } from "../tdx/state.ts";
 import type { Holder } from "./holders.ts";
-import { clear, FOUND, LEFT } from "./state.ts";
+import { clearBytes, FOUND, LEFT } from "./state.ts";
 
 const HELD = 1;
 const MAPPED = 2;
@@ -74,8 +74,8 @@ function candidates(machine: Machine, state: Int32Array, control?: number): numb
 }
 
 /**
- * Whether a frame that the hardware or the module remembers is worth a choice of its own: it is like none of those before it in `free`, and where a control page
- * is looked for, which is written before anybody reads it, more of it is left than the owner of its lines.
+ * Whether a frame that the hardware or the module remembers is worth a choice of its own: it is like none of those before it in `free`, and where a control
+ * page is looked for, which is written before anybody reads it, more of it is left than the owner of its lines.
  */
 function tellsApart(machine: Machine, state: Int32Array, frame: number, count: number, control: boolean): boolean {
   const { free, mapped } = machine.frameFields;
@@ -130,7 +130,7 @@ export function allocateWide(context: Context, file: number, cell: number): void
 
 /** The kernel clears a page through its direct map: whole lines, which belong to no TD from here on. */
 export function clearByHost(machine: Machine, state: Int32Array, frame: number): void {
-  clear(state, machine.frames[frame]);
+  clearBytes(state, machine.frames[frame]);
   for (const line of machine.tdx?.lines[frame].owner ?? []) line.set(state, LINE.HOST);
 }
 

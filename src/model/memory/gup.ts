@@ -1,7 +1,6 @@
 // The host's page fault without a user access behind it: what get_user_pages gives for an address, and how a private mapping comes to a page of its own
 // (mm/gup.c, mm/memory.c).
 
-import { singleCell } from "../cells.ts";
 import { userFaultRefused } from "../kvm/gmem-file.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
 import type { Context } from "../machine.ts";
@@ -60,7 +59,7 @@ export function copyOf(context: Context, mapping: MappingState, cell: number, fr
 export function getUserPage(context: Context, mapping: MappingState, page: number, write: boolean): number | "blocked" | "again" | undefined {
   const { machine, state } = context;
   if (page < 0 || page >= mapping.object.pages) return undefined;
-  const cell = singleCell(mapping.cells, page);
+  const cell = mapping.cells.one(page);
   const present = mapping.ptes[cell]?.get(state) ?? 0;
   if (!permits(protOf(state, mapping, cell), write)) return undefined;
   // GUP without mmap_lock looks at the page tables only.

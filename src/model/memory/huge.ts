@@ -10,7 +10,7 @@ import type { FileState } from "./state.ts";
 export const isHuge = (file: FileState | undefined): boolean => file?.object.huge !== undefined;
 
 /** Base pages of a huge page of the file. */
-export const pagesPerHuge = (file: FileState): number => 2 ** ((file.object.huge ?? 12) - 12);
+const pagesPerHuge = (file: FileState): number => 2 ** ((file.object.huge ?? 12) - 12);
 
 /** Pages in the pool of a size: `machine { hugepages_2M = N }`. */
 export function poolOf(machine: Machine, huge: number): bigint {

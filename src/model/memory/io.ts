@@ -3,7 +3,7 @@
 import type { Errno } from "../../base/errno.ts";
 import { S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand } from "../../scenario/program.ts";
-import { BYTES, singleCell } from "../cells.ts";
+import { BYTES } from "../cells.ts";
 import { AGAIN, BLOCKED, type Context, DONE, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { intOf, NotModelled } from "../objects.ts";
 import { canRead, canWrite, fileOperand, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
@@ -158,7 +158,7 @@ const readPage: StepCode = {
 
 /** A page that was allocated and never used since reads as a hole, and stays as it is (SGP_READ). */
 function usedFrame(state: Int32Array, file: FileState, page: number): number {
-  const cell = singleCell(file.cells, page);
+  const cell = file.cells.one(page);
   return file.uptodate[cell].get(state) === 1 ? file.frames[cell].get(state) : 0;
 }
 
@@ -225,7 +225,7 @@ const writeChunk: StepCode = {
     const { machine, state } = context;
     const file = fileOf(context);
     const { from, to } = chunk(context);
-    const cell = singleCell(file.cells, Number(from >> 12n));
+    const cell = file.cells.one(Number(from >> 12n));
     if (file.folios[cell].get(state) !== 0) return BLOCKED;
     if (file.frames[cell].get(state) === 0 && framesLeft(machine, state) === 0) return cutShort(context, "ENOMEM");
     const frame = file.frames[cell].get(state) || addPage(context, file, cell);

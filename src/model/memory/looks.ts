@@ -1,5 +1,5 @@
-// fstat, fstatfs and mincore: what user space can see of an inode and of the page cache (mm/shmem.c shmem_getattr, fs/stat.c; mm/mincore.c; fs/hugetlbfs/inode.c;
-// measured on 6.18.44).
+// fstat, fstatfs and mincore: what user space can see of an inode and of the page cache (mm/shmem.c shmem_getattr, fs/stat.c; mm/mincore.c;
+// fs/hugetlbfs/inode.c; measured on 6.18.44).
 
 import { asU64, isPageAligned, PAGE_SIZE, pageUp } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";

@@ -1,9 +1,8 @@
 // mmap, munmap, and what host threads do through a mapping (mm/mmap.c do_mmap; mm/shmem.c shmem_mmap, shmem_fault; mm/memory.c).
 
 import type { Errno } from "../../base/errno.ts";
-import { asU64, isPageAligned, pageUp, S64_MAX } from "../../base/units.ts";
+import { asU64, isPageAligned, PAGE_SIZE, pageUp, S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
-import { singleCell } from "../cells.ts";
 import { KILLED } from "../ends.ts";
 import { FAILED } from "../handles.ts";
 import { userFaultRefused } from "../kvm/gmem-file.ts";
@@ -24,7 +23,8 @@ import { unmapsOf } from "./unmaps.ts";
 
 /** MAP_FIXED, MAP_LOCKED, MAP_HUGETLB and the like change what mmap does; MAP_NORESERVE and MAP_STACK do not. */
 const MAP_PLAIN = MAP_TYPE | MAP_ANONYMOUS | MAP_POPULATE | 0x4000n | 0x20000n;
-export const TASK_SIZE = 1n << 47n;
+/** TASK_SIZE_MAX with four levels of page tables: the last page of the lower half is a guard (arch/x86/include/asm/page_64_types.h). */
+export const TASK_SIZE = (1n << 47n) - PAGE_SIZE;
 /** The default of vm.mmap_min_addr. */
 export const MMAP_MIN_ADDR = 0x10000n;
 
@@ -198,7 +198,7 @@ export function planHostAccess(machine: Machine, id: CallId, call: Call): Plan {
     scope: () => hostScope(machine, call, index, page),
     decode(context) {
       if (!bound(machine, context.state, target) || at < 0n || page >= mapping.object.pages) return SEGFAULT;
-      const cell = singleCell(mapping.cells, page);
+      const cell = mapping.cells.one(page);
       return mapping.mapped[cell].get(context.state) === 0 && (mapping.ptes[cell]?.get(context.state) ?? 0) === 0 ? SEGFAULT : undefined;
     },
   });
@@ -218,7 +218,7 @@ const accessHost: StepCode = {
     if (isKilled(context)) return context.always(KILLED);
     const { mapping: index, page, range, value } = access(context);
     const mapping = machine.mappings[index];
-    const cell = singleCell(mapping.cells, page);
+    const cell = mapping.cells.one(page);
     const frame = mapping.ptes[cell]?.get(state) ?? 0;
     if ((frame === 0 && mapping.mapped[cell].get(state) === 0) || !permits(protOf(state, mapping, cell), value !== undefined)) return context.always(SEGFAULT);
     const copied = frame !== 0 && mapping.copies[cell]?.get(state) === frame && isAlone(state, mapping, cell);
@@ -261,7 +261,7 @@ const lookupHost: StepCode = {
     const { mapping: index, page, value } = access(context);
     const mapping = machine.mappings[index];
     const file = machine.files[mapping.object.file];
-    const cell = singleCell(mapping.cells, page);
+    const cell = mapping.cells.one(page);
     const fileCell = fileCellOf(file, mapping, cell);
     // The access that comes next finds out why it may not.
     if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), value !== undefined)) return NEXT;

@@ -4,7 +4,6 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import { singleCell } from "../cells.ts";
 import { invalidateHva } from "../kvm/notifier.ts";
 import { BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
@@ -40,14 +39,14 @@ export function planMove(machine: Machine, id: CallId, call: Call): Plan {
     decode({ state }) {
       const { frames, cells } = machine.files[file];
       // Behind the largest file there is no page at all.
-      return cells.at(page) < 0 || frames[singleCell(cells, page)].get(state) === 0 ? "ENOENT" : undefined;
+      return cells.at(page) < 0 || frames[cells.one(page)].get(state) === 0 ? "ENOENT" : undefined;
     },
   });
 }
 
 function pageOf(context: Context): { file: FileState; cell: number; frame: number } {
   const file = context.machine.files[context.plan.file];
-  const cell = singleCell(file.cells, (context.plan.data as Move).page);
+  const cell = file.cells.one((context.plan.data as Move).page);
   return { file, cell, frame: file.frames[cell].get(context.state) };
 }
 

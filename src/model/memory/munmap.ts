@@ -22,7 +22,9 @@ export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
   if (target?.kind === "handle" && index === undefined && !isMapping(machine, target.handle))
     throw new NotModelled(id, "munmap of a name that no mmap binds is not modelled");
   const from = target?.kind === "handle" ? target.offset : asU64(intOf(call, id, 0));
-  if (target?.kind === "int" && from >= MMAP_MIN_ADDR && from < TASK_SIZE && isPageAligned(from))
+  // do_vmi_munmap: the range ends at or below TASK_SIZE. Where a mapping lies is not known here, so its own offset is no part of that.
+  const most = target?.kind === "int" ? TASK_SIZE - from : TASK_SIZE;
+  if (target?.kind === "int" && length > 0n && length <= most && from + length > MMAP_MIN_ADDR && isPageAligned(from))
     throw new NotModelled(id, "munmap of an address that no mmap of this scenario answers is not modelled");
   const cells = index === undefined || !isPageAligned(from) || length === 0n || length > TASK_SIZE ? [] : mappedCells(machine.mappings[index], from, length);
   return plan(id, call, {
@@ -36,7 +38,7 @@ export function planMunmap(machine: Machine, id: CallId, call: Call): Plan {
     scope: () => mappingScope(machine, call, undefined, index),
     decode(context) {
       const address = failedAddress(machine, context.state, target) ?? from;
-      if (!isPageAligned(address) || length === 0n || length > TASK_SIZE || address > TASK_SIZE) return "EINVAL";
+      if (!isPageAligned(address) || length === 0n || length > most || address > TASK_SIZE) return "EINVAL";
       if (address !== from) return ZERO;
       // Nothing is mapped below vm.mmap_min_addr, and unmapping nothing succeeds.
       return index === undefined ? ZERO : undefined;

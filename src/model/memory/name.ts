@@ -3,7 +3,6 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId, Operand } from "../../scenario/program.ts";
-import { singleCell } from "../cells.ts";
 import type { Context, Machine } from "../machine.ts";
 import { mappingOfOperand, NotModelled } from "../objects.ts";
 import { bound } from "../plan.ts";
@@ -52,7 +51,7 @@ function lengthInMemory(context: Context, id: CallId, call: Call, name: Operand 
 function byteAt({ machine, state }: Context, id: CallId, mapping: MappingState, at: bigint): { value: number; end: bigint } | undefined {
   const page = Number(at >> 12n);
   if (at < 0n || page >= mapping.object.pages) return undefined;
-  const cell = singleCell(mapping.cells, page);
+  const cell = mapping.cells.one(page);
   if (mapping.mapped[cell].get(state) === 0 || !permits(protOf(state, mapping, cell), false)) return undefined;
   const file = machine.files[mapping.object.file];
   const fileCell = fileCellOf(file, mapping, cell);

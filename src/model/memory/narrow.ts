@@ -12,7 +12,7 @@ export const COPY_ON_WRITE: { readonly reads: readonly Region[]; readonly writes
 };
 
 /** Whether the inode behind the descriptors of a file is v8's shim: settled by the call that makes it, before anybody can use it. */
-export function isShim(machine: Machine, index: number): boolean {
+function isShim(machine: Machine, index: number): boolean {
   const file = machine.files[index];
   const plan = file?.object.kind === "memfd" ? machine.plans[file.object.call] : undefined;
   const made = plan?.operations.filter((name) => name.endsWith(".plain") !== isMadeInaccessible(machine, file.object)) ?? [];

@@ -5,9 +5,8 @@ import type { Field, Layout } from "../layout.ts";
 import { fileOfOperand, type Objects } from "../objects.ts";
 
 /** PIPE_DEF_BUFFERS: pages that a pipe holds. */
-export const BUFFERS = 16;
-
-export const PAGE = 4096;
+export const PIPE_BUFFERS = 16;
+export const PAGE_BYTES = 4096;
 
 /** struct pipe_buffer: bytes [from, to) of a page; frame 0 is the zero page. */
 interface PipeBuffer {
@@ -34,12 +33,17 @@ export function pipeStates(layout: Layout, program: Program, objects: Objects, f
       const fills = FILLS[spec];
       if (!fills || fileOfOperand(program, objects, operands[fills[0]]) !== file.index) return sum;
       const length = operands[fills[1]];
-      return sum + (length.kind === "int" && length.value >= 0n && length.value < BigInt(BUFFERS * PAGE) ? Number((length.value + 4095n) >> 12n) + 1 : BUFFERS);
+      return (
+        sum +
+        (length.kind === "int" && length.value >= 0n && length.value < BigInt(PIPE_BUFFERS * PAGE_BYTES)
+          ? Number((length.value + 4095n) >> 12n) + 1
+          : PIPE_BUFFERS)
+      );
     }, 0);
     const name = `pipe ${file.index}`;
     const field = (max: number): Field => layout.field("reference", max, name);
-    const buffers = Array.from({ length: Math.min(BUFFERS, pages) }, () => ({ frame: field(frames), from: field(PAGE), to: field(PAGE) }));
-    pipes.set(file.index, { buffers, used: field(BUFFERS) });
+    const buffers = Array.from({ length: Math.min(PIPE_BUFFERS, pages) }, () => ({ frame: field(frames), from: field(PAGE_BYTES), to: field(PAGE_BYTES) }));
+    pipes.set(file.index, { buffers, used: field(PIPE_BUFFERS) });
   }
   return pipes;
 }

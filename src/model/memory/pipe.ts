@@ -4,7 +4,6 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Result } from "../../scenario/program.ts";
-import { singleCell } from "../cells.ts";
 import type { Field } from "../layout.ts";
 import { AGAIN, BLOCKED, type Context, type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { fileOfOperand, intOf, mappingOfOperand, NotModelled } from "../objects.ts";
@@ -13,7 +12,7 @@ import { doesNotWait } from "./descriptors.ts";
 import { sizeOf } from "./file.ts";
 import { readRange, release } from "./frames.ts";
 import { getUserPage } from "./gup.ts";
-import { BUFFERS, PAGE, type PipeState } from "./pipe-state.ts";
+import { PAGE_BYTES, PIPE_BUFFERS, type PipeState } from "./pipe-state.ts";
 import { both, fileScope, mappingScope } from "./scopes.ts";
 import type { MappingState, OpenState } from "./state.ts";
 
@@ -45,7 +44,7 @@ interface Fill {
 const fill = (context: Context): Fill => context.plan.data as Fill;
 const NO_PIPE: PipeState = { buffers: [], used: undefined as unknown as Field };
 
-export const pipeOf = (machine: Machine, call: Call, at: number): number | undefined => {
+const pipeOf = (machine: Machine, call: Call, at: number): number | undefined => {
   const file = fileOfOperand(machine.program, machine.objects, call.operands[at]);
   return file !== undefined && machine.pipes.has(file) ? file : undefined;
 };
@@ -62,7 +61,7 @@ export function planSplice(machine: Machine, id: CallId, call: Call): Plan {
   for (const pipe of [pipeIn, pipeOut]) if (pipe !== undefined) checkUsers(machine, id, pipe);
   const data: Fill = {
     pipe: machine.pipes.get(pipeOut ?? -1) ?? NO_PIPE,
-    length: length > BigInt(BUFFERS * PAGE) ? BigInt(BUFFERS * PAGE) : length,
+    length: length > BigInt(PIPE_BUFFERS * PAGE_BYTES) ? BigInt(PIPE_BUFFERS * PAGE_BYTES) : length,
     offset,
     open: openIn,
     mapping: undefined,
@@ -109,7 +108,7 @@ export function planVmsplice(machine: Machine, id: CallId, call: Call): Plan {
   const index = mappingOfOperand(machine.program, machine.objects, target, call.actor);
   const mapping = index === undefined ? undefined : machine.mappings[index];
   if (pipe !== undefined) checkUsers(machine, id, pipe);
-  const clipped = length > BigInt(BUFFERS * PAGE) ? BigInt(BUFFERS * PAGE) : length;
+  const clipped = length > BigInt(PIPE_BUFFERS * PAGE_BYTES) ? BigInt(PIPE_BUFFERS * PAGE_BYTES) : length;
   const data: Fill = {
     pipe: machine.pipes.get(pipe ?? -1) ?? NO_PIPE,
     length: clipped,
@@ -181,7 +180,7 @@ function goOn(context: Context, moved: bigint): number {
   return AGAIN;
 }
 
-const isFull = (context: Context): boolean => fill(context).pipe.used.get(context.state) === BUFFERS;
+const isFull = (context: Context): boolean => fill(context).pipe.used.get(context.state) === PIPE_BUFFERS;
 
 /** One page of the file goes into the pipe by reference; a hole, and a page that was never used, as the zero page. */
 const splicePage: StepCode = {
@@ -199,7 +198,7 @@ const splicePage: StepCode = {
     const pageEnd = ((at >> 12n) + 1n) << 12n;
     const [end, limit] = [startOf(context) + fill(context).length, pageEnd < size ? pageEnd : size];
     const to = end < limit ? end : limit;
-    const cell = singleCell(file.cells, Number(at >> 12n));
+    const cell = file.cells.one(Number(at >> 12n));
     const frame = file.uptodate[cell].get(state) === 1 ? file.frames[cell].get(state) : 0;
     push(context, frame, Number(at & 4095n), Number(at & 4095n) + Number(to - at));
     if (context.telling) context.say(frame === 0 ? "the pipe holds the zero page" : `the pipe holds a reference on frame ${frame}`);

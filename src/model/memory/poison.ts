@@ -3,7 +3,6 @@
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, CallId } from "../../scenario/program.ts";
-import { singleCell } from "../cells.ts";
 import { type Machine, NEXT, type Plan, type StepCode } from "../machine.ts";
 import { NotModelled } from "../objects.ts";
 import { plan, ZERO } from "../plan.ts";
@@ -11,8 +10,8 @@ import { fileScope } from "./scopes.ts";
 import { fileOfFrame } from "./state.ts";
 
 /**
- * poison(frame(fd, off)). The kernel marks the page first and takes it away from guests then; what a guest meets that comes in between is a machine check, which
- * no step stands for. Who faults meanwhile tries again until the page is marked.
+ * poison(frame(fd, off)). The kernel marks the page first and takes it away from guests then; what a guest meets that comes in between is a machine check,
+ * which no step stands for. Who faults meanwhile tries again until the page is marked.
  */
 export function planPoison(machine: Machine, id: CallId, call: Call): Plan {
   const file = fileOfFrame(machine.program, machine.objects, call);
@@ -30,7 +29,7 @@ export function planPoison(machine: Machine, id: CallId, call: Call): Plan {
     decode({ state }) {
       const { frames, cells } = machine.files[file];
       // Behind the largest file there is no page at all.
-      return cells.at(page) < 0 || frames[singleCell(cells, page)].get(state) === 0 ? "ENOENT" : undefined;
+      return cells.at(page) < 0 || frames[cells.one(page)].get(state) === 0 ? "ENOENT" : undefined;
     },
   });
 }
@@ -48,7 +47,7 @@ const poisonPage: StepCode = {
   run(context) {
     const { machine, state, plan } = context;
     const file = machine.files[plan.file];
-    const cell = singleCell(file.cells, (plan.data as Broken).range.from);
+    const cell = file.cells.one((plan.data as Broken).range.from);
     const frame = file.frames[cell].get(state);
     if (machine.frameFields.mapped.some((field) => field.get(state) === frame))
       throw new NotModelled(plan.id, "what a memory error does to the host's mappings of the page, and to a TD that has it, is not modelled");

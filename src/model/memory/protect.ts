@@ -22,7 +22,7 @@ const NO_MEMORY: Result = { kind: "errno", errno: "ENOMEM" };
 const NO_ACCESS: Result = { kind: "errno", errno: "EACCES" };
 
 /** A range of one mapping of the scenario. `from` may lie anywhere where there is no mapping. */
-export interface Range {
+interface Range {
   readonly mapping: number | undefined;
   readonly from: bigint;
   readonly length: bigint;
@@ -145,6 +145,9 @@ export function planMadvise(machine: Machine, id: CallId, call: Call): Plan {
   const known = SILENT.has(advice) || advice === MADV.DONTNEED || advice === MADV.FREE || advice === MADV.REMOVE;
   if (advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE) return planPopulate(machine, id, call, range, advice === MADV.POPULATE_WRITE);
   if (OTHER.has(advice)) throw new NotModelled(id, `madvise with advice ${advice} is not modelled`);
+  const end = range.from + range.length;
+  if (call.operands[0].kind === "int" && isPageAligned(range.from) && range.from < MMAP_MIN_ADDR && end > MMAP_MIN_ADDR && end < 1n << 64n)
+    throw new NotModelled(id, "madvise of addresses that no mmap of this scenario answers is not modelled");
   const mapping = range.mapping === undefined ? undefined : machine.mappings[range.mapping];
   const file = mapping?.object.file;
   const remove = advice === MADV.REMOVE && mapping !== undefined;

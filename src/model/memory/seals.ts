@@ -148,7 +148,7 @@ const getSeals: StepCode = {
 };
 
 /** i_mmap_writable counts it: VM_SHARED, since 6.7 together with VM_MAYWRITE. Neither is set where the descriptor could not be written. */
-export function countsAsWritable(machine: Machine, state: Int32Array, mapping: MappingState): boolean {
+function countsAsWritable(machine: Machine, state: Int32Array, mapping: MappingState): boolean {
   if (!mapping.object.shared || mapping.object.readOnly || !mapping.mapped.some((field) => field.get(state) === 1)) return false;
   return machine.features.shared_readonly === "counts" || mapping.mayWrite.get(state) === 1;
 }

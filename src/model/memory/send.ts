@@ -4,7 +4,6 @@
 import type { Errno } from "../../base/errno.ts";
 import { asU64, S64_MAX } from "../../base/units.ts";
 import type { Call, CallId, Operand, Result } from "../../scenario/program.ts";
-import { singleCell } from "../cells.ts";
 import { AGAIN, type Context, type Machine, type Plan, type StepCode } from "../machine.ts";
 import { fileOfOperand, intOf, NotModelled } from "../objects.ts";
 import { canRead, canWrite, openDescriptor, openOperand, plan, ZERO } from "../plan.ts";
@@ -172,8 +171,8 @@ const copyPage: StepCode = {
     const left = limit === undefined || limit - into > there ? there : limit - into;
     const refused = left > 0n ? refuses(machine, state, target, into + left) : "EFBIG";
     if (refused) return done === 0n ? context.fail(refused) : finish(context, done);
-    const cell = singleCell(source.cells, Number(at >> 12n));
-    const targetCell = singleCell(target.cells, Number(into >> 12n));
+    const cell = source.cells.one(Number(at >> 12n));
+    const targetCell = target.cells.one(Number(into >> 12n));
     if (target.frames[targetCell].get(state) === 0 && framesLeft(machine, state) === 0) return done === 0n ? context.fail("ENOMEM") : finish(context, done);
     const frame = source.uptodate[cell].get(state) === 1 ? source.frames[cell].get(state) : 0;
     const written = target.frames[targetCell].get(state) || addPage(context, target, targetCell);

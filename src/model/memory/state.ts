@@ -5,8 +5,7 @@ import type { Cells } from "../cells.ts";
 import { VALUES_MAX } from "../intern.ts";
 import { type GmemState, gmemState } from "../kvm/gmem-state.ts";
 import type { Field, Layout } from "../layout.ts";
-import type { FileObject, MappingObject, OpenObject } from "../objects.ts";
-import { handleOf, type Objects } from "../objects.ts";
+import { type FileObject, handleOf, type MappingObject, type Objects, type OpenObject } from "../objects.ts";
 
 export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, INACCESSIBLE: 32, EXEC: 32 } as const;
 
@@ -15,6 +14,9 @@ export const PROT = { READ: 1, WRITE: 2, EXEC: 4 } as const;
 
 /** SHM_F_INACCESSIBLE (v5), USER_INACCESSIBLE (v6, v7); UNMOVABLE and UNRECLAIMABLE come together, with the first binding (v6 1/8). */
 export const MARK = { INACCESSIBLE: 1, PINNED: 2 } as const;
+
+/** Commands of fcntl on the flags of descriptors and open files. */
+export const FCNTL = { GETFD: 1n, SETFD: 2n, GETFL: 3n, SETFL: 4n } as const;
 
 /** struct inode and its address_space. */
 export interface FileState {
@@ -58,6 +60,13 @@ export interface OpenState {
   readonly position: Field;
 }
 
+/** What F_SETFD and F_SETFL can change, where some call does: whether it is otherwise than its opening left it. */
+export interface DescriptorFlags {
+  readonly closeOnExec: ReadonlyMap<HandleId, Field>;
+  /** By struct file: O_APPEND and O_NONBLOCK as bits 0 and 1. */
+  readonly status: ReadonlyMap<number, Field>;
+}
+
 /** A VMA and its page-table entries. */
 export interface MappingState {
   readonly object: MappingObject;
@@ -85,7 +94,9 @@ export interface FrameState {
   readonly tainted: Field;
 }
 
-/** Content of a byte range: a byte, or with `LEFT` a byte that was there before the frame's present allocation, or `FOUND`: bytes nobody in the scenario wrote. */
+/**
+ * Content of a byte range: a byte, or with `LEFT` a byte that was there before the frame's present allocation, or `FOUND`: bytes nobody in the scenario wrote.
+ */
 export const FOUND = 256;
 export const LEFT = 512;
 const CONTENT_MAX = LEFT | 255;
@@ -115,8 +126,43 @@ export function fileState(layout: Layout, object: FileObject, cells: Cells, fram
   };
 }
 
+/** The file of a `frame(fd, offset)` that a call names. */
+export const fileOfFrame = (program: Program, objects: Objects, call: Call): number | undefined => {
+  const [target] = call.operands;
+  return target?.kind === "frame" ? objects.fileOf.get(program.handles[target.handle].call) : undefined;
+};
+
+/** By file with such an error, and by cell: whether its page has one. */
+export function poisonedPages(layout: Layout, program: Program, objects: Objects, cells: readonly Cells[]): ReadonlyMap<number, readonly Field[]> {
+  const pages = new Map<number, readonly Field[]>();
+  for (const call of program.calls) {
+    const file = call.spec === "poison" ? fileOfFrame(program, objects, call) : undefined;
+    if (file === undefined || pages.has(file)) continue;
+    pages.set(
+      file,
+      Array.from({ length: cells[file].count }, (_, cell) => layout.field("page", 1, `file ${file} cell ${cell}`)),
+    );
+  }
+  return pages;
+}
+
 export function openState(layout: Layout, object: OpenObject): OpenState {
   return { object, position: layout.field("position", VALUES_MAX, `open ${object.index}`) };
+}
+
+export function descriptorFlags(layout: Layout, objects: Objects, calls: readonly Call[], handles: readonly { readonly call: CallId }[]): DescriptorFlags {
+  const closeOnExec = new Map<HandleId, Field>();
+  const status = new Map<number, Field>();
+  for (const { spec, operands } of calls) {
+    const [target, command] = operands;
+    const handle = spec === "fcntl" ? handleOf(target) : undefined;
+    if (handle === undefined || command?.kind !== "int") continue;
+    const open = objects.openOf.get(handles[handle].call);
+    const number = BigInt.asUintN(32, command.value);
+    if (number === FCNTL.SETFD && !closeOnExec.has(handle)) closeOnExec.set(handle, layout.field("handle", 1, `${handle}`));
+    if (number === FCNTL.SETFL && open !== undefined && !status.has(open)) status.set(open, layout.field("position", 3, `open ${open}`));
+  }
+  return { closeOnExec, status };
 }
 
 export function mappingState(layout: Layout, object: MappingObject, cells: Cells, frames: number): MappingState {
@@ -160,6 +206,11 @@ export function frameState(layout: Layout, ranges: number): FrameState {
   return { content: Array.from({ length: ranges }, () => layout.field("content", CONTENT_MAX)), tainted: layout.field("content", 1) };
 }
 
+/** Zeroes the bytes of a frame; what the hardware keeps of its lines is another matter (tdx/hardware.ts). */
+export function clearBytes(state: Int32Array, frame: FrameState): void {
+  for (const field of frame.content) field.set(state, 0);
+}
+
 /** PROT_ bits of a mapping's cell. */
 export function protOf(state: Int32Array, mapping: MappingState, cell: number): number {
   return mapping.prots?.[cell]?.get(state) ?? mapping.object.prot;
@@ -168,54 +219,6 @@ export function protOf(state: Int32Array, mapping: MappingState, cell: number): 
 /** PROT_WRITE without PROT_READ can be read all the same. */
 export const permits = (prot: number, store: boolean): boolean => (prot & (store ? 2 : 3)) !== 0;
 
-/** The file cell behind a mapping's cell. */
-export function fileCellOf(file: FileState, mapping: MappingState, cell: number): number {
-  return file.cells.at(mapping.cells.start(cell) + mapping.object.filePage);
-}
-
-export const fileOfFrame = (program: Program, objects: Objects, call: Call): number | undefined => {
-  const [target] = call.operands;
-  return target?.kind === "frame" ? objects.fileOf.get(program.handles[target.handle].call) : undefined;
-};
-
-/** By file with such an error, and by cell: whether its page has one. */
-export function poisonedPages(layout: Layout, program: Program, objects: Objects, cells: readonly Cells[]): ReadonlyMap<number, readonly Field[]> {
-  const pages = new Map<number, readonly Field[]>();
-  for (const call of program.calls) {
-    const file = call.spec === "poison" ? fileOfFrame(program, objects, call) : undefined;
-    if (file === undefined || pages.has(file)) continue;
-    pages.set(
-      file,
-      Array.from({ length: cells[file].count }, (_, cell) => layout.field("page", 1, `file ${file} cell ${cell}`)),
-    );
-  }
-  return pages;
-}
-
-export const F = { GETFD: 1n, SETFD: 2n, GETFL: 3n, SETFL: 4n } as const;
-
-/** What F_SETFD and F_SETFL can change, where some call does: whether it is otherwise than its opening left it. */
-export interface DescriptorFlags {
-  readonly closeOnExec: ReadonlyMap<HandleId, Field>;
-  /** By struct file: O_APPEND and O_NONBLOCK as bits 0 and 1. */
-  readonly status: ReadonlyMap<number, Field>;
-}
-
-export function descriptorFlags(layout: Layout, objects: Objects, calls: readonly Call[], handles: readonly { readonly call: CallId }[]): DescriptorFlags {
-  const closeOnExec = new Map<HandleId, Field>();
-  const status = new Map<number, Field>();
-  for (const { spec, operands } of calls) {
-    const [target, command] = operands;
-    const handle = spec === "fcntl" ? handleOf(target) : undefined;
-    if (handle === undefined || command?.kind !== "int") continue;
-    const open = objects.openOf.get(handles[handle].call);
-    const number = BigInt.asUintN(32, command.value);
-    if (number === F.SETFD && !closeOnExec.has(handle)) closeOnExec.set(handle, layout.field("handle", 1, `${handle}`));
-    if (number === F.SETFL && open !== undefined && !status.has(open)) status.set(open, layout.field("position", 3, `open ${open}`));
-  }
-  return { closeOnExec, status };
-}
-
 /** A store reaches the frame that the PTE of this page names, without a copy. */
 export function isWritable(state: Int32Array, mapping: MappingState, page: number): boolean {
   const cell = mapping.cells.at(page);
@@ -223,7 +226,7 @@ export function isWritable(state: Int32Array, mapping: MappingState, page: numbe
   return mapping.object.shared || (mapping.copies[cell]?.get(state) === mapping.ptes[cell]?.get(state) && isAlone(state, mapping, cell));
 }
 
-/** The bytes of a frame, whoever writes them. */
-export function clear(state: Int32Array, frame: FrameState): void {
-  for (const field of frame.content) field.set(state, 0);
+/** The file cell behind a mapping's cell. */
+export function fileCellOf(file: FileState, mapping: MappingState, cell: number): number {
+  return file.cells.at(mapping.cells.start(cell) + mapping.object.filePage);
 }

@@ -1,5 +1,5 @@
-// Linux 6.16: the kind of an access compared first (6.10), KVM_PRE_FAULT_MEMORY (6.11), slots that take their own mappings along only (6.12), invalidations with
-// a filter (6.14), types of confidential VMs. The fixes 9935df5333aa and ae431059e75d came later, so both bugs of the life cycle are in it.
+// Linux 6.16: the kind of an access compared first (6.10), KVM_PRE_FAULT_MEMORY (6.11), slots that take their own mappings along only (6.12), invalidations
+// with a filter (6.14), types of confidential VMs. The fixes 9935df5333aa and ae431059e75d came later, so both bugs of the life cycle are in it.
 
 import { V6_8_0 } from "./6.8.0.ts";
 import { FAULT, PRE_FAULT } from "./guest-memfd.ts";
@@ -20,6 +20,7 @@ export const V6_16: Profile = {
     vm_types: "confidential",
     zap_filter: "kind",
     slot_zap: "by_type",
+    user_address: "task_size",
     poisoned_page: "put",
     pte_callback: "none",
   },

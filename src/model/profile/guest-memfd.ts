@@ -61,6 +61,7 @@ export const GUEST_MEMFD_FEATURES: Features = {
   inaccessible_hugetlb: "EINVAL",
   double_binding: "EINVAL",
   slot_gfn_limit: "checked",
+  user_address: "signed",
   guest_memfd: "private",
   gmem_inode: "anonymous",
   vm_types: "sw_protected",

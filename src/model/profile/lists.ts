@@ -5,8 +5,8 @@ import type { Profile, StepList } from "./types.ts";
 const OF_TD = ".td";
 
 /**
- * The lists of a profile, by operation. In a scenario with a TD the list `X.td` replaces that of `X`; without an `X`, or where `X` is code of other VMs (`APART`),
- * it is an operation of its own. A scenario without a TD has none of them.
+ * The lists of a profile, by operation. In a scenario with a TD the list `X.td` replaces that of `X`; without an `X`, or where `X` is code of other VMs
+ * (`APART`), it is an operation of its own. A scenario without a TD has none of them.
  */
 export function listsOf(profile: Profile, tds: boolean): [name: string, list: StepList][] {
   const { operations } = profile;

@@ -141,8 +141,8 @@ export const TDX_6_16 = {
 } as const satisfies Record<string, StepList>;
 
 /**
- * From 6.19 on: every sub-command that changes the TD holds kvm->lock, the mutex of each vCPU and slots_lock; the source page is taken before the file is locked,
- * and added while the entry of the mirror is FROZEN; mmu_lock keeps removals away from TDH.VP.INIT, for which newer modules want the TDR alone.
+ * From 6.19 on: every sub-command that changes the TD holds kvm->lock, the mutex of each vCPU and slots_lock; the source page is taken before the file is
+ * locked, and added while the entry of the mirror is FROZEN; mmu_lock keeps removals away from TDH.VP.INIT, for which newer modules want the TDR alone.
  */
 export const TDX_6_19 = {
   ...TDX_6_16,
@@ -216,7 +216,9 @@ export const TDX_6_16_FEATURES: TdxFeatures = {
   guest_tdcall: "exits",
 };
 
-/** KVM_MEMSLOT_INVALID ends the local loop, pages are reset where the erratum asks for it (01fb93a363e0). That sizes are checked (aec196ba2aff) came behind 7.2. */
+/**
+ * KVM_MEMSLOT_INVALID ends the local loop, pages are reset where the erratum asks for it (01fb93a363e0). That sizes are checked (aec196ba2aff) came behind 7.2.
+ */
 export const TDX_6_18_FEATURES: TdxFeatures = {
   ...TDX_6_16_FEATURES,
   td_slot_deleted: "leaves",

@@ -16,13 +16,13 @@ export type PlainFeatures = Pick<Features, "memfd_flags" | "memfd_noexec_2" | "s
   TdxFeatures;
 
 /** Those in which only some versions of the series differ. */
-export type SeriesFeatures = Pick<
+type SeriesFeatures = Pick<
   Features,
   "slot_offset" | "bind_kind" | "ordinary_slot" | "conversion_store" | "entry_memory" | "conversion_rollback" | "notifier_start"
 >;
 
 /** Those of the MMU notifier of host addresses and of who holds a VM. */
-export type NotifierFeatures = Pick<Features, "range_add" | "swap_slots" | "pte_callback" | "gmem_vm">;
+type NotifierFeatures = Pick<Features, "range_add" | "swap_slots" | "pte_callback" | "gmem_vm">;
 
 /** Those of KVM's TDX code. */
 export type TdxFeatures = Pick<
@@ -45,7 +45,7 @@ export type TdxFeatures = Pick<
 >;
 
 /** Those of guest_memfd and of the VMs that use it. */
-export type GuestMemfdFeatures = Pick<
+type GuestMemfdFeatures = Pick<
   Features,
   | "guest_memfd"
   | "gmem_inode"

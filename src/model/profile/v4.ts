@@ -28,6 +28,7 @@ export const V4: Profile = {
     inaccessible_hugetlb: "accepted",
     double_binding: "misshifted",
     slot_gfn_limit: "none",
+    user_address: "task_size",
     notifier_start: "underflows",
     slot_offset: "unchecked",
     bind_kind: "any",

@@ -24,6 +24,7 @@ export const V8: Profile = {
     inaccessible_hugetlb: "EINVAL",
     double_binding: "undefined",
     slot_gfn_limit: "checked",
+    user_address: "task_size",
     bind_kind: "confused",
     range_add: "replaces",
     conversion_rollback: "erases_but_first",

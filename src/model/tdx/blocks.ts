@@ -1,5 +1,5 @@
-// Memory that alloc_frame(2M) gives: 512 pages at a 2 MB boundary, which the secure EPT can map by one entry of level 1. It is partitioned as all memory is: its
-// frames stand for runs of pages that no call tells apart (common/memory_handlers/pamt_manager.c has the PAMT by size).
+// Memory that alloc_frame(2M) gives: 512 pages at a 2 MB boundary, which the secure EPT can map by one entry of level 1. It is partitioned as all memory is:
+// its frames stand for runs of pages that no call tells apart (common/memory_handlers/pamt_manager.c has the PAMT by size).
 
 import { asU64 } from "../../base/units.ts";
 import type { CallId, Operand } from "../../scenario/program.ts";

@@ -74,8 +74,8 @@ function endSession(state: Int32Array, session: WriteBackState): void {
 
 /**
  * Modified lines reach memory. Which package holds a line is not in the state: those of a flushed key, to which nobody writes any more, are all out when every
- * package is through; other lines where there is one package and nothing came in between. Of a page modified under two keys the last writer is unknown, so what is
- * no flushed key's stays in the cache.
+ * package is through; other lines where there is one package and nothing came in between. Of a page modified under two keys the last writer is unknown, so what
+ * is no flushed key's stays in the cache.
  */
 function reachMemory(call: LeafCall, keys: readonly KeyState[]): void {
   const { machine, state, tdx } = call;

@@ -31,7 +31,9 @@ export function ask(what: string, refusal: TdxStatus, fails: (call: LeafCall) =>
   return { what, answers: [refusal], test: (call) => (fails(call) ? refusal : undefined) };
 }
 
-/** pamt_walk: the entry of the page, and above it that of its 2 MB, shared; where that is a page itself the walk ends there. Those of 1 GB are shared by all. */
+/**
+ * pamt_walk: the entry of the page, and above it that of its 2 MB, shared; where that is a page itself the walk ends there. Those of 1 GB are shared by all.
+ */
 function pamtWalk(call: LeafCall, frame: Hpa, mode: LockMode): Locking[] {
   if (frame <= NO_TDMR) return [];
   const block = blockAt(call.tdx, frame);
@@ -162,7 +164,7 @@ export const pageInfo = (min: number, max: number | undefined): Check =>
 export const sharedBitOf = (td: TdState, state: Int32Array): bigint => (td.wide.get(state) === 1 ? SHARED_BIT : SHARED_BIT_48);
 
 /** check_gpa_validity for a private address. */
-export function isPrivateGpa(td: TdState, state: Int32Array, gpa: bigint): boolean {
+function isPrivateGpa(td: TdState, state: Int32Array, gpa: bigint): boolean {
   return gpa < sharedBitOf(td, state);
 }
 
@@ -170,7 +172,7 @@ export const privateGpa: Check = ask("the guest address is private and inside th
   return !isPrivateGpa(call.theTd, call.state, gpaOf(call));
 });
 
-export const treeLock = (mode: LockMode): Check => ({
+const treeLock = (mode: LockMode): Check => ({
   what: `secure EPT tree, ${mode}`,
   answers: [busy("SEPT_TREE")],
   lock: (call) => ({ lock: call.theTd.tree, mode }),
@@ -197,7 +199,7 @@ export const walk: Check = {
 };
 
 /** sept_lock_acquire_host: whoever finds it taken leaves the mark of host priority, and whoever gets it takes the mark away. */
-export const entryLock: Check = {
+const entryLock: Check = {
   what: "secure EPT entry, exclusive",
   answers: [busy("RCX")],
   lock: (call) => (call.entry ? { lock: call.entry.lock, mode: "exclusive" } : undefined),
@@ -240,7 +242,7 @@ export const blocked: Check = ask("where the TD may be running, the entry is blo
 });
 
 /** is_tlb_tracked: nobody is inside who entered before the TRACK that followed the BLOCK. */
-export function isTracked(td: TdState, state: Int32Array, bepoch: number): boolean {
+function isTracked(td: TdState, state: Int32Array, bepoch: number): boolean {
   const epoch = td.epoch.get(state);
   if (bepoch >= epoch) return false;
   return bepoch < epoch - 1 || td.refcount[bepoch & 1].get(state) === 0;

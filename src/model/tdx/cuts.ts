@@ -6,6 +6,9 @@ import { PAGES_OF_BLOCK } from "../objects.ts";
 import { findTdx, tdVcpuOfActor } from "./objects.ts";
 import { LINE_BYTES } from "./state.ts";
 
+/** The page space of every block: all of them are cut alike. */
+export const BLOCKS = "block";
+
 const byteOf = (operand: Operand | undefined): number => (operand?.kind === "int" ? Number(BigInt.asUintN(12, operand.value)) : 0);
 
 export function addTdxCuts(cuts: Cuts, program: Program): void {
@@ -24,8 +27,12 @@ function cutByte(cuts: Cuts, byte: number): void {
   cutLine(cuts, byte);
 }
 
-/** The page space of every block: all of them are cut alike. */
-export const BLOCKS = "block";
+/** A byte that is touched needs its line apart from the rest of the page: poison and ownership are of whole lines. */
+export function cutLine(cuts: Cuts, byte: number): void {
+  const first = byte - (byte % LINE_BYTES);
+  cuts.cut(BYTES, first);
+  cuts.cut(BYTES, first + LINE_BYTES);
+}
 
 /** Cuts blocks at the pages that guest addresses and operands name, in whichever block that is. */
 export function addBlockCuts(cuts: Cuts, program: Program, gfns: Iterable<number>): void {
@@ -40,11 +47,4 @@ export function addBlockCuts(cuts: Cuts, program: Program, gfns: Iterable<number
       if (page > 0 && page < PAGES_OF_BLOCK) cuts.page(BLOCKS, page);
     }
   }
-}
-
-/** A byte that is touched needs its line apart from the rest of the page: poison and ownership are of whole lines. */
-export function cutLine(cuts: Cuts, byte: number): void {
-  const first = byte - (byte % LINE_BYTES);
-  cuts.cut(BYTES, first);
-  cuts.cut(BYTES, first + LINE_BYTES);
 }

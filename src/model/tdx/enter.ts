@@ -6,7 +6,7 @@ import { NotModelled } from "../objects.ts";
 import { ask, liveTd, tdvprOperand, tdvpsComplete, walkTo } from "./checks.ts";
 import { busy, type Check, type Leaf, type LeafCall, MORE, SUCCESS } from "./leaf.ts";
 import { acquire, release } from "./locks.ts";
-import { ENTRY } from "./repeated.ts";
+import { FILTERED_ENTRY } from "./repeated.ts";
 import type { TdState, TdVcpuState, TdxState } from "./state.ts";
 import { isHeldAtTheDoor, listedGpa } from "./stepping.ts";
 import { LEVEL, SEPT, VCPU } from "./tables.ts";
@@ -56,26 +56,26 @@ const TREE_BUSY = busy("SEPT_TREE");
 function filter(call: LeafCall, gpa: bigint): ReturnType<Leaf["commit"]> {
   const { state, theTd: td, theVcpu: vcpu } = call;
   const entry = (vcpu.stepping as NonNullable<TdVcpuState["stepping"]>).entry;
-  if (entry.get(state) === ENTRY.NONE) {
+  if (entry.get(state) === FILTERED_ENTRY.NONE) {
     associateOnce(call);
     countIn(call);
     call.unlock(td.epochLock);
-    entry.set(state, ENTRY.COUNTED);
+    entry.set(state, FILTERED_ENTRY.COUNTED);
     call.say(`${vcpu.object.name} is suspected of being stepped: it counts in epoch ${vcpu.epoch.get(state)}, and wants the secure EPT tree`);
     return MORE;
   }
-  if (entry.get(state) === ENTRY.COUNTED) {
-    entry.set(state, ENTRY.NONE);
+  if (entry.get(state) === FILTERED_ENTRY.COUNTED) {
+    entry.set(state, FILTERED_ENTRY.NONE);
     if (!acquire(state, td.tree, "exclusive")) {
       countOut(state, td, vcpu);
       call.say("the secure EPT tree is locked");
       return TREE_BUSY;
     }
-    entry.set(state, ENTRY.LOCKED);
+    entry.set(state, FILTERED_ENTRY.LOCKED);
     call.say("the secure EPT tree is locked exclusive");
     return MORE;
   }
-  entry.set(state, ENTRY.NONE);
+  entry.set(state, FILTERED_ENTRY.NONE);
   release(state, td.tree, "exclusive");
   if (!leavesAgain(td, state, gpa)) return undefined;
   countOut(state, td, vcpu);
@@ -141,8 +141,8 @@ export function tdOf(tdx: TdxState, state: Int32Array, vcpu: TdVcpuState): TdSta
 }
 
 /**
- * A TD exit: the vCPU is ready to be entered again. What its TLB holds stays until the next entry, or TDH.VP.FLUSH. Out of a TD that has died it leaves without a
- * look at its structures: REFCOUNT goes on counting it, and its state stays what it was.
+ * A TD exit: the vCPU is ready to be entered again. What its TLB holds stays until the next entry, or TDH.VP.FLUSH. Out of a TD that has died it leaves without
+ * a look at its structures: REFCOUNT goes on counting it, and its state stays what it was.
  */
 export function exitTd({ tdx }: Machine, state: Int32Array, vcpu: TdVcpuState): void {
   if (!tdx || !isInside(state, vcpu)) return;

@@ -1,10 +1,10 @@
-// What the hardware keeps of each line of memory beside its bytes: the TD-owner bit, poison, and the caches, whose lines of one page under two keys are strangers
-// to each other (logical integrity; Documentation/arch/x86/tdx.rst, arch/x86/virt/vmx/tdx/tdx.c).
+// What the hardware keeps of each line of memory beside its bytes: the TD-owner bit, poison, and the caches, whose lines of one page under two keys are
+// strangers to each other (logical integrity; Documentation/arch/x86/tdx.rst, arch/x86/virt/vmx/tdx/tdx.c).
 
 import type { CallId, Result } from "../../scenario/program.ts";
 import type { Field } from "../layout.ts";
 import type { Machine } from "../machine.ts";
-import { clear, FOUND, LEFT } from "../memory/state.ts";
+import { clearBytes, FOUND, LEFT } from "../memory/state.ts";
 import { NotModelled } from "../objects.ts";
 import { pamtOf } from "./blocks.ts";
 import { LINE, LINE_BYTES, type LineState, type TdxState } from "./state.ts";
@@ -17,7 +17,7 @@ export const AS_FOUND: Result = { kind: "found" };
 export const MODULE_MACHINE_CHECK = "a machine check while the TDX module runs ends TDX on the whole machine: what follows is not modelled";
 
 /** Content ranges of the line that a byte is in. */
-export function lineOf(machine: Machine, byte: number): number[] {
+function lineOf(machine: Machine, byte: number): number[] {
   const first = byte - (byte % LINE_BYTES);
   return machine.bytes.range(first, first + LINE_BYTES);
 }
@@ -40,11 +40,14 @@ export function directLines(machine: Machine, state: Int32Array, frame: number):
 /** The module zeroes a page under the TD's key (TDG.MEM.PAGE.ACCEPT). */
 export function zeroPage(machine: Machine, state: Int32Array, frame: number): void {
   directLines(machine, state, frame);
-  clear(state, machine.frames[frame]);
+  clearBytes(state, machine.frames[frame]);
   if (machine.options.taint) machine.frames[frame].tainted.set(state, 1);
 }
 
-/** The module copies a page into one of the TD. With `hostReads` it reads with the shared key: zeros where lines are a TD's. `from` 0 or below: memory that no name means. */
+/**
+ * The module copies a page into one of the TD. With `hostReads` it reads with the shared key: zeros where lines are a TD's. `from` 0 or below: memory that no
+ * name means.
+ */
 export function copyPage(machine: Machine, state: Int32Array, from: number, to: number, hostReads: boolean): void {
   const source = machine.tdx?.lines[from];
   machine.frames[to].content.forEach((range, index) => {
@@ -75,8 +78,8 @@ export function judgeHostAccess(machine: Machine, state: Int32Array, frame: numb
 }
 
 /**
- * The host writes to a page that the module has for itself: the next time that it looks there is a machine check. Of a TD whose keys are gone it looks at the TDR
- * only.
+ * The host writes to a page that the module has for itself: the next time that it looks there is a machine check. Of a TD whose keys are gone it looks at the
+ * TDR only.
  */
 export function refuseOwnPage(machine: Machine, state: Int32Array, frame: number, id: CallId): void {
   if (!machine.tdx) return;
@@ -110,7 +113,7 @@ export function hostRead(machine: Machine, state: Int32Array, frame: number, ran
 /** MOVDIR64B over the whole page with the shared key: nothing is read, so ownership and poison are gone, and the bytes are zero (tdx_clear_page). */
 export function resetPage(machine: Machine, state: Int32Array, frame: number): void {
   for (const line of linesOf(machine, frame)?.owner ?? []) line.set(state, LINE.HOST);
-  clear(state, machine.frames[frame]);
+  clearBytes(state, machine.frames[frame]);
 }
 
 /** CLFLUSH of the page's lines under the shared key: those that were modified reach memory now, and with them the TD-owner bit goes. */

@@ -35,6 +35,11 @@ export interface TdAction {
   readonly exits?: GuestExits;
 }
 
+/** What a call of TDG.MEM.PAGE.ATTR.WR asks for beside its page. */
+export interface AttributesWritten {
+  readonly refused: TdxStatus | undefined;
+}
+
 /** What a guest physical address is for a TD. */
 export interface Target {
   /** Unsigned, without the shared bit; `shared` where it was set. */
@@ -116,9 +121,4 @@ export function goOn(context: Context, result: Result): number {
   if (!last || vcpuOf(context).rests.get(context.state) === 1) return context.always(result);
   context.remember(result);
   return context.jump("td_leave");
-}
-
-/** What a call of TDG.MEM.PAGE.ATTR.WR asks for beside its page. */
-export interface AttributesWritten {
-  readonly refused: TdxStatus | undefined;
 }

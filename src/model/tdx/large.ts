@@ -1,5 +1,5 @@
-// Leaves that join 512 pages into a larger one and split it again (tdh_mem_page_promote.c, tdh_mem_page_demote.c). Both look for a pending interrupt before they
-// change anything, and answer that they can be called again.
+// Leaves that join 512 pages into a larger one and split it again (tdh_mem_page_promote.c, tdh_mem_page_demote.c). Both look for a pending interrupt before
+// they change anything, and answer that they can be called again.
 
 import type { TdxStatus } from "../../base/tdx-status.ts";
 import { PAGES_OF_BLOCK } from "../objects.ts";
@@ -39,8 +39,8 @@ function lockChild(call: LeafCall, child: SeptEntry): TdxStatus | undefined {
 }
 
 /**
- * is_sept_page_valid_for_merge: entry by entry, each is locked and then held against the first one, which has to be mapped or pending and aligned. An entry that
- * no call names is like its neighbours in the rest of the table, which nobody locks.
+ * is_sept_page_valid_for_merge: entry by entry, each is locked and then held against the first one, which has to be mapped or pending and aligned. An entry
+ * that no call names is like its neighbours in the rest of the table, which nobody locks.
  */
 function joinable(call: LeafCall): TdxStatus | undefined {
   const { state } = call;
@@ -71,7 +71,7 @@ const alike: Check = {
   holds: (call) => childrenOf(call).map((child): Locking => ({ lock: child.lock, mode: "exclusive" })),
 };
 
-export const pagePromote: Leaf = {
+const pagePromote: Leaf = {
   name: "TDH.MEM.PAGE.PROMOTE",
   number: 23,
   checks: [
@@ -106,7 +106,7 @@ export const pagePromote: Leaf = {
 /** The table is filled, past the cache, before the last that may stop the leaf: the host has its page back with lines that are not its own. */
 const leaveTable = ({ machine, state, registers }: LeafCall): void => directLines(machine, state, registers.page as number);
 
-export const pageDemote: Leaf = {
+const pageDemote: Leaf = {
   name: "TDH.MEM.PAGE.DEMOTE",
   number: 15,
   checks: [

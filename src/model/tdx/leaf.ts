@@ -10,7 +10,7 @@ import { AGAIN, type Context, type Machine, NEXT, type Shape, type StepCode } fr
 import { NotModelled } from "../objects.ts";
 import { acquire, type LockMode, release, type TryLock } from "./locks.ts";
 import type { SeptEntry, TdState, TdVcpuState, TdxState } from "./state.ts";
-import { ALLOWED_ENTRY_STATES, ANSWERS, CHECKS, KEYS_AWAY, LIFECYCLE } from "./tables.ts";
+import { ALLOWED_ENTRY_STATES, ANSWERS_MAX, CHECKS_MAX, KEYS_AWAY, LIFECYCLE } from "./tables.ts";
 
 /** A physical address as the model has it: the number of a frame, or one of the three below. */
 export type Hpa = number;
@@ -240,19 +240,19 @@ export const isRefused = ({ thread, state }: Context): boolean => (thread.refusa
 
 function refusalNumber({ checks }: Leaf, { check, status }: Refusal): number {
   const answer = checks[check].answers.findIndex((one) => statusText(one) === statusText(status));
-  assert(answer >= 0 && answer < ANSWERS && check < CHECKS, "a check answers what it lists");
-  return 1 + check * ANSWERS + answer;
+  assert(answer >= 0 && answer < ANSWERS_MAX && check < CHECKS_MAX, "a check answers what it lists");
+  return 1 + check * ANSWERS_MAX + answer;
 }
 
 /** The way out of a leaf that is refused: what it has locked is dropped, and it answers. */
 function backOut(call: LeafCall, refusal: number): Refusal {
-  const index = Math.floor((refusal - 1) / ANSWERS);
+  const index = Math.floor((refusal - 1) / ANSWERS_MAX);
   for (const check of call.leaf.checks.slice(0, index)) {
     check.resolve?.(call);
     hold(call, check);
   }
   call.drop();
-  return { check: index, status: call.leaf.checks[index].answers[(refusal - 1) % ANSWERS] };
+  return { check: index, status: call.leaf.checks[index].answers[(refusal - 1) % ANSWERS_MAX] };
 }
 
 /** Leaves that fill an entry which names nothing yet. */
@@ -269,7 +269,7 @@ function refuseNonsense(call: LeafCall): void {
 }
 
 /** The effect, behind an `acquireLeaf` of the same call that has passed; `locked` false where a variant has taken that away, and with it the locks. */
-export function commitLeaf(call: LeafCall, locked = true): TdxStatus | typeof MORE {
+function commitLeaf(call: LeafCall, locked = true): TdxStatus | typeof MORE {
   for (const check of call.leaf.checks) {
     check.resolve?.(call);
     if (locked) hold(call, check);
@@ -304,12 +304,13 @@ function shapesOf(leaf: Leaf): Shapes {
   return shapes;
 }
 
-export interface LeafSource {
+interface LeafSource {
   /** The leaf that this step of this call performs, and what its caller has put into the registers: read from the state, the same in both steps. */
   readonly of: (context: Context) => { readonly leaf: Leaf; readonly registers: Registers };
   /**
-   * What the caller does with the status, by the codes of machine.ts. It is asked when `acquire` fails and when `commit` is through; `output` is the frame in RCX,
-   * `violation` the guest address of an exit that TDH.VP.ENTER has made up. An `acquire` that passes goes on with the next step of the operation, which must be its `commit`.
+   * What the caller does with the status, by the codes of machine.ts. It is asked when `acquire` fails and when `commit` is through; `output` is the frame in
+   * RCX, `violation` the guest address of an exit that TDH.VP.ENTER has made up. An `acquire` that passes goes on with the next step of the operation, which
+   * must be its `commit`.
    */
   readonly answered: (context: Context, status: TdxStatus, output: Hpa, violation?: bigint) => number;
   /** Name of the step that `acquire` is: a variant may have taken it out of the operation. */

@@ -41,8 +41,8 @@ export interface TdxObjects {
   readonly touched: Set<number>[];
 }
 
-export const CREATE_TD = "TDH.MNG.CREATE";
-export const CREATE_TD_VCPU = "TDH.VP.CREATE";
+const CREATE_TD = "TDH.MNG.CREATE";
+const CREATE_TD_VCPU = "TDH.VP.CREATE";
 /** The shared bit of a TD with a 48-bit guest address width; with 52 bits it is that of `SHARED`. */
 export const SHARED_BIT_48 = 1n << 47n;
 
@@ -79,7 +79,7 @@ export const HIGHEST_GPA = (1n << 52n) - 1n;
 export const gfnOf = (gpa: bigint): number => Number((asU64(gpa) & ~SHARED_BIT & ~SHARED_BIT_48 & HIGHEST_GPA) >> 12n);
 
 /** The parameter of each leaf that is a guest physical address. */
-export const GPA_PARAM: Readonly<Record<string, number>> = {
+const GPA_PARAM: Readonly<Record<string, number>> = {
   "TDH.MEM.SEPT.ADD": 1,
   "TDH.MEM.SEPT.REMOVE": 1,
   "TDH.MEM.SEPT.RD": 1,

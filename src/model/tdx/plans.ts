@@ -20,13 +20,13 @@ const KEY_IDS = BigInt(PRIVATE_HKIDS.first + PRIVATE_HKIDS.count - 1) << BigInt(
 const SHARED_HKIDS = BigInt(PRIVATE_HKIDS.first - 1) << BigInt(PHYSICAL_BITS);
 
 /** The plan data of a leaf that the scenario calls. */
-export interface DirectLeaf {
+interface DirectLeaf {
   readonly leaf: Leaf;
   readonly registers: (state: Int32Array) => Registers;
 }
 
 /** The operation of every host leaf. */
-export const SEAMCALL = "SEAMCALL";
+const SEAMCALL = "SEAMCALL";
 
 const numberOf = (call: Call, id: CallId, index: number): bigint | undefined => {
   const operand = call.operands[index];

@@ -1,5 +1,5 @@
-// Which accesses of a vCPU can be repeated often enough that the module's filter against zero-stepping sees them, worked out before anything runs; and the words
-// that are kept of those. A vCPU without them costs nothing.
+// Which accesses of a vCPU can be repeated often enough that the module's filter against zero-stepping sees them, worked out before anything runs; and the
+// words that are kept of those. A vCPU without them costs nothing.
 
 import { asU64 } from "../../base/units.ts";
 import type { Call, Program } from "../../scenario/program.ts";
@@ -9,8 +9,11 @@ import type { TdxObjects } from "./objects.ts";
 
 /** STEPPING_EPF_THRESHOLD: so many violations at one RIP are counted; the next one has its page listed. */
 export const STEPPING_THRESHOLD = 6;
+/** Violations in a row that are told apart: more are as many. */
+export const COUNTED_VIOLATIONS = STEPPING_THRESHOLD + 1;
 
-export const LEVELS = STEPPING_THRESHOLD + 1;
+/** How far a TDH.VP.ENTER that meets the filter has come: behind the count in REFCOUNT; with the tree of the secure EPT locked. */
+export const FILTERED_ENTRY = { NONE: 0, COUNTED: 1, LOCKED: 2 } as const;
 
 /**
  * An access that can leave its vCPU with so many EPT violations in a row that the filter sees it. Equal accesses of a vCPU stand for one instruction, which
@@ -28,17 +31,14 @@ export interface SteppingState {
   readonly accesses: readonly RepeatedAccess[];
   /** 0, or 1 + 7 × index in `accesses` + how many violations came before the last one; 6 is the most: the page is listed. */
   readonly violations: Field;
-  /** An `ENTRY`: how far a TDH.VP.ENTER that meets the filter has come. */
+  /** A `FILTERED_ENTRY`. */
   readonly entry: Field;
 }
-
-/** Behind the count in REFCOUNT; with the tree of the secure EPT locked. */
-export const ENTRY = { NONE: 0, COUNTED: 1, LOCKED: 2 } as const;
 
 const isAccess = ({ spec }: Call): boolean => spec === "guest.load" || spec === "guest.store";
 
 /** The access that a call is; undefined for what is none, or goes to shared memory whatever the TD's address width. */
-export function accessOf(call: Call): RepeatedAccess | undefined {
+export function repeatableAccess(call: Call): RepeatedAccess | undefined {
   const [address, value] = call.operands;
   const raw = isAccess(call) && address?.kind === "int" ? asU64(address.value) : SHARED_BIT;
   if ((raw & SHARED_BIT) !== 0n) return undefined;
@@ -79,7 +79,7 @@ export function repeatedAccesses(program: Program, objects: TdxObjects, features
     const own = program.calls.filter((call) => call.known && handle !== undefined && program.actors[call.actor].handle === handle);
     const found = new Map<string, { readonly gpa: bigint; times: number }>();
     for (const call of own) {
-      const access = accessOf(call);
+      const access = repeatableAccess(call);
       const before = access && found.get(access.key);
       if (before) before.times += 1;
       else if (access) found.set(access.key, { gpa: access.gpa, times: 1 });
@@ -89,7 +89,8 @@ export function repeatedAccesses(program: Program, objects: TdxObjects, features
   });
 }
 
+/** Undefined for a vCPU without such accesses. */
 export function steppingState(layout: Layout, name: string, accesses: readonly RepeatedAccess[]): SteppingState | undefined {
   if (accesses.length === 0) return undefined;
-  return { accesses, violations: layout.field("td", accesses.length * LEVELS, name), entry: layout.field("td", ENTRY.LOCKED, name) };
+  return { accesses, violations: layout.field("td", accesses.length * COUNTED_VIOLATIONS, name), entry: layout.field("td", FILTERED_ENTRY.LOCKED, name) };
 }

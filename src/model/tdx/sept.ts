@@ -51,7 +51,7 @@ const givenPage: Check = ask("the page in R8 is not all ones", { status: "TDX_OP
   return call.registers.values?.page === NO_PAGE;
 });
 
-export const septAdd: Leaf = {
+const septAdd: Leaf = {
   name: "TDH.MEM.SEPT.ADD",
   number: 3,
   checks: [...toLeafEntry("TDH.MEM.SEPT.ADD", "shared", "shared", LEVEL.PD, undefined), givenPage, entryFree, ...newPage("R8")],
@@ -83,7 +83,7 @@ function refuseForeign({ tdx, machine, state, context }: LeafCall, frame: number
 }
 
 /** The tree and its entries are locked by the TDR, which is held exclusive. */
-export const pageAdd: Leaf = {
+const pageAdd: Leaf = {
   name: "TDH.MEM.PAGE.ADD",
   number: 2,
   checks: [
@@ -110,7 +110,7 @@ export const pageAdd: Leaf = {
   },
 };
 
-export const pageAug: Leaf = {
+const pageAug: Leaf = {
   name: "TDH.MEM.PAGE.AUG",
   number: 6,
   checks: [...toLeafEntry("TDH.MEM.PAGE.AUG", "shared", "shared", LEVEL.PT, LEVEL.PD), ...freeRange("R8")],
@@ -145,7 +145,7 @@ const blockable: Check = {
   },
 };
 
-export const rangeBlock: Leaf = {
+const rangeBlock: Leaf = {
   name: "TDH.MEM.RANGE.BLOCK",
   number: 7,
   checks: [...toEntry("TDH.MEM.RANGE.BLOCK", "shared", "exclusive", LEVEL.PT, undefined), blockable],
@@ -159,7 +159,7 @@ export const rangeBlock: Leaf = {
   },
 };
 
-export const rangeUnblock: Leaf = {
+const rangeUnblock: Leaf = {
   name: "TDH.MEM.RANGE.UNBLOCK",
   number: 39,
   checks: [...toLeafEntry("TDH.MEM.RANGE.UNBLOCK", "shared", "exclusive", LEVEL.PT, undefined), tracked("SEPT_TREE")],
@@ -178,7 +178,7 @@ function giveBack(call: LeafCall): void {
   call.output = mapped;
 }
 
-export const pageRemove: Leaf = {
+const pageRemove: Leaf = {
   name: "TDH.MEM.PAGE.REMOVE",
   number: 29,
   checks: [...toLeafEntry("TDH.MEM.PAGE.REMOVE", "shared", "shared", LEVEL.PT, LEVEL.PDPT), mappedPage(), blocked, tracked()],
@@ -196,7 +196,7 @@ function statesBehind({ theTd: td, theEntry: entry, state }: LeafCall): number[]
   return [...namedBehind(td, entry).map((one) => one.state.get(state)), restBehind(td, entry)?.state.get(state) ?? SEPT.FREE];
 }
 
-export const septRemove: Leaf = {
+const septRemove: Leaf = {
   name: "TDH.MEM.SEPT.REMOVE",
   number: 30,
   checks: [
@@ -215,7 +215,7 @@ export const septRemove: Leaf = {
   },
 };
 
-export const septRead: Leaf = {
+const septRead: Leaf = {
   name: "TDH.MEM.SEPT.RD",
   number: 25,
   checks: toEntry("TDH.MEM.SEPT.RD", "shared", "shared", LEVEL.PT, undefined),
@@ -227,7 +227,7 @@ export const septRead: Leaf = {
   },
 };
 
-export const pageRelocate: Leaf = {
+const pageRelocate: Leaf = {
   name: "TDH.MEM.PAGE.RELOCATE",
   number: 5,
   checks: [
@@ -268,7 +268,7 @@ const presentPage: Check = {
   test: (call) => (entryStateOf(call) === SEPT.MAPPED ? undefined : NOT_PRESENT),
 };
 
-export const mrExtend: Leaf = {
+const mrExtend: Leaf = {
   name: "TDH.MR.EXTEND",
   number: 16,
   checks: [

@@ -20,6 +20,16 @@ export interface PamtEntry {
   readonly lock: TryLock;
 }
 
+/** Memory of alloc_frame(2M). */
+export interface Block {
+  readonly index: number;
+  /** The frame of its first page, whose address is that of the block; those of its cells follow it. */
+  readonly first: number;
+  readonly cells: Cells;
+  /** PAMT entry of 2 MB. Where it is PT_REG the pages are one, and the entries of 4 KB are not asked. */
+  readonly pamt: PamtEntry;
+}
+
 /** What the hardware keeps of a frame beside its bytes. */
 export interface LineState {
   /** By content range, whole lines: a `LINE`. */
@@ -29,6 +39,9 @@ export interface LineState {
   /** Under which private key they may: 0 or 1 + index in `TdxState.keys`. */
   readonly privateDirty: Field;
 }
+
+/** Of a cache line, of which the hardware keeps these. */
+export const LINE_BYTES = 64;
 
 /** TD-owner bit of a line, and poison. */
 export const LINE = { HOST: 0, TD: 1, POISON: 2 } as const;
@@ -50,6 +63,14 @@ export interface SeptEntry {
   readonly accepted?: Field;
 }
 
+/** Entries of a table that no call names: they are alike, from the split of a large page until it is joined again. */
+export interface RestOfTable {
+  /** A `SEPT`. */
+  readonly state: Field;
+  /** The first frame of the block whose pages they name. */
+  readonly first: Field;
+}
+
 export interface KeyState {
   readonly hkid: number;
   /** A `KOT`. */
@@ -65,6 +86,9 @@ export interface WriteBackState {
   /** By index in `TdxState.keys`, 1: the key was flushed when it began. */
   readonly keys: readonly Field[];
 }
+
+/** By gfn, by content range: 0 nothing known, else 1 + a byte, or 1 + `FOUND` for initial content that no name means. */
+type Expected = ReadonlyMap<number, readonly Field[]>;
 
 /** TDR and TDCS. */
 export interface TdState {
@@ -290,6 +314,10 @@ const placesAt = (gfns: ReadonlySet<number>, level: number): number[] => [...new
 /** Which entry of a level covers a gfn. */
 export const placeAt = (gfn: number, level: number): number => Math.floor(gfn / 512 ** level);
 
+function expectedFields(layout: Layout, td: string, gfns: ReadonlySet<number>, ranges: number): Expected {
+  return new Map([...gfns].map((gfn) => [gfn, Array.from({ length: ranges }, () => layout.field("td", FOUND + 1, `${td} expects`))]));
+}
+
 function tdVcpuState(layout: Layout, object: TdVcpuObject, objects: TdxObjects, { frames, repeated }: TdxSizes): TdVcpuState {
   const name = `td vcpu ${object.index}`;
   const field = (max: number): Field => layout.field("td", max, name);
@@ -320,29 +348,3 @@ export function tdAt(tdx: TdxState, state: Int32Array, frame: number): TdState |
 export function tdVcpuAt(tdx: TdxState, state: Int32Array, frame: number): TdVcpuState | undefined {
   return frame > 0 ? tdx.vcpus.find((vcpu) => vcpu.tdvpr.get(state) === frame) : undefined;
 }
-
-export interface Block {
-  readonly index: number;
-  /** The frame of its first page, whose address is that of the block; those of its cells follow it. */
-  readonly first: number;
-  readonly cells: Cells;
-  /** PAMT entry of 2 MB. Where it is PT_REG the pages are one, and the entries of 4 KB are not asked. */
-  readonly pamt: PamtEntry;
-}
-
-/** Entries of a table that no call names: they are alike, from the split of a large page until it is joined again. */
-export interface RestOfTable {
-  /** A `SEPT`. */
-  readonly state: Field;
-  /** The first frame of the block whose pages they name. */
-  readonly first: Field;
-}
-
-/** By gfn, by content range: 0 nothing known, else 1 + a byte, or 1 + `FOUND` for initial content that no name means. */
-type Expected = ReadonlyMap<number, readonly Field[]>;
-
-function expectedFields(layout: Layout, td: string, gfns: ReadonlySet<number>, ranges: number): Expected {
-  return new Map([...gfns].map((gfn) => [gfn, Array.from({ length: ranges }, () => layout.field("td", FOUND + 1, `${td} expects`))]));
-}
-
-export const LINE_BYTES = 64;

@@ -22,7 +22,9 @@ export const OP_STATE_NAMES = ["UNINITIALIZED", "INITIALIZED", "RUNNABLE"] as co
 export const KOT = { FREE: 0, ASSIGNED: 1, FLUSHED: 2, RESERVED: 3 } as const;
 export const KOT_NAMES = ["HKID_FREE", "HKID_ASSIGNED", "HKID_FLUSHED", "HKID_RESERVED"] as const;
 
-/** What was wrong with the order of a key id's states (event `key-order`): freed without a flush, or a page of its TD was worked on while it was not configured. */
+/**
+ * What was wrong with the order of a key id's states (event `key-order`): freed without a flush, or a page of its TD was worked on while it was not configured.
+ */
 export const FREED_UNFLUSHED = 1;
 export const KEYS_AWAY = 2;
 
@@ -122,10 +124,8 @@ export const GLOBAL_HKID = PRIVATE_HKIDS.first;
 /** Width of the physical address of the modelled machine, in bits; key ids stand above it. */
 export const PHYSICAL_BITS = 46;
 
-/** The most answers of one check, and the most checks of a leaf. */
-export const ANSWERS = 2;
-
-export const CHECKS = 60;
-
+/** The most statuses that one check of a leaf can answer, and the most checks of a leaf. */
+export const ANSWERS_MAX = 2;
+export const CHECKS_MAX = 60;
 /** A refusal as a number above 0, for the thread that is about to answer it. */
-export const REFUSAL_MAX = ANSWERS * CHECKS;
+export const REFUSAL_MAX = ANSWERS_MAX * CHECKS_MAX;

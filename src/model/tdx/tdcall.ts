@@ -38,8 +38,8 @@ export const errorFields = (entry: SeptEntry | undefined, state: Int32Array): { 
 ];
 
 /**
- * TDG.MEM.PAGE.ACCEPT: operands and walk, without any lock. Whether the entry is a leaf is remembered from here, and not asked again when it is locked: an entry
- * that was free and has become pending meanwhile counts as none (follows from the order in tdg_mem_page_accept.c).
+ * TDG.MEM.PAGE.ACCEPT: operands and walk, without any lock. Whether the entry is a leaf is remembered from here, and not asked again when it is locked: an
+ * entry that was free and has become pending meanwhile counts as none (follows from the order in tdg_mem_page_accept.c).
  */
 const acceptWalk: StepCode = {
   reads: ["td", "sept"],

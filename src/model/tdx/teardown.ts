@@ -13,7 +13,7 @@ import { type KeyState, type TdState, type TdVcpuState, tdAt, tdVcpuAt } from ".
 import { FREED_UNFLUSHED, KOT, LIFECYCLE, OP_STATE, PT, pageTypeName, TDCS_PAGES } from "./tables.ts";
 import { flushProcessor, processorOf } from "./vp.ts";
 
-export const vpFlush: Leaf = {
+const vpFlush: Leaf = {
   name: "TDH.VP.FLUSH",
   number: 18,
   checks: [
@@ -40,7 +40,7 @@ export const vpFlush: Leaf = {
 
 const keyOfTd = (call: LeafCall): KeyState => call.tdx.keys[call.theTd.key.get(call.state)];
 
-export const vpFlushDone: Leaf = {
+const vpFlushDone: Leaf = {
   name: "TDH.MNG.VPFLUSHDONE",
   number: 19,
   checks: [
@@ -67,7 +67,7 @@ export const vpFlushDone: Leaf = {
   },
 };
 
-export const keyFreeId: Leaf = {
+const keyFreeId: Leaf = {
   name: "TDH.MNG.KEY.FREEID",
   number: 20,
   checks: [
@@ -90,7 +90,7 @@ export const keyFreeId: Leaf = {
 };
 
 /** Kept for callers of version 1.0: it looks at nothing and does nothing. */
-export const keyReclaimId: Leaf = { name: "TDH.MNG.KEY.RECLAIMID", number: 27, checks: [], writes: [], commit: () => undefined };
+const keyReclaimId: Leaf = { name: "TDH.MNG.KEY.RECLAIMID", number: 27, checks: [], writes: [], commit: () => undefined };
 
 const isTdr = (call: LeafCall): boolean => pageTypeOf(call) === PT.TDR;
 
@@ -104,7 +104,7 @@ const ownerOf: Check = {
   },
 };
 
-export const pageReclaim: Leaf = {
+const pageReclaim: Leaf = {
   name: "TDH.PHYMEM.PAGE.RECLAIM",
   number: 28,
   checks: [

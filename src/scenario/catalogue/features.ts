@@ -71,6 +71,15 @@ export const features = [
     source: "arch/x86/kvm/mmu.h kvm_mmu_max_gfn, Linux 5.18",
   },
   {
+    name: "user_address",
+    help: "Which host addresses a memory slot may name: what access_ok lets pass, whether or not something is mapped there.",
+    values: [
+      { name: "task_size", help: "up to the end of the address space of a process, without its last page" },
+      { name: "signed", help: "all with the highest bit clear" },
+    ],
+    source: "arch/x86/include/asm/uaccess_64.h valid_user_address: 6014bc27561f, Linux 6.4; 86e6b1547b3d, Linux 6.12; measured on Linux 6.18.44",
+  },
+  {
     name: "memory_exit",
     help: "What KVM_RUN returns with the memory exit.",
     values: [

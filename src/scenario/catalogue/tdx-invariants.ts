@@ -79,7 +79,7 @@ export const tdxInvariants: readonly InvariantRow[] = [
   },
 ];
 
-export interface TdProperty {
+interface TdProperty {
   readonly property: string;
   /** Names of the rules that break where it does not hold. */
   readonly invariants: readonly string[];

@@ -4,8 +4,8 @@
 // a TD, `vcpu = TDH.VP.CREATE(td, page)` one of its vCPUs. Where a leaf takes a TD (TDR) or a vCPU (TDVPR) it takes the page that was made one, so a page that
 // is none is refused as the module refuses it. An integer is a physical address that no name stands for: in no TDMR, or malformed. `package` and `lp` say
 // on which package and logical processor the host calls the leaf. Each answers its completion status, TDX_SUCCESS where it did what it says.
-// A frame is one page of 4 KB; `alloc_frame(2M)` begins a larger one. A vCPU enters with what it does first, and leaves at the end of its actor's block; one that
-// TDH.VP.ENTER has entered stays until it exits or is kicked (`kick`).
+// A frame is one page of 4 KB; `alloc_frame(2M)` begins a larger one. A vCPU enters with what it does first, and leaves at the end of its actor's block; one
+// that TDH.VP.ENTER has entered stays until it exits or is kicked (`kick`).
 
 import { IN } from "./profiles.ts";
 import { TDX_STATUSES } from "./tdx-statuses.ts";

@@ -1,7 +1,7 @@
 // The shapes of catalogue rows: every call, constant, kernel, atomic step and state query as data. Completion, hover, lowering, the model and
 // the reference page all read the same rows.
 
-export type Subsystem = "memory" | "kvm" | "tdx" | "physical";
+type Subsystem = "memory" | "kvm" | "tdx" | "physical";
 
 /** Where a call may stand: `host` (vmm, host threads), `guest` (under a vCPU), `any`. */
 export type Context = "host" | "guest" | "any";

@@ -1,4 +1,5 @@
-// The sub-commands of KVM_MEMORY_ENCRYPT_OP on a TD: each goes down its checks in the order of the catalogue. A row mends what the row above it was refused for.
+// The sub-commands of KVM_MEMORY_ENCRYPT_OP on a TD: each goes down its checks in the order of the catalogue. A row mends what the row above it was refused
+// for.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -1,5 +1,5 @@
-// The VMM of a TD ends while its vCPUs run, a thread of it is in KVM's TDX code, or a helper changes the guest_memfd: footprints, reductions, and that a correct
-// kernel breaks no rule and gives everything back.
+// The VMM of a TD ends while its vCPUs run, a thread of it is in KVM's TDX code, or a helper changes the guest_memfd: footprints, reductions, and that a
+// correct kernel breaks no rule and gives everything back.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

@@ -1,5 +1,5 @@
-// With TDs of KVM the reductions leave out nothing that an answer shows, and correct kernels break no rule: every call of the host that changes a TD against what
-// its guest does, plainly and reduced.
+// With TDs of KVM the reductions leave out nothing that an answer shows, and correct kernels break no rule: every call of the host that changes a TD against
+// what its guest does, plainly and reduced.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

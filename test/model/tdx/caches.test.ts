@@ -1,4 +1,5 @@
-// Lines of a key id between the cache and memory: what CACHE.WB, PAGE.WBINVD and the making of pages leave, per key id and package; interruption and resumption.
+// Lines of a key id between the cache and memory: what CACHE.WB, PAGE.WBINVD and the making of pages leave, per key id and package; interruption and
+// resumption.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -1,5 +1,5 @@
-// A third account of the secure EPT, of its second 2 MB only, with every one of the 512 pages of each block written out: what the model says of runs of pages is
-// held against it. From tdh_mem_page_aug.c, _demote.c, _promote.c, tdg_mem_page_accept.c and pamt_manager.c; one host thread, one vCPU, a TD that runs.
+// A third account of the secure EPT, of its second 2 MB only, with every one of the 512 pages of each block written out: what the model says of runs of pages
+// is held against it. From tdh_mem_page_aug.c, _demote.c, _promote.c, tdg_mem_page_accept.c and pamt_manager.c; one host thread, one vCPU, a TD that runs.
 
 export const PAGES = [0, 1, 3, 511] as const;
 const BLOCKS = ["one", "two"] as const;

@@ -1,5 +1,5 @@
-// Races on a TD that is driven directly: removal of a page against its acceptance and an access, BLOCK against ACCEPT, what each skipped step of the protocol of
-// TLB tracking answers, and leaves of two threads on one page.
+// Races on a TD that is driven directly: removal of a page against its acceptance and an access, BLOCK against ACCEPT, what each skipped step of the protocol
+// of TLB tracking answers, and leaves of two threads on one page.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

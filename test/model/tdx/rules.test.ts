@@ -1,5 +1,5 @@
-// The module's internal rules under random calls from two host threads and two vCPUs: no exception, and in every state that is reached PAMT and secure EPT agree,
-// no usable TLB entry leads to a page that is gone, REFCOUNT counts who is inside, and behind the last call no lock is left.
+// The module's internal rules under random calls from two host threads and two vCPUs: no exception, and in every state that is reached PAMT and secure EPT
+// agree, no usable TLB entry leads to a page that is gone, REFCOUNT counts who is inside, and behind the last call no lock is left.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

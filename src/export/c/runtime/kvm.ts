@@ -6,12 +6,12 @@ export const CAPABILITIES: Block = {
   name: "capabilities",
   needs: ["report"],
   text: `
-/* Skips the call where KVM lacks one of these bits of a capability. */
+/* Skips the call where KVM lacks one of these bits of a capability. A VM that does not answer (EIO in another process) refuses the call too. */
 static int capable(long kvm_or_vm, long capability, long bits, const char *name)
 {
 	long has = ioctl(kvm_or_vm, KVM_CHECK_EXTENSION, capability);
 
-	return (has > 0 && (has & bits) == bits) || (bits == 0 && has > 0) || leave_out("this KVM lacks %s", name);
+	return has < 0 || (has > 0 && (has & bits) == bits) || (bits == 0 && has > 0) || leave_out("this KVM lacks %s", name);
 }`,
 };
 
