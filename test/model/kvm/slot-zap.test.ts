@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { report } from "./support.ts";
+import { report } from "../support.ts";
 
 const deleted = (kernel: string, type: string, left: string): string => `kernel ${kernel}
 vm = KVM_CREATE_VM(${type}); vcpu0 = KVM_CREATE_VCPU(vm, 0)
