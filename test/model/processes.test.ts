@@ -55,6 +55,17 @@ describe("fork", () => {
       load(map, 0) = 0x41
     `);
   });
+  it("takes the pages of private memory along that somebody has stored to; of memory that was only read nothing is claimed", () => {
+    const text = (access: string): string => `
+      own = mmap(NULL, 8K, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0)
+      ${access}
+      child = fork()
+      process child { mincore(own, 8K) @look }
+      mincore(own, 8K) @there
+    `;
+    passes(`${text("store(own, 0, 7)")} assert result(look) == "10" && result(there) == "10"`);
+    assert.match(report(text("load(own, 0)")).remarks[0].message, /^which pages of a child are there/);
+  });
   it("leaves a mapping that is gone, or not there yet, out of the child", () => {
     passes(`${MEM}
       munmap(map, 4K) = 0

@@ -11,7 +11,7 @@ import { isMadeInaccessible, sizeOf } from "./file.ts";
 import { mappedCells, TASK_SIZE } from "./mapping.ts";
 import { addressOf, rangeOf } from "./protect.ts";
 import { both, fileScope, mappingScope } from "./scopes.ts";
-import { type FileState, fileCellOf } from "./state.ts";
+import { type FileState, fileCellOf, type MappingState } from "./state.ts";
 
 /** Offsets in struct stat and struct statfs, by which `catalogue/constants.ts` names the fields. */
 const STAT = { nlink: 16n, mode: 24n, uid: 28n, size: 48n, blksize: 56n, blocks: 64n } as const;
@@ -135,9 +135,20 @@ function incoreScope(machine: Machine, call: Call, index: number | undefined): S
   return both(mappingScope(machine, call, undefined, index), fileScope(machine, call, file));
 }
 
+/**
+ * fork copies page tables of a VMA that has an anon_vma, which its first store makes (vma_needs_copy, vmf_anon_prepare); neighbouring VMAs may be one. So where
+ * nothing but zeroes is in the memory of a child, it may have no entry for a page that was only read.
+ */
+function checkCopied({ machine, state, plan }: Context, mapping: MappingState): void {
+  const { anonymous, root, index } = mapping.object;
+  if (anonymous !== true || root === index) return;
+  const written = mapping.copies.some((copy) => machine.frames[copy?.get(state) ?? 0].content.some((bytes) => bytes.get(state) !== 0));
+  if (!written) throw new NotModelled(plan.id, "which pages of a child are there that nobody has stored anything but zeroes to is not modelled");
+}
+
 /** Page by page: a page table entry, or a page in the cache that is up to date (mincore_page); one that was allocated and never used is not. */
 const lookAtPages: StepCode = {
-  reads: ["pte", "page", "uptodate"],
+  reads: ["pte", "page", "uptodate", "content"],
   writes: [],
   jumps: [],
   run(context) {
@@ -149,6 +160,7 @@ const lookAtPages: StepCode = {
     const fileCell = fileCellOf(file, mapping, cell);
     const inCache = file.frames[fileCell].get(state) > 0 && file.uptodate[fileCell].get(state) === 1;
     const there = (mapping.ptes[cell]?.get(state) ?? 0) > 0 || inCache;
+    if (there && !inCache) checkCopied(context, mapping);
     const number = thread.answer.get(state);
     const before = number > 0 ? machine.results.result(number - 1) : undefined;
     const digits = (there ? "1" : "0").repeat(mapping.cells.end(cell) - mapping.cells.start(cell));
