@@ -6,6 +6,7 @@ import type { Report } from "../check/report.ts";
 import type { Suggestions } from "../check/suggest/index.ts";
 import type { Progress } from "../explore/system.ts";
 import type { Machine } from "../export/c/machine.ts";
+import type { SyntaxTree } from "../language/kernel-choices.ts";
 import type { Program } from "../scenario/program.ts";
 import type { Place } from "../view/results.ts";
 import type { TraceView } from "../view/rows.ts";
@@ -47,19 +48,6 @@ export interface Analysed {
   readonly kernels: { readonly modelled: readonly string[]; readonly unmodelled: readonly string[] };
   /** One scenario under one of these. */
   under(scenario: string, kernel: string): { readonly kernel: string; readonly program?: Program; readonly findings: readonly Finding[] };
-}
-
-/** The part of a Lezer tree that `--kernel` walks. */
-export interface SyntaxTree {
-  readonly topNode: SyntaxNode;
-}
-
-export interface SyntaxNode {
-  readonly name: string;
-  readonly from: number;
-  readonly to: number;
-  readonly firstChild: SyntaxNode | null;
-  readonly nextSibling: SyntaxNode | null;
 }
 
 export type Imports = (path: string, from: string) => { file: string; text: string } | undefined;

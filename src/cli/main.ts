@@ -9,7 +9,7 @@ import { kernelsOf, underKernel } from "../language/under.ts";
 import { nodeWorkers, workerFile } from "../server/node-workers.ts";
 import { SuggestLane } from "../server/suggest-lane.ts";
 import { trace } from "../view/trace.ts";
-import { type Engine, EXIT, type SyntaxTree } from "./environment.ts";
+import { type Engine, EXIT } from "./environment.ts";
 import { realFiles } from "./files.ts";
 import { Models } from "./models.ts";
 import { runCommand } from "./run.ts";
@@ -26,7 +26,7 @@ const engine: Engine = {
     const analysis = analyse(file, text, options);
     const { findings, programs, outline, tree } = analysis;
     const under = (scenario: string, kernel: string) => underKernel(analysis, scenario, kernel);
-    return { findings, programs, outline, tree: tree as SyntaxTree | undefined, kernels: kernelsOf(analysis), under };
+    return { findings, programs, outline, tree, kernels: kernelsOf(analysis), under };
   },
   check: (program, limits) => models.check(program, limits),
   locate,

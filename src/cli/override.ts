@@ -1,7 +1,7 @@
 // `--kernel P,…`: the scenarios of a file under other kernels than it names. The file-level and scenario-level choices are rewritten in the text, so
 // that constants, `on` blocks and variants mean what they mean under these kernels; offsets are mapped back for the findings.
 
-import type { SyntaxNode, SyntaxTree } from "./environment.ts";
+import { kernelChoices, type SyntaxTree } from "../language/kernel-choices.ts";
 
 interface Edit {
   readonly from: number;
@@ -15,41 +15,12 @@ export interface Overridden {
   readonly back: (offset: number) => number;
 }
 
-function* children(node: SyntaxNode): Generator<SyntaxNode> {
-  for (let child = node.firstChild; child; child = child.nextSibling) yield child;
-}
-
-/** The names of a `kernel v8, v10` statement; undefined for `kernel x extends y { … }`. */
-function selection(node: SyntaxNode): { from: number; to: number } | undefined {
-  const parts = [...children(node)];
-  if (parts.some((part) => part.name === "KernelBase" || part.name === "VariantBody")) return undefined;
-  const names = parts.filter((part) => part.name === "KernelName");
-  return names.length === 0 ? undefined : { from: names[0].from, to: names[names.length - 1].to };
-}
-
-/** Kernel choices in the tree, without recursion: a tree may be as deep as its text is long. */
-function selections(tree: SyntaxTree): { from: number; to: number; top: boolean }[] {
-  const found: { from: number; to: number; top: boolean }[] = [];
-  const pending: { node: SyntaxNode; scenario: boolean }[] = [{ node: tree.topNode, scenario: false }];
-  while (pending.length > 0) {
-    const { node, scenario } = pending.pop()!;
-    if (node.name === "Kernel") {
-      const names = selection(node);
-      if (names) found.push({ ...names, top: !scenario });
-      continue;
-    }
-    if (node.name === "Setup") continue;
-    for (const child of children(node)) pending.push({ node: child, scenario: scenario || node.name === "Scenario" });
-  }
-  return found.sort((a, b) => a.from - b.from);
-}
-
 export function underKernels(text: string, tree: SyntaxTree | undefined, kernels: readonly string[]): Overridden {
   const list = kernels.join(", ");
-  const chosen = tree ? selections(tree) : [];
+  const chosen = tree ? kernelChoices(tree) : [];
   const edits: Edit[] = chosen.map(({ from, to }) => ({ from, to, text: list }));
   const start = text.startsWith("\ufeff") ? 1 : 0;
-  if (!chosen.some((each) => each.top)) edits.unshift({ from: start, to: start, text: `kernel ${list}; ` });
+  if (!chosen.some((each) => each.scenario === undefined)) edits.unshift({ from: start, to: start, text: `kernel ${list}; ` });
   return apply(text, edits);
 }
 

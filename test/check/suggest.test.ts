@@ -13,15 +13,8 @@ import { printProgram } from "../../src/scenario/print.ts";
 import type { Program } from "../../src/scenario/program.ts";
 import { suggestionsText } from "../../src/view/suggestions.ts";
 import { program, programs, still } from "../model/support.ts";
+import { GUEST } from "./punch.ts";
 
-const GUEST = `  ram = memfd_create("guest-ram", MFD_INACCESSIBLE)
-  ftruncate(ram, 16K) = 0
-  fallocate(ram, 0, 0, 16K) = 0
-  vm = KVM_CREATE_VM(0)
-  vcpu0 = KVM_CREATE_VCPU(vm, 0)
-  KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=16K, private_fd=ram, private_offset=0) = 0
-  vcpu0: store(0x1000, 0x41)
-`;
 const RACE = `  parallel {
     vmm   { fallocate(ram, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE, 0x1000, 4K) = 0 }
     vcpu0 { load(0x1000) = ok }

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { check } from "../../src/check/index.ts";
 import { locate } from "../../src/check/locate.ts";
 import type { Report } from "../../src/check/report.ts";
-import type { Engine, Environment, SyntaxTree } from "../../src/cli/environment.ts";
+import type { Engine, Environment } from "../../src/cli/environment.ts";
 import { realFiles } from "../../src/cli/files.ts";
 import { runCommand } from "../../src/cli/run.ts";
 import { VERSION } from "../../src/cli/version.ts";
@@ -46,7 +46,7 @@ const engine: Engine = {
     const analysis = analyse(file, text, options);
     const { findings, programs, outline, tree } = analysis;
     const under = (scenario: string, kernel: string) => underKernel(analysis, scenario, kernel);
-    return { findings, programs, outline, tree: tree as SyntaxTree | undefined, kernels: kernelsOf(analysis), under };
+    return { findings, programs, outline, tree, kernels: kernelsOf(analysis), under };
   },
   check: (program, { maxStates, maxMilliseconds, now }) => check(program, { maxStates, maxMilliseconds, now }),
   locate,

@@ -88,6 +88,7 @@ for (const [what, text, after] of [
   ["a line more in the scenario", `kernel 6.18\nscenario "s" {\n  ${MADE}\n}\n`, `kernel 6.18\nscenario "s" {\n  kernel v8\n  ${MADE}\n}\n`],
   ["the scenario's own choice", `kernel v8\nscenario "s" {\n  kernel 6.18, 7.2\n  ${MADE}\n}\n`, `kernel v8\nscenario "s" {\n  kernel v8\n  ${MADE}\n}\n`],
   ["the choice of a file of bare statements", `kernel 6.18 // now\n${MADE}\n`, `kernel v8 // now\n${MADE}\n`],
+  ["the choice behind a comment that looks like one", `/*\nkernel 6.8\n*/\nkernel 6.18; ${MADE}\n`, `/*\nkernel 6.8\n*/\nkernel v8; ${MADE}\n`],
   ["a file that chooses none", `${MADE}\n`, `kernel v8\n\n${MADE}\n`],
 ] as const) {
   test(`a constant of other kernels: a quick fix runs the scenario under one of them: ${what}`, async () => {

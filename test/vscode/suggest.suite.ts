@@ -2,19 +2,13 @@
 
 import assert from "node:assert/strict";
 import * as vscode from "vscode";
+import { GUEST } from "../check/punch.ts";
 import { codeOf, diagnostics, eventually, lineOf, openText } from "./support.ts";
 
 const SETUP = `kernel v8
 kernel v8-pages extends v8 { notifier_units = pages }
 setup guest {
-  ram = memfd_create("guest-ram", MFD_INACCESSIBLE)
-  ftruncate(ram, 16K) = 0
-  fallocate(ram, 0, 0, 16K) = 0
-  vm = KVM_CREATE_VM(0)
-  vcpu0 = KVM_CREATE_VCPU(vm, 0)
-  KVM_SET_USER_MEMORY_REGION(vm, slot=0, flags=KVM_MEM_PRIVATE, guest_phys_addr=0, memory_size=16K, private_fd=ram, private_offset=0) = 0
-  vcpu0: store(0x1000, 0x41)
-}
+${GUEST}}
 `;
 const PUNCH = `scenario "punch" {
   kernel v8-pages
