@@ -1,7 +1,7 @@
 // A schedule run once more as a trace: per step what it did, the rows of the machine after it, and what it changed and broke. For panel, CLI and goldens.
 
 import type { Span } from "../base/finding.ts";
-import { counted } from "../check/extent.ts";
+import { counted, grouped } from "../check/extent.ts";
 import { withMachine } from "../check/index.ts";
 import type { Report, Schedule, Violation } from "../check/report.ts";
 import { replaySchedule } from "../check/story.ts";
@@ -87,8 +87,11 @@ function traceOn(machine: MachineSystem, program: Program, report: Report, optio
     ...violation,
     story: violationStory(machine, violation.invariant, abouts[index], states, names, violation.step),
   }));
+  const head = header(program, report);
+  const cut = steps.length > MAX_TRACE_STEPS && !machine.finished(states[states.length - 1]);
   return {
-    ...header(program, report),
+    ...head,
+    ...(cut ? { summary: `${head.summary}; the first ${grouped(MAX_TRACE_STEPS)} steps are shown` } : {}),
     columns: usedColumns(steps),
     schedule: encodeSchedule(schedule),
     files,
